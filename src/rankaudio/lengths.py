@@ -1,0 +1,75 @@
+"""Masks and frame counts: the one place that knows how lengths travel.
+
+A batch of clips is padded to its longest clip; ``lengths`` says how much of each row is real. Every
+part of rankaudio takes them, and what lies beyond a clip's length never reaches an output.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rankaudio._checks import check_integer, check_integers, check_values
+
+__all__ = ["frame_lengths", "length_mask"]
+
+
+def length_mask(lengths: Tensor, size: int) -> Tensor:
+    r"""True where a padded batch holds a clip, False where it holds padding.
+
+    .. math:: m_{b,t} = [\, t < \ell_b \,]
+
+    Args:
+        lengths: ``(B,)`` integers, the real length of each row.
+        size: the padded length :math:`T`.
+
+    Returns:
+        ``(B, T)`` bool, on the device of ``lengths``. A length of 0 gives a row of False, one
+        beyond ``size`` a row of True.
+
+    Raises:
+        TypeError: if ``lengths`` is not a tensor of integers.
+        ValueError: if it does not have exactly one axis.
+
+    >>> length_mask(torch.tensor([1, 3]), 3)
+    tensor([[ True, False, False],
+            [ True,  True,  True]])
+    """
+    check_integers("lengths", lengths)
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def frame_lengths(lengths: Tensor, *, hop_length: int) -> Tensor:
+    r"""How many frames a centred short-time Fourier transform gives for clips of these lengths.
+
+    .. math:: n_b = \lfloor \ell_b / h \rfloor + 1
+
+    Args:
+        lengths: ``(B,)`` integers, in samples.
+        hop_length: :math:`h`, samples from one frame to the next.
+
+    Returns:
+        ``(B,)`` integers, in frames: never less than 1.
+
+    Raises:
+        TypeError: if ``lengths`` is not a tensor of integers, or ``hop_length`` no integer.
+        ValueError: if a length is below 1 (checked on the CPU), or ``hop_length`` is.
+
+    >>> frame_lengths(torch.tensor([1, 1023, 1024]), hop_length=1024)
+    tensor([1, 1, 2])
+    """
+    check_integers("lengths", lengths)
+    check_values("lengths", lengths, lengths >= 1, "values from 1")
+    return lengths // check_integer("hop_length", hop_length) + 1
+
+
+def zero_beyond(values: Tensor, lengths: Tensor | None, *, fill: float = 0.0) -> Tensor:
+    """The last axis of ``values`` ``(B, ..., T)`` with everything beyond each length replaced.
+
+    ``where`` rather than a product: padding may hold NaN, and 0 x NaN is NaN.
+    """
+    if lengths is None:
+        return values
+    mask = length_mask(lengths, values.shape[-1])
+    mask = mask.reshape(mask.shape[0], *(1,) * (values.ndim - 2), mask.shape[1])
+    return values.masked_fill(~mask, fill)
