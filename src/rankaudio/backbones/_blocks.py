@@ -1,0 +1,173 @@
+"""Building blocks in one and two dimensions that never let padding reach an output.
+
+Time is the last axis. ``frames`` is ``(B,)``, how many frames of each clip are real, or None when all
+are. The rules that keep a clip the same alone and in any batch:
+
+- a convolution sees zeros beyond the end of each clip, as it does beyond the end of a batch;
+- pooling halves rounding down, so the frame it drops is the clip's own last one; a single frame stays;
+- statistics of batch normalisation, maxima and recurrent states never include padding.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rankaudio.lengths import length_mask
+
+CONV: dict[int, type[nn.Conv1d | nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
+
+
+def frame_mask(x: Tensor, frames: Tensor | None) -> Tensor | None:
+    """``(B, 1, ..., N)``, true on real frames; None when all are real."""
+    if frames is None:
+        return None
+    mask = length_mask(frames, x.shape[-1])
+    return mask.reshape(mask.shape[0], *(1,) * (x.ndim - 2), mask.shape[1])
+
+
+def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Zero what is not real."""
+    return x if mask is None else x.masked_fill(~mask, 0)
+
+
+class MaskedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation over real frames only, for any number of axes after the channels.
+
+    A training batch with one value a channel has no variance to divide by; it is normalised by the running
+    statistics, where PyTorch raises an error, so that the one long clip left over can be trained on.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002
+        """Every number of axes will do."""
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: A002
+        """Normalise each channel; ``mask`` broadcasts to the input."""
+        x = input
+        if not self.training:
+            return super().forward(x)
+        if x.numel() == x.shape[1]:
+            running = self.running_mean, self.running_var
+            return F.batch_norm(x, *running, self.weight, self.bias, eps=self.eps)
+        return super().forward(x) if mask is None else self._normalise_real(x, mask)
+
+    def _normalise_real(self, x: Tensor, mask: Tensor) -> Tensor:
+        dtype, axes = x.dtype, [0, *range(2, x.ndim)]
+        x = x.float() if dtype != torch.float64 else x
+        shape = [1, -1, *(1,) * (x.ndim - 2)]
+        # Real values a channel: every row of the mask stands for all sizes that it is broadcast over.
+        count = mask.sum() * (x[0, 0].numel() // mask[0].numel())
+        mean = x.masked_fill(~mask, 0).sum(axes) / count
+        centred = (x - mean.reshape(shape)).masked_fill(~mask, 0)
+        variance = centred.square().sum(axes) / count
+        self._track(mean.detach(), variance.detach(), count)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return (centred * scale.reshape(shape) + self.bias.reshape(shape)).to(dtype)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        """Update the running statistics as PyTorch does, with the unbiased variance."""
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked.add_(1)
+        momentum = 0.1 if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+        unbiased = variance * (count / (count - 1).clamp(min=1))
+        self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
+
+
+def halve(x: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Max pooling by 2 over every axis after the channels, rounding down but never to nothing."""
+    if frames is not None:
+        # The pair (0, 1) of a clip of one frame reaches into padding: hold the frame instead.
+        single = (frames == 1).reshape(-1, *(1,) * (x.ndim - 1))
+        x = torch.where(single, x[..., :1], x)
+        frames = (frames // 2).clamp(min=1)
+    pool = F.max_pool1d if x.ndim == 3 else F.max_pool2d
+    sizes = x.shape[2:]
+    # Rounding up and cutting serves any size, a single frame included, without a branch on the size,
+    # so that one exported program serves them all. An odd last pair is cut off again.
+    x = pool(x, 2, ceil_mode=True)
+    for axis, size in enumerate(sizes, start=2):
+        x = x.narrow(axis, 0, torch.sym_max(size // 2, 1))  # type: ignore[no-untyped-call]
+    return x, frames
+
+
+class Bottleneck(nn.Module):
+    """Residual bottleneck of constant depth: Conv 1, Conv 3, Conv 1, each with normalisation."""
+
+    def __init__(self, depth: int, *, dims: int) -> None:
+        super().__init__()
+        conv = CONV[dims]
+        self.conv1, self.norm1, self.act1 = conv(depth, depth, 1), MaskedBatchNorm(depth), nn.PReLU(depth)
+        self.conv2 = conv(depth, depth, 3, padding=1)
+        self.norm2, self.act2 = MaskedBatchNorm(depth), nn.PReLU(depth)
+        self.conv3, self.norm3, self.act3 = conv(depth, depth, 1), MaskedBatchNorm(depth), nn.PReLU(depth)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Return ``(B, depth, ..., N)``; what lies in the padding is arbitrary but finite."""
+        y = self.act1(self.norm1(self.conv1(x), mask))
+        y = self.act2(self.norm2(self.conv2(zero_padding(y, mask)), mask))
+        out: Tensor = self.act3(x + self.norm3(self.conv3(y), mask))
+        return out
+
+
+class ConvBlock(nn.Module):
+    """BatchNorm, Conv 3, MaxPool 2, BatchNorm, PReLU and a residual bottleneck."""
+
+    def __init__(self, in_depth: int, depth: int, *, dims: int) -> None:
+        super().__init__()
+        self.norm_in = MaskedBatchNorm(in_depth)
+        self.conv = CONV[dims](in_depth, depth, 3, padding=1)
+        self.norm, self.act = MaskedBatchNorm(depth), nn.PReLU(depth)
+        self.residual = Bottleneck(depth, dims=dims)
+
+    def forward(self, x: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return features at half the size, and their frames."""
+        mask = frame_mask(x, frames)
+        x = self.conv(zero_padding(self.norm_in(x, mask), mask))
+        x, frames = halve(x, frames)
+        mask = frame_mask(x, frames)
+        return self.residual(self.act(self.norm(x, mask)), mask), frames
+
+
+class MaxAggregate(nn.Module):
+    """Maximum over time and frequency: ``(B, depth, ..., N)`` to ``(B, depth)``."""
+
+    def forward(self, x: Tensor, frames: Tensor | None) -> Tensor:
+        """Return the maximum over real frames."""
+        mask = frame_mask(x, frames)
+        if mask is not None:
+            x = x.masked_fill(~mask, torch.finfo(x.dtype).min)
+        highest: Tensor = x.flatten(2).amax(-1)
+        return highest
+
+
+class GRUAggregate(nn.Module):
+    """Bidirectional GRU over the mean over frequency: ``(B, depth, ..., N)`` to ``(B, 2 * units)``.
+
+    Two one-way GRUs rather than one of both ways: the backward one has to start at each clip's own
+    end, and packing sequences for that would make an accelerator wait for the lengths.
+    """
+
+    def __init__(self, depth: int, *, units: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(depth)
+        self.forwards = nn.GRU(depth, units, batch_first=True)
+        self.backwards = nn.GRU(depth, units, batch_first=True)
+
+    def forward(self, x: Tensor, frames: Tensor | None) -> Tensor:
+        """Return the final state of each direction at each clip's own end."""
+        if x.ndim == 4:
+            x = x.mean(2)
+        x = self.norm(x.transpose(1, 2))
+        if frames is None:
+            ends = [gru(y)[1][0] for gru, y in ((self.forwards, x), (self.backwards, x.flip(1)))]
+            return torch.cat(ends, dim=-1)
+        last = frames[:, None] - 1
+        time = torch.arange(x.shape[1], device=x.device)
+        backward_time = (last - time).clamp(min=0)[..., None].expand_as(x)
+        states = [self.forwards(x)[0], self.backwards(x.gather(1, backward_time))[0]]
+        at_end = last[..., None].expand(-1, 1, states[0].shape[2])
+        return torch.cat([state.gather(1, at_end).squeeze(1) for state in states], dim=-1)

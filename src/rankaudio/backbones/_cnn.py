@@ -1,0 +1,131 @@
+"""What the 1d and the 2d network of the third-place system have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from rankaudio._checks import check_choice, check_integer, check_number
+from rankaudio.backbones._blocks import ConvBlock, GRUAggregate, MaskedBatchNorm, MaxAggregate
+
+Pooling = Literal["max", "rnn"]
+_POOLINGS: tuple[Pooling, ...] = ("max", "rnn")
+
+# How the original programs named what is named here; the first pattern that matches is used.
+_REFERENCE_NAMES = [
+    (r"conv_modules\.(\d+)\.0\.", r"blocks.\1.norm_in."),
+    (r"conv_modules\.(\d+)\.1\.", r"blocks.\1.conv."),
+    (r"conv_modules\.(\d+)\.3\.", r"blocks.\1.norm."),
+    (r"conv_modules\.(\d+)\.4\.", r"blocks.\1.act."),
+    (r"conv_modules\.(\d+)\.5\.conv", r"blocks.\1.residual.conv"),
+    (r"conv_modules\.(\d+)\.5\.bn", r"blocks.\1.residual.norm"),
+    (r"conv_modules\.(\d+)\.5\.prelu", r"blocks.\1.residual.act"),
+    (r"rnns\.(\d+)\.0\.", r"aggregates.\1.norm."),
+    (r"rnns\.(\d+)\.1\.(\w+)_reverse$", r"aggregates.\1.backwards.\2"),
+    (r"rnns\.(\d+)\.1\.", r"aggregates.\1.forwards."),
+    (r"output_transform\.", r"classifier."),
+]
+
+
+class CNN(nn.Module):
+    """Blocks that halve, aggregates of the deeper ones, and a classifier on all of them together."""
+
+    def __init__(
+        self,
+        n_classes: int,
+        in_depth: int,
+        *,
+        dims: int,
+        n_blocks: int,
+        base_depth: int,
+        growth_rate: float,
+        pooling: Pooling,
+        start_deep_supervision_on: int,
+        rnn_units: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.n_classes = check_integer("n_classes", n_classes)
+        self.n_blocks = check_integer("n_blocks", n_blocks)
+        self.base_depth = check_integer("base_depth", base_depth)
+        self.growth_rate = check_number("growth_rate", growth_rate, 1)
+        self.pooling: Pooling = check_choice("pooling", pooling, _POOLINGS)
+        self.start_deep_supervision_on = check_integer(
+            "start_deep_supervision_on", start_deep_supervision_on, 0, n_blocks - 1
+        )
+        self.rnn_units = check_integer("rnn_units", rnn_units)
+        self.dropout = check_number("dropout", dropout, 0, 1)
+
+        depths = [int(growth_rate**k * base_depth) for k in range(n_blocks)]
+        self.blocks = nn.ModuleList(
+            ConvBlock(before, depth, dims=dims)
+            for before, depth in zip([in_depth, *depths], depths, strict=False)
+        )
+        supervised = depths[start_deep_supervision_on:]
+        if pooling == "max":
+            self.aggregates = nn.ModuleList(MaxAggregate() for _ in supervised)
+            d = sum(supervised)
+        else:
+            self.aggregates = nn.ModuleList(GRUAggregate(depth, units=rnn_units) for depth in supervised)
+            d = 2 * rnn_units * len(supervised)
+        self.classifier = nn.Sequential(
+            MaskedBatchNorm(d),
+            nn.Linear(d, d),
+            MaskedBatchNorm(d),
+            nn.PReLU(d),
+            nn.Dropout(dropout),
+            nn.Linear(d, n_classes),
+        )
+
+    def settings(self) -> dict[str, int | float | str | bool]:
+        """Return the keyword arguments that build this network again."""
+        names = (
+            "n_classes",
+            "n_blocks",
+            "base_depth",
+            "growth_rate",
+            "pooling",
+            "start_deep_supervision_on",
+            "rnn_units",
+            "dropout",
+        )
+        return {name: getattr(self, name) for name in names}
+
+    def extra_repr(self) -> str:
+        """Show the settings."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
+
+    def features(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Return the concatenated aggregates of the supervised blocks, ``(B, d)``."""
+        aggregates = []
+        for k, block in enumerate(self.blocks):
+            x, lengths = block(x, lengths)
+            if k >= self.start_deep_supervision_on:
+                aggregate = self.aggregates[k - self.start_deep_supervision_on]
+                aggregates.append(aggregate(x, lengths))
+        return torch.cat(aggregates, dim=-1)
+
+    def load_reference_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state dict under the keys of the original third-place program.
+
+        Args:
+            state: tensors under ``conv_modules.*``, ``rnns.*`` and ``output_transform.*``, with or
+                without the prefix ``module.``.
+
+        Raises:
+            RuntimeError: from PyTorch, if keys or shapes do not fit this network; its message names them.
+        """
+        self.load_state_dict({_from_reference(key): value for key, value in state.items()})
+
+
+def _from_reference(key: str) -> str:
+    key = key.removeprefix("module.")
+    for pattern, ours in _REFERENCE_NAMES:
+        renamed, found = re.subn(f"^{pattern}", ours, key)
+        if found:
+            return renamed
+    return key
