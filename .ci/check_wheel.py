@@ -1,0 +1,49 @@
+"""Look into the wheel and the source archive that `make dist` made: python .ci/check_wheel.py DIST."""
+
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+MOST_BYTES = 150_000
+
+
+def only(folder: Path, pattern: str) -> Path:
+    """Return the one file that fits."""
+    found = list(folder.glob(pattern))
+    if len(found) != 1:
+        sys.exit(f"{folder}: wanted one {pattern}, got {[path.name for path in found]}")
+    return found[0]
+
+
+def complaints(wheel: Path, archive: Path) -> list[str]:
+    """List what is wrong with the two files."""
+    with zipfile.ZipFile(wheel) as opened:
+        names = opened.namelist()
+    with tarfile.open(archive) as opened_archive:
+        sources = {name.split("/", 1)[-1] for name in opened_archive.getnames()}
+    wrong = [f"{wheel.name}: {name} is not part of the package" for name in names if not belongs(name)]
+    wrong += [
+        f"{wheel.name}: no {wanted}"
+        for wanted in ("/py.typed", "/LICENSE")
+        if not any(name.endswith(wanted) for name in names)
+    ]
+    wrong += [f"{archive.name}: no {name}" for name in ("pyproject.toml", "README.md") if name not in sources]
+    if wheel.stat().st_size >= MOST_BYTES:
+        wrong.append(f"{wheel.name}: wanted less than {MOST_BYTES} bytes, got {wheel.stat().st_size}")
+    return wrong
+
+
+def belongs(name: str) -> bool:
+    """Whether a wheel of pure Python holds this file."""
+    return ".dist-info/" in name or (
+        name.startswith("rankaudio/") and (name.endswith(".py") or name == "rankaudio/py.typed")
+    )
+
+
+if __name__ == "__main__":
+    dist = Path(sys.argv[1])
+    wheel, archive = only(dist, "*-py3-none-any.whl"), only(dist, "*.tar.gz")
+    wrong = complaints(wheel, archive)
+    print(f"{wheel.name}: {wheel.stat().st_size} bytes; {archive.name}: {archive.stat().st_size} bytes")
+    sys.exit("\n".join(wrong))

@@ -1,0 +1,44 @@
+"""How Sphinx builds these pages: `make docs`. Every warning fails the build."""
+
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "ext"))
+
+project = "rankaudio"
+author = "The rankaudio developers"
+copyright = f"2026, {author}"
+release = version = installed_version("rankaudio")
+
+extensions = [
+    "myst_parser",
+    "public_names",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+]
+exclude_patterns = ["_build", "ext"]
+html_theme = "furo"
+html_title = f"rankaudio {release}"
+html_static_path: list[str] = []
+
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    "exclude-members": "extra_repr",
+}
+autodoc_typehints_format = "short"
+autoclass_content = "class"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_custom_sections = ["Reference"]
+myst_heading_anchors = 3
+myst_enable_extensions = ["dollarmath"]
+
+# A reference that leads nowhere is a mistake, but for names of packages whose pages are not at hand.
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:.*", r"(torch|nn|np|numpy|scipy|collections|typing|typing_extensions|os|pathlib|random)\..*"),
+    (r"py:.*", r"(Tensor|Path|PathLike|NDArray|Module|Generator|Self|TypeAlias)"),
+]

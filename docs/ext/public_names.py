@@ -1,0 +1,57 @@
+"""A Sphinx extension that knows the public names.
+
+It fails the build where one is documented on no page, and it lets ``rankaudio.lsep_loss`` refer to
+the page of ``rankaudio.losses.lsep_loss``: names are compared by the object they stand for.
+"""
+
+import importlib
+
+import rankaudio
+from docutils.nodes import Element, TextElement
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+
+def documented_objects(env: BuildEnvironment) -> dict[int, str]:
+    """From the identity of each function and class that the pages describe to its name there."""
+    found = {}
+    for name in env.domains["py"].objects:
+        module, _, attribute = name.rpartition(".")
+        try:
+            found[id(getattr(importlib.import_module(module), attribute))] = name
+        except (ImportError, AttributeError, ValueError):  # a method, or a module by itself
+            continue
+    return found
+
+
+def check_public_names(_: Sphinx, env: BuildEnvironment) -> None:
+    """Warn (which fails the build) about every public name that no page describes."""
+    documented = documented_objects(env)
+    for name in rankaudio.__all__:
+        if id(getattr(rankaudio, name)) not in documented:
+            logger.warning("rankaudio.%s is public, and no page documents it", name)
+
+
+def resolve_public_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contents: TextElement
+) -> Element | None:
+    """Find the page of a reference to ``rankaudio.NAME``, or to a bare ``NAME``, that led nowhere."""
+    name = node.get("reftarget", "").removeprefix("rankaudio.")
+    if node.get("refdomain") != "py" or name not in rankaudio.__all__:
+        return None
+    target = documented_objects(env).get(id(getattr(rankaudio, name)))
+    domain = env.domains["py"]
+    return target and domain.resolve_xref(
+        env, node["refdoc"], app.builder, node["reftype"], target, node, contents
+    )
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Join the build."""
+    app.connect("env-check-consistency", check_public_names)
+    app.connect("missing-reference", resolve_public_name)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
