@@ -6,12 +6,13 @@ the page of ``rankaudio.losses.lsep_loss``: names are compared by the object the
 
 import importlib
 
-import rankaudio
 from docutils.nodes import Element, TextElement
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
+
+import rankaudio
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,87 @@
+"""What pyproject.toml promises: floors without ceilings, and extras that hold what is imported."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def normalised(requirement: str) -> str:
+    """Name of the distribution that a requirement asks for."""
+    return re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {normalised(requirement) for requirement in requirements}
+
+
+def distributions_imported(folder: str) -> dict[str, str]:
+    """From each distribution that the files of a folder import, wherever in them, to one such file."""
+    known = packages_distributions()
+    own = {path.stem for path in (ROOT / folder).rglob("*") if path.suffix in ("", ".py")} | {"rankaudio"}
+    found = {}
+    for file in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                modules = [node.module]
+            for top in {module.partition(".")[0] for module in modules} - own - set(sys.stdlib_module_names):
+                found[normalised(known.get(top, [top])[0])] = str(file.relative_to(ROOT))
+    return found
+
+
+def lacking(folder: str, offered: set[str]) -> dict[str, str]:
+    return {name: file for name, file in distributions_imported(folder).items() if name not in offered}
+
+
+REQUIRED = names(PROJECT["dependencies"])
+
+
+def test_four_requirements_without_ceilings():
+    assert sorted(REQUIRED) == ["numpy", "scipy", "torch", "typing-extensions"]
+    for requirement in PROJECT["dependencies"] + [r for extra in EXTRAS.values() for r in extra]:
+        assert "<" not in requirement
+        assert "==" not in requirement
+
+
+def test_library_imports_what_is_required_or_an_extra():
+    assert lacking("src", REQUIRED | names(EXTRAS["audio"])) == {}
+
+
+def test_example_imports_what_its_extra_holds():
+    assert lacking("examples", REQUIRED | names(EXTRAS["examples"])) == {}
+
+
+def test_tests_import_what_their_extra_holds():
+    """Only torchaudio may be missing: where it does not import, its tests are skipped."""
+    example = {path.stem for path in (ROOT / "examples").iterdir()}
+    assert lacking("tests", REQUIRED | names(EXTRAS["test"]) | {"torchaudio"} | example) == {}
+
+
+def test_extra_of_tests_holds_what_the_example_needs():
+    assert names(EXTRAS["examples"]) <= names(EXTRAS["test"])
+
+
+def test_torchaudio_is_in_no_extra_but_its_own():
+    """Asking for tests or examples must not bring a torchaudio that fails to import."""
+    assert [name for name, wanted in EXTRAS.items() if "torchaudio" in names(wanted)] == ["torchaudio"]
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "README.md", "CHANGELOG.md", "src/rankaudio/py.typed"])
+def test_file_is_there(name):
+    assert (ROOT / name).is_file()
+
+
+def test_changelog_tells_of_this_version_or_the_next():
+    import rankaudio
+
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert "## [Unreleased]" in text or f"## [{rankaudio.__version__}]" in text
