@@ -1,0 +1,32 @@
+"""Audio files, label tables, batches and folds: everything between a folder of clips and a model."""
+
+from rankaudio.data._audio import AudioInfo, audio_info, load_audio
+from rankaudio.data._dataset import Batch, ClipDataset, Crop, pad_collate
+from rankaudio.data._folds import multilabel_folds
+from rankaudio.data._labels import (
+    LabelTable,
+    ScoreTable,
+    read_classes,
+    read_labels,
+    read_scores,
+    write_scores,
+)
+from rankaudio.data._sampler import LengthBucketSampler
+
+__all__ = [
+    "AudioInfo",
+    "Batch",
+    "ClipDataset",
+    "Crop",
+    "LabelTable",
+    "LengthBucketSampler",
+    "ScoreTable",
+    "audio_info",
+    "load_audio",
+    "multilabel_folds",
+    "pad_collate",
+    "read_classes",
+    "read_labels",
+    "read_scores",
+    "write_scores",
+]

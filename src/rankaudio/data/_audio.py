@@ -1,0 +1,180 @@
+"""Reading audio files: mono float32 waveforms, and their lengths without decoding."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rankaudio._checks import check_integer
+from rankaudio.data._files import check_path
+from rankaudio.data._wav import Wav, read_wav_header, read_wav_samples
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["AudioInfo", "audio_info", "load_audio"]
+
+# How files begin that soundfile can read: FLAC, Ogg, MP3 with a tag, AIFF, and WAV's relatives.
+_SIGNATURES = (b"fLaC", b"OggS", b"ID3", b"FORM", b"RF64", b"RIFX", b"riff", b"caff", b".snd")
+
+
+class AudioInfo(NamedTuple):
+    """What the header of an audio file says.
+
+    Attributes:
+        frames: samples per channel, at least 1.
+        sample_rate: samples per second.
+        channels: number of channels.
+    """
+
+    frames: int
+    sample_rate: int
+    channels: int
+
+
+def audio_info(path: str | Path) -> AudioInfo:
+    """Length, sample rate and channels of an audio file, without decoding it.
+
+    Args:
+        path: WAV; or FLAC, OGG, MP3 and whatever else soundfile reads, with the extra ``rankaudio[audio]``.
+
+    Returns:
+        An :class:`AudioInfo`.
+
+    Raises:
+        FileNotFoundError: if there is no such file (another OSError where it is a directory or unreadable).
+        ValueError: if the file is empty, is not audio, holds no samples, or ends before its header says.
+        ImportError: if it needs soundfile, and soundfile cannot be imported.
+
+    >>> import tempfile
+    >>> from scipy.io import wavfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     wavfile.write(f"{folder}/silence.wav", 8000, torch.zeros(400, 2).numpy())
+    ...     audio_info(f"{folder}/silence.wav")
+    AudioInfo(frames=400, sample_rate=8000, channels=2)
+    """
+    return _inspect(check_path("path", path))[0]
+
+
+def load_audio(path: str | Path, *, sample_rate: int | None = 44100) -> Tensor:
+    r"""Read an audio file as one channel of float32 samples.
+
+    Integer samples are divided by full scale (32,768 for 16 bits), so they lie in [-1, 1); float samples are
+    taken as they are. Channels are averaged. Resampling is polyphase with scipy's default filter
+    (:func:`scipy.signal.resample_poly`): a Kaiser window, beta 5, over 10 zero crossings each side.
+    :math:`n` samples become :math:`\lceil n \, r_{\text{new}} / r_{\text{old}} \rceil`, and may overshoot
+    full scale.
+
+    Args:
+        path: WAV with 8, 16, 24 or 32-bit integer or 32 or 64-bit float samples, any number of channels; with
+            the extra ``rankaudio[audio]`` also FLAC, OGG, MP3 and whatever else soundfile reads. What a file
+            is, is told from its first bytes, not from its name.
+        sample_rate: samples per second of the result; ``None`` keeps the file's, see :func:`audio_info`.
+
+    Returns:
+        ``(T,)`` float32, :math:`T \ge 1`.
+
+    Raises:
+        FileNotFoundError: if there is no such file (another OSError where it is a directory or unreadable).
+        ValueError: if the file is empty, is not audio, holds no samples, ends before its header says, or
+            holds a sample that is no finite float32 number.
+        ImportError: if it needs soundfile, and soundfile cannot be imported.
+
+    >>> import tempfile
+    >>> from scipy.io import wavfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     wavfile.write(f"{folder}/steps.wav", 8000, torch.tensor([0, 16384, -32768]).short().numpy())
+    ...     load_audio(f"{folder}/steps.wav", sample_rate=None)
+    tensor([ 0.0000,  0.5000, -1.0000])
+    """
+    path = check_path("path", path)
+    if sample_rate is not None:
+        check_integer("sample_rate", sample_rate)
+    info, wav = _inspect(path)
+    samples = _decode(path, info.frames) if wav is None else read_wav_samples(path, wav)
+    return _resample(_to_mono(path, samples), info.sample_rate, sample_rate or info.sample_rate)
+
+
+def resampled_length(frames: int, old_rate: int, new_rate: int) -> int:
+    """How many samples :func:`load_audio` makes of ``frames``."""
+    return -(-frames * new_rate // old_rate)
+
+
+def _inspect(path: Path) -> tuple[AudioInfo, Wav | None]:
+    """The header, and for WAV files of our own kind how to decode it."""
+    with path.open("rb") as file:
+        start = file.read(12)
+        if not start:
+            raise ValueError(f"{path}: wanted an audio file, got an empty file")
+        if start[:4] + start[8:] == b"RIFFWAVE":
+            wav = read_wav_header(path, file)
+        elif start.startswith(_SIGNATURES) or (start[0] == 0xFF and start[1:2] >= b"\xe0"):  # MP3 frame
+            wav = None
+        else:
+            raise ValueError(f"{path}: wanted an audio file, got one that begins with {start!r}")
+    info = AudioInfo(*wav[:3]) if wav is not None else _soundfile_info(path)
+    if info.frames < 1:
+        raise ValueError(f"{path}: wanted at least 1 sample, got 0")
+    return info, wav
+
+
+def _to_mono(path: Path, samples: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Average the channels; float files may hold anything, and one NaN would spoil a whole training run."""
+    import numpy as np
+
+    mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+    # Written so that a NaN is caught too.
+    bad = ~(np.abs(mono) <= np.finfo(np.float32).max)
+    if bad.any():
+        first = int(bad.argmax())
+        raise ValueError(f"{path}: wanted finite float32 samples, got {mono[first]} at sample {first}")
+    return mono.astype(np.float32, copy=False)
+
+
+def _resample(waveform: NDArray[np.float32], old_rate: int, new_rate: int) -> Tensor:
+    if old_rate != new_rate:
+        from scipy.signal import resample_poly
+
+        common = math.gcd(old_rate, new_rate)
+        waveform = resample_poly(waveform, new_rate // common, old_rate // common)
+    return torch.from_numpy(waveform).float()
+
+
+def _soundfile(path: Path) -> ModuleType:
+    """Soundfile brings a C library along, which may be missing or broken where the package is there."""
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        raise ImportError(
+            f"{path}: wanted the package soundfile, to read a file that is not PCM or float WAV, got "
+            f"{error!r}. Try: pip install 'rankaudio[audio]'"
+        ) from error
+    return soundfile  # type: ignore[no-any-return]
+
+
+def _soundfile_info(path: Path) -> AudioInfo:
+    soundfile = _soundfile(path)
+    try:
+        info = soundfile.info(str(path))
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{path}: wanted an audio file, got one that soundfile refuses: {error}") from error
+    return AudioInfo(int(info.frames), int(info.samplerate), int(info.channels))
+
+
+def _decode(path: Path, frames: int) -> NDArray[np.floating]:
+    soundfile = _soundfile(path)
+    try:
+        samples: NDArray[np.floating] = soundfile.read(str(path), dtype="float32", always_2d=True)[0]
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{path}: wanted {frames} samples, as its header says, got: {error}") from error
+    if len(samples) < frames:
+        raise ValueError(
+            f"{path}: truncated: wanted {frames} samples per channel, as its header says, got {len(samples)}"
+        )
+    return samples

@@ -1,0 +1,168 @@
+"""Batches of clips of about one length, under a budget of padded samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from rankaudio._checks import check_integer, check_integers, check_values, describe
+
+__all__ = ["LengthBucketSampler"]
+
+# Clips whose lengths differ by no more than this are shuffled as if they were of one length.
+_TOLERANCE = 0.02
+
+
+class LengthBucketSampler(Sampler[list[int]]):
+    r"""Batches of clips of about one length: every clip once per epoch, little padding, no fixed companions.
+
+    A batch of :math:`k` clips whose longest has :math:`\ell` samples costs :math:`k \ell` samples of memory
+    and time, padding included. That product stays within ``max_samples``.
+
+    The clips are sorted by length, longest first, and each is then moved back by a random number of places:
+    up to one batch, or as far as lengths differ by no more than 2 %. So the clip of rank :math:`r` is never
+    beyond place :math:`h(r)`, a function that grows with :math:`r`, and whatever stands at place
+    :math:`p` or later has a rank of at least :math:`\min \{r : h(r) \ge p\}`. The batches are cut once, for
+    the length of that rank. That keeps the budget in every epoch, and their number is always the same.
+
+    For ``DataLoader(dataset, batch_sampler=sampler, collate_fn=pad_collate)``. Each pass is another epoch,
+    with other batches in another order; :meth:`set_epoch` chooses one. With Lightning on several devices,
+    make the ``Trainer`` with ``use_distributed_sampler=False``; it calls :meth:`set_epoch` by itself.
+
+    Args:
+        lengths: length of each clip in samples, ``(N,)`` integers >= 1, such as ``ClipDataset.lengths``.
+        max_samples: the budget, in samples. A clip longer than that is a batch of its own.
+        batch_size: at most so many clips in a batch; None for no other limit than the budget.
+        shuffle: False for inference: no randomness, exactly sorted, longest clips first, so that memory
+            runs out at once or never.
+        seed: the epochs of two seeds are different.
+        rank: which of ``world_size`` processes this is; None asks ``torch.distributed``, and is 0
+            where that is not running.
+        world_size: number of processes, which share the batches of an epoch among them. All get the same
+            number: where it does not divide by ``world_size``, the batches with the most clips are
+            halved. Only if every batch is down to a single clip, and still there are too few, do the shortest
+            clips come more than once.
+
+    Raises:
+        TypeError: if ``lengths`` are not integers, or a setting is not.
+        ValueError: if there are no lengths, one is below 1, or a setting is out of range.
+
+    >>> sampler = LengthBucketSampler([9, 2, 3, 10, 3], max_samples=20, shuffle=False)
+    >>> list(sampler)
+    [[3, 0], [2, 4, 1]]
+    """
+
+    def __init__(
+        self,
+        lengths: Tensor | Sequence[int],
+        *,
+        max_samples: int,
+        batch_size: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> None:
+        self.lengths = _check_lengths(lengths)
+        self.max_samples = check_integer("max_samples", max_samples)
+        self.shuffle, self.seed, self.epoch = shuffle, check_integer("seed", seed, 0), 0
+        if batch_size is not None:
+            check_integer("batch_size", batch_size)
+        self.rank, self.world_size = _check_ranks(rank, world_size)
+
+        length = self.lengths.sort(descending=True).values
+        capacity = (self.max_samples // length).clamp(1, batch_size)
+        places = torch.arange(len(length))
+        self._last_place = _last_place(length, capacity) if shuffle else places
+        # The longest clip that can stand at each place or later.
+        bound = torch.searchsorted(self._last_place, places)
+        self._sizes = _cut(capacity[bound].tolist(), self.world_size)
+
+    @property
+    def sampler(self) -> LengthBucketSampler:
+        """The sampler itself: Lightning looks here for something to tell the epoch."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next pass; the same epoch gives the same batches."""
+        self.epoch = check_integer("epoch", epoch, 0)
+
+    def __len__(self) -> int:
+        return len(self._sizes) // self.world_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)
+        self.epoch += 1  # a loop that never calls set_epoch is reshuffled too
+        order = self._order(generator)
+        if len(order) < sum(self._sizes):
+            order = torch.cat([order, self._shortest(sum(self._sizes) - len(order))])
+        batches = torch.split(order, self._sizes)
+        # The batches of one step are neighbours, about equally long, so that no process waits for the others.
+        steps = torch.randperm(len(self), generator=generator) if self.shuffle else torch.arange(len(self))
+        return (batches[step * self.world_size + self.rank].tolist() for step in steps.tolist())
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """All clips, longest first, each moved back by up to as many places as its rank allows."""
+        if not self.shuffle:
+            return self.lengths.argsort(descending=True, stable=True)
+        shuffled = torch.randperm(len(self.lengths), generator=generator)
+        ranked = shuffled[self.lengths[shuffled].argsort(descending=True, stable=True)]
+        rank = torch.arange(len(ranked), dtype=torch.float64)
+        moved = torch.rand(len(ranked), generator=generator, dtype=torch.float64) * (self._last_place - rank)
+        return ranked[(rank + moved).argsort(stable=True)]
+
+    def _shortest(self, count: int) -> Tensor:
+        return self.lengths.argsort(stable=True).repeat(count)[:count]
+
+
+def _last_place(length: Tensor, capacity: Tensor) -> Tensor:
+    """How far each rank may move back: one batch, or among clips of nearly its length. Never decreases."""
+    end = len(length) - 1
+    one_batch = torch.arange(len(length)) + capacity
+    # Ascending for searchsorted; the count of clips that are long enough is the place after the last of them.
+    alike = torch.searchsorted(-length.double(), -length.double() / (1 + _TOLERANCE), right=True) - 1
+    return torch.maximum(one_batch, alike).clamp(max=end)
+
+
+def _cut(capacity: list[int], world_size: int) -> list[int]:
+    """Sizes of the batches, a multiple of ``world_size``, each within the capacity where it starts."""
+    sizes: list[int] = []
+    place = 0
+    while place < len(capacity):
+        sizes.append(min(capacity[place], len(capacity) - place))
+        place += sizes[-1]
+    for _ in range(-len(sizes) % world_size):
+        largest = max(range(len(sizes)), key=sizes.__getitem__)
+        half = sizes[largest] // 2
+        if half == 0:
+            sizes.append(1)
+        else:
+            sizes[largest : largest + 1] = [sizes[largest] - half, half]
+    return sizes
+
+
+def _check_lengths(lengths: object) -> Tensor:
+    if not isinstance(lengths, Tensor):
+        if isinstance(lengths, str) or not isinstance(lengths, Sequence):
+            raise TypeError(f"lengths: wanted a tensor or a list of integers, got {describe(lengths)}")
+        lengths = torch.tensor(
+            [check_integer(f"lengths[{i}]", each) for i, each in enumerate(lengths)]
+        ).long()
+    tensor = check_integers("lengths", lengths).cpu().long()
+    if len(tensor) == 0:
+        raise ValueError("lengths: wanted at least one length, got none")
+    check_values("lengths", tensor, tensor >= 1, "values from 1")
+    return tensor
+
+
+def _check_ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if world_size is None:
+        world_size = torch.distributed.get_world_size() if distributed else 1
+    if rank is None:
+        rank = torch.distributed.get_rank() if distributed else 0
+    check_integer("world_size", world_size)
+    return check_integer("rank", rank, 0, world_size - 1), world_size
