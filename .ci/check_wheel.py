@@ -46,4 +46,4 @@ if __name__ == "__main__":
     wheel, archive = only(dist, "*-py3-none-any.whl"), only(dist, "*.tar.gz")
     wrong = complaints(wheel, archive)
     print(f"{wheel.name}: {wheel.stat().st_size} bytes; {archive.name}: {archive.stat().st_size} bytes")
-    sys.exit("\n".join(wrong))
+    sys.exit("\n".join(wrong) or 0)
