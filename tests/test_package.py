@@ -85,15 +85,3 @@ def test_changelog_tells_of_this_version_or_the_next():
 
     text = (ROOT / "CHANGELOG.md").read_text()
     assert "## [Unreleased]" in text or f"## [{rankaudio.__version__}]" in text
-
-
-def test_readme_examples_run(tmp_path, monkeypatch):
-    """Every Python block, in order, in one place; where a line says which shape it gives, it does."""
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 2
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
-        for expression, shape in re.findall(r"^(\S.*\.shape)\s+# (\([\d, ]+\))", block, re.MULTILINE):
-            assert tuple(eval(expression, names)) == ast.literal_eval(shape), expression
