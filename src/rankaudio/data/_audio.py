@@ -82,8 +82,8 @@ def load_audio(path: str | Path, *, sample_rate: int | None = 44100) -> Tensor:
 
     Raises:
         FileNotFoundError: if there is no such file (another OSError where it is a directory or unreadable).
-        ValueError: if the file is empty, is not audio, holds no samples, ends before its header says, or
-            holds a sample that is no finite float32 number.
+        ValueError: if the file is empty, is not audio, holds no samples, ends before its header says (which
+            soundfile cannot tell of every format), or holds a sample that is no finite float32 number.
         ImportError: if it needs soundfile, and soundfile cannot be imported.
 
     >>> import tempfile

@@ -87,9 +87,7 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         self.target = None if target is None else _check_target(target, len(self.paths))
         self.sample_rate = check_integer("sample_rate", sample_rate)
         self.crop: Crop = check_choice("crop", crop, _CROPS)
-        self._longest = None
-        if max_seconds is not None:
-            self._longest = max(1, int(check_number("max_seconds", max_seconds, 0) * sample_rate))
+        self._longest = _most_samples(max_seconds, sample_rate)
         full = _measure(self.paths, self.sample_rate)
         self.lengths = full if self._longest is None else full.clamp(max=self._longest)
         self._cache = _decode_all(self.paths, full, self.sample_rate) if cache else None
@@ -206,6 +204,15 @@ def _check_target(target: object, rows: int) -> Tensor:
     return tensor.detach().float()
 
 
+def _most_samples(seconds: float | None, sample_rate: int) -> int | None:
+    if seconds is None:
+        return None
+    samples = round(check_number("max_seconds", seconds, 0) * sample_rate)
+    if samples < 1:
+        raise ValueError(f"max_seconds: wanted at least one sample, got {describe(seconds)}")
+    return samples
+
+
 def _measure(paths: Sequence[Path], sample_rate: int) -> Tensor:
     """Length of each file after resampling; every bad file is met before the complaint."""
     lengths, problems = [], []
@@ -227,7 +234,7 @@ def _measure(paths: Sequence[Path], sample_rate: int) -> Tensor:
 
 def _decode_all(paths: Sequence[Path], lengths: Tensor, sample_rate: int) -> tuple[Tensor, ...]:
     """All waveforms, as pieces of one block of memory that workers share until they write to it."""
-    pieces = torch.split(torch.empty(int(lengths.sum())), lengths.tolist())
+    pieces = torch.split(torch.empty(int(lengths.sum()), dtype=torch.float32), lengths.tolist())
     for piece, path in zip(pieces, paths, strict=True):
         piece.copy_(load_audio(path, sample_rate=sample_rate))
     return pieces

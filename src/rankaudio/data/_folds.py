@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 from torch import Tensor
 
@@ -46,16 +48,20 @@ def multilabel_folds(target: Tensor, *, n_folds: int = 5, seed: int = 42) -> Ten
     if n_folds > len(present):
         raise ValueError(f"n_folds: wanted at most one fold per clip, {len(present)}, got {n_folds}")
     generator = torch.Generator().manual_seed(seed)
-    folds = _Folds(present, n_folds, generator)
-    shuffled = torch.randperm(len(present), generator=generator)
-    waiting = present[shuffled]
-    while waiting.any():
-        counts = waiting.sum(0)
-        label = int(counts.masked_fill(counts == 0, len(present) + 1).argmin())
-        for clip in shuffled[waiting[:, label]].tolist():
-            folds.place(clip, label)
-        shuffled, waiting = shuffled[~waiting[:, label]], waiting[~waiting[:, label]]
-    for clip in shuffled.tolist():
+    labels: list[list[int]] = [[] for _ in present]
+    for clip, label in present.nonzero().tolist():
+        labels[clip].append(label)
+    folds = _Folds(labels, n_folds, generator)
+    waiting = torch.randperm(len(labels), generator=generator).tolist()
+    left = Counter(label for each in labels for label in each)
+    while left:
+        rarest = min(left, key=lambda label: (left[label], label))
+        chosen = [clip for clip in waiting if rarest in labels[clip]]
+        waiting = [clip for clip in waiting if rarest not in labels[clip]]
+        for clip in chosen:
+            folds.place(clip, rarest)
+            left -= Counter(labels[clip])
+    for clip in waiting:
         folds.place(clip, None)
     return torch.tensor(folds.of_clip)
 
@@ -63,14 +69,15 @@ def multilabel_folds(target: Tensor, *, n_folds: int = 5, seed: int = 42) -> Ten
 class _Folds:
     """Folds being filled. Whole numbers throughout, so that equals are equal."""
 
-    def __init__(self, present: Tensor, n_folds: int, generator: torch.Generator) -> None:
-        self.of_clip = [-1] * len(present)
-        self._labels = [row.nonzero().flatten().tolist() for row in present]
-        # n_folds times what a fold still lacks of each label.
-        self._lacking = [present.sum(0).tolist() for _ in range(n_folds)]
+    def __init__(self, labels: list[list[int]], n_folds: int, generator: torch.Generator) -> None:
+        self.of_clip = [-1] * len(labels)
+        self._labels = labels
+        # n_folds times what a fold still lacks of each label: at first, all there are.
+        counts = Counter(label for each in labels for label in each)
+        self._lacking = [counts.copy() for _ in range(n_folds)]
         self._sizes = [0] * n_folds
-        self._share, self._larger = divmod(len(present), n_folds)
-        self._lots = torch.rand(len(present), n_folds, generator=generator, dtype=torch.float64).tolist()
+        self._share, self._larger = divmod(len(labels), n_folds)
+        self._lots = torch.rand(len(labels), n_folds, generator=generator, dtype=torch.float64).tolist()
 
     def place(self, clip: int, label: int | None) -> None:
         """Give the clip to the fold that lacks most of the label, or without one, most clips."""

@@ -17,6 +17,8 @@ from rankaudio.data._files import check_path, check_unique, read_csv, replace_wh
 __all__ = ["LabelTable", "ScoreTable", "read_classes", "read_labels", "read_scores", "write_scores"]
 
 _NAME, _LABELS = "fname", "labels"
+# From here on, halfway beyond the largest float32 number, rounding gives infinity.
+_TOO_LARGE = 2.0**128 * (1 - 2.0**-25)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,14 +178,15 @@ def read_scores(path: str | Path) -> ScoreTable:
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: with the path and the line, if the first column is another, a name comes twice, a score
-            is not a finite number, a row has too few or too many fields, there are no rows, or the file is
-            not UTF-8.
+            is not a finite float32 number, a row has too few or too many fields, there are no rows, or the
+            file is not UTF-8.
     """
     path = check_path("path", path)
     header, rows = read_csv(path)
     classes = _score_classes(path, header)
     names = _read_names(path, [(line, row[0]) for line, row in rows])
-    return ScoreTable(names, classes, torch.tensor([_numbers(path, line, row[1:]) for line, row in rows]))
+    scores = [[_number(path, line, cell) for cell in row[1:]] for line, row in rows]
+    return ScoreTable(names, classes, torch.tensor(scores, dtype=torch.float32))
 
 
 def write_scores(path: str | Path, *, names: Sequence[str], classes: Sequence[str], scores: Tensor) -> None:
@@ -267,12 +270,12 @@ def _score_classes(path: Path, header: list[str]) -> tuple[str, ...]:
     return tuple(header[1:])
 
 
-def _numbers(path: Path, line: int, cells: list[str]) -> list[float]:
-    for cell in cells:
-        try:
-            finite = math.isfinite(float(cell))
-        except ValueError:
-            finite = False
-        if not finite:
-            raise ValueError(f"{path}, line {line}: wanted a finite number, got {cell!r}")
-    return [float(cell) for cell in cells]
+def _number(path: Path, line: int, cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    # Written so that a NaN is refused too.
+    if not abs(value) < _TOO_LARGE:
+        raise ValueError(f"{path}, line {line}: wanted a finite float32 number, got {cell!r}")
+    return value

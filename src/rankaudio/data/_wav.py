@@ -63,10 +63,10 @@ def read_wav_header(path: Path, file: BinaryIO) -> Wav | None:
         raise ValueError(f"{path}: broken WAV file: it ends before any samples (no data chunk)")
     if coding is None:
         raise ValueError(f"{path}: broken WAV file: it does not say how its samples are coded (no fmt chunk)")
+    frames = _count_frames(path, file, size, coding.block_align)
     sample_type = _SAMPLE_TYPES.get((coding.tag, coding.block_align // coding.channels))
     if sample_type is None:
         return None
-    frames = _count_frames(path, file, size, coding.block_align)
     return Wav(frames, coding.sample_rate, coding.channels, sample_type, file.tell())
 
 

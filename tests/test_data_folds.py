@@ -1,0 +1,98 @@
+"""Folds: a division, of equal sizes, with every label spread better than at random."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rankaudio.data import multilabel_folds
+
+
+def labels(clips: int, classes: int, *, seed: int, mean: float = 1.2) -> Tensor:
+    """Rare and frequent labels, about ``mean`` to a clip."""
+    generator = torch.Generator().manual_seed(seed)
+    rate = torch.rand(classes, generator=generator) ** 3
+    return torch.rand(clips, classes, generator=generator) < rate / rate.sum() * mean
+
+
+def unevenness(target: Tensor, folds: Tensor, n_folds: int) -> float:
+    """Mean distance of a label's count in a fold from its share."""
+    counts = torch.nn.functional.one_hot(folds, n_folds).double().T @ target.double()
+    return float((counts - counts.mean(0)).abs().mean())
+
+
+def random_folds(clips: int, n_folds: int, *, seed: int = 0) -> Tensor:
+    return torch.randperm(clips, generator=torch.Generator().manual_seed(seed)) % n_folds
+
+
+@given(st.integers(2, 60), st.integers(1, 8), st.integers(2, 7), st.integers(0, 2**31), st.floats(0, 3))
+def test_folds_are_of_one_size(clips, classes, n_folds, seed, mean):
+    n_folds = min(n_folds, clips)
+    folds = multilabel_folds(labels(clips, classes, seed=seed, mean=mean), n_folds=n_folds, seed=seed)
+    assert folds.dtype == torch.int64
+    assert folds.shape == (clips,)
+    sizes = folds.bincount(minlength=n_folds)
+    assert len(sizes) == n_folds
+    assert sizes.max() - sizes.min() <= 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("clips", "classes", "n_folds"), [(280, 20, 5), (1000, 80, 5), (400, 30, 10)])
+def test_labels_are_spread_far_better_than_at_random(clips, classes, n_folds, seed):
+    target = labels(clips, classes, seed=seed)
+    ours = unevenness(target, multilabel_folds(target, n_folds=n_folds, seed=seed), n_folds)
+    chance = min(unevenness(target, random_folds(clips, n_folds, seed=s), n_folds) for s in range(20))
+    assert ours < 0.5 * chance
+
+
+@pytest.mark.parametrize("n_folds", [2, 5])
+def test_one_label_each_is_divided_exactly(n_folds):
+    target = torch.eye(6, dtype=torch.bool).repeat_interleave(10, 0)[torch.randperm(60)]
+    folds = multilabel_folds(target, n_folds=n_folds)
+    for fold in range(n_folds):
+        assert (target[folds == fold].sum(0) == 10 // n_folds).all()
+
+
+def test_clips_without_labels_are_spread_evenly():
+    target = torch.zeros(53, 3, dtype=torch.bool)
+    target[:20, 0] = True
+    folds = multilabel_folds(target, n_folds=5)
+    assert folds[20:].bincount(minlength=5).sort().values.tolist() == [6, 6, 7, 7, 7]
+    nothing = multilabel_folds(torch.zeros(11, 4), n_folds=3)
+    assert nothing.bincount().sort().values.tolist() == [3, 4, 4]
+
+
+def test_a_label_of_few_clips_is_in_as_many_folds():
+    target = labels(200, 10, seed=3)
+    target[:, 0] = False
+    target[torch.tensor([7, 70, 170]), 0] = True
+    assert len(multilabel_folds(target, n_folds=5)[target[:, 0]].unique()) == 3
+
+
+def test_the_seed_decides_and_nothing_else():
+    target, before = labels(100, 8, seed=0), torch.get_rng_state()
+    folds = multilabel_folds(target)
+    assert torch.equal(folds, multilabel_folds(target.float(), n_folds=5, seed=42))
+    assert not torch.equal(folds, multilabel_folds(target, seed=43))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"target": [[1]]}, TypeError, "target: wanted a torch.Tensor"),
+        ({"target": torch.ones(4)}, ValueError, r"target: wanted \(N, C\), got a float32 tensor"),
+        ({"target": torch.full((4, 2), 0.5)}, ValueError, "target: wanted only 0 and 1, got 0.5"),
+        ({"n_folds": 1}, ValueError, "n_folds: wanted an integer from 2 to 4, got 1"),
+        ({"n_folds": 5}, ValueError, "n_folds: wanted an integer from 2 to 4, got 5"),
+        ({"n_folds": 2.0}, TypeError, "n_folds: wanted an integer, got 2.0"),
+        ({"target": torch.ones(1, 2), "n_folds": 2}, ValueError, "n_folds: .*one fold per clip, 1, got 2"),
+        ({"target": torch.ones(0, 2), "n_folds": 2}, ValueError, "n_folds: .*one fold per clip, 0, got 2"),
+        ({"seed": -1}, ValueError, "seed: wanted an integer >= 0, got -1"),
+    ],
+)
+def test_bad_arguments_are_named(change, error, message):
+    arguments = {"target": torch.ones(4, 2)} | change
+    with pytest.raises(error, match=message):
+        multilabel_folds(arguments.pop("target"), **arguments)

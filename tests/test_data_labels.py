@@ -1,0 +1,200 @@
+"""Label and score tables: what is read, how it is joined, and how each mistake in a file is named."""
+
+import math
+import os
+import re
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rankaudio.data import LabelTable, ScoreTable, read_classes, read_labels, read_scores, write_scores
+
+KAGGLE = 'fname,labels\nb.wav,Meow\na.wav,"Meow,Bark"\nc.wav,"Bass drum"\n'
+
+
+def table() -> LabelTable:
+    return LabelTable(("b.wav", "a.wav"), ("Bark", "Meow"), torch.tensor([[False, True], [True, True]]))
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "BOM"])
+def test_the_layout_of_kaggle(tmp_path, mark, line_end):
+    path = tmp_path / "train.csv"
+    path.write_bytes(mark + KAGGLE.replace("\n", line_end).encode())
+    labels = read_labels(str(path))
+    assert labels.names == ("b.wav", "a.wav", "c.wav")
+    assert labels.classes == ("Bark", "Bass drum", "Meow")
+    assert labels.target.dtype == torch.bool
+    assert labels.target.int().tolist() == [[0, 0, 1], [1, 0, 1], [0, 1, 0]]
+    assert len(labels) == 3
+
+
+def test_other_columns_blank_lines_and_space_do_not_matter(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text('license,labels,fname\nCC0,"Bark , Meow",a.wav\n\n"CC,BY",Meow,b.wav\n\n')
+    labels = read_labels(path)
+    assert labels.names == ("a.wav", "b.wav")
+    assert labels.classes == ("Bark", "Meow")
+    assert labels.target.int().tolist() == [[1, 1], [0, 1]]
+
+
+def test_the_classes_given_set_the_order(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text("fname,labels\na.wav,Bark\n")
+    labels = read_labels(path, classes=["Meow", "Bark", "Chirp"])
+    assert labels.classes == ("Meow", "Bark", "Chirp")
+    assert labels.target.int().tolist() == [[0, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", ": wanted a header line, got an empty file"),
+        ("\n\n", ": wanted a header line, got an empty file"),
+        ("fname,labels\n", ": wanted at least one row below the header, got none"),
+        ("name,labels\na,Bark\n", ": wanted a column 'fname', got the columns name, labels"),
+        ("fname,label\na,Bark\n", ": wanted a column 'labels', got the columns fname, label"),
+        ("fname,labels,labels\na,Bark,Bark\n", ": columns: wanted different names, got 'labels' twice"),
+        ("fname,labels\na,Bark\nb,Meow\na,Bark\n", ", line 4: 'a' is already on line 2"),
+        ("fname,labels\n,Bark\n", ", line 2: wanted a file name, got an empty field"),
+        ("fname,labels\na,Bark\nb,\n", ", line 3: wanted labels, got an empty label for 'b'"),
+        ('fname,labels\na,"Bark,,Meow"\n', ", line 2: wanted labels, got an empty label for 'a'"),
+        ("fname,labels\na,Bark\n\nb,Moo\n", ", line 4: wanted one of the 2 classes, got 'Moo'"),
+        ("fname,labels\na,Bark,Meow\n", ", line 2: wanted 2 fields as in the header, got 3"),
+        ("fname,labels\na\n", ", line 2: wanted 2 fields as in the header, got 1"),
+        ('fname,labels\na,"Bark\n', ", line 2: not CSV: unexpected end of data"),
+        (b"fname,labels\na,M\xe9ow\n", ": wanted text in UTF-8, got byte 0xe9 at position 16"),
+    ],
+)
+def test_bad_label_files_are_named(tmp_path, content, message):
+    path = tmp_path / "train.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match="^" + re.escape(f"{path}{message}")):
+        read_labels(path, classes=("Bark", "Meow"))
+
+
+def test_files_that_are_missing(tmp_path):
+    for read in (read_labels, read_classes, read_scores):
+        with pytest.raises(FileNotFoundError, match=r"gone\.csv"):
+            read(tmp_path / "gone.csv")
+        with pytest.raises(TypeError, match="path: wanted a path"):
+            read(None)
+
+
+def test_rows_are_joined_by_name(tmp_path):
+    labels = table().select(["a.wav", "b.wav"])
+    assert labels.names == ("a.wav", "b.wav")
+    assert labels.target.int().tolist() == [[1, 1], [0, 1]]
+    assert table().select([]).target.shape == (0, 2)
+    scores = ScoreTable(("a.wav", "b.wav", "c.wav"), ("Bark", "Meow"), torch.arange(6.0).reshape(3, 2))
+    assert scores.select(table().names).scores.tolist() == [[2.0, 3.0], [0.0, 1.0]]
+
+
+@given(st.permutations(range(8)), st.integers(0, 8))
+def test_selection_undoes_any_order(order, count):
+    names = tuple(f"{i}.wav" for i in range(8))
+    target = torch.eye(8, dtype=torch.bool)
+    mixed = LabelTable([names[i] for i in order], names, target[list(order)])
+    assert torch.equal(mixed.select(names[:count]).target, target[:count])
+
+
+def test_names_that_are_missing_are_listed_up_to_five():
+    with pytest.raises(ValueError, match="names: wanted names of the table's 2 clips, 1 are not: 'c.wav'$"):
+        table().select(["a.wav", "c.wav"])
+    with pytest.raises(ValueError, match=r"7 are not: '0', '1', '2', '3', '4', \.\.\.$"):
+        table().select([*"0123456", "a.wav"])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"names": ("a", "a")}, ValueError, "names: wanted different names, got 'a' twice"),
+        ({"classes": ("x", "")}, ValueError, "classes: wanted different names, got an empty name"),
+        ({"classes": "xy"}, TypeError, "classes: wanted a list of strings, got 'xy'"),
+        ({"names": (1, 2)}, TypeError, "names: wanted a list of strings"),
+        ({"target": torch.ones(3, 2).bool()}, ValueError, r"target: wanted shape \(2, 2\), got a bool"),
+        ({"target": torch.ones(2, 2)}, TypeError, "target: wanted a bool tensor, got a float32"),
+        ({"target": [[True]]}, TypeError, "target: wanted a torch.Tensor"),
+    ],
+)
+def test_a_table_that_does_not_fit_together(change, error, message):
+    with pytest.raises(error, match=message):
+        LabelTable(**{"names": ("a", "b"), "classes": ("x", "y"), "target": torch.ones(2, 2).bool()} | change)
+
+
+@given(
+    st.lists(
+        st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_scores_return_as_the_same_float32_numbers(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("scores") / "scores.csv"
+    names, classes = [f"clip {i}.wav" for i in range(len(rows))], ["Bark", 'say "hi"', "a, b"]
+    write_scores(path, names=names, classes=classes, scores=torch.tensor(rows))
+    back = read_scores(path)
+    assert back.names == tuple(names)
+    assert back.classes == tuple(classes) == read_classes(path)
+    assert torch.equal(back.scores, torch.tensor(rows))
+
+
+def test_half_precision_and_gradients_are_no_obstacle(tmp_path):
+    scores = torch.tensor([[0.1, -3.0]], dtype=torch.bfloat16, requires_grad=True)
+    write_scores(tmp_path / "s.csv", names=["a"], classes=["x", "y"], scores=scores)
+    assert torch.equal(read_scores(tmp_path / "s.csv").scores, scores.detach().float())
+
+
+def test_classes_of_a_sample_submission_without_clips(tmp_path):
+    path = tmp_path / "sample_submission.csv"
+    path.write_text("fname,Bark,Meow\n")
+    assert read_classes(path) == ("Bark", "Meow")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("fname\na\n", ": wanted the columns 'fname' and then one per class, got fname"),
+        ("Bark,fname\n1,a\n", ": wanted the columns 'fname' and then one per class, got Bark, fname"),
+        ("fname,x,x\na,1,2\n", ": columns: wanted different names, got 'x' twice"),
+        ("fname,x,\na,1,2\n", ": columns: wanted different names, got an empty name"),
+        ("fname,x\na,1\nb,two\n", ", line 3: wanted a finite float32 number, got 'two'"),
+        ("fname,x\na,\n", ", line 2: wanted a finite float32 number, got ''"),
+        ("fname,x\na,nan\n", ", line 2: wanted a finite float32 number, got 'nan'"),
+        ("fname,x\na,-inf\n", ", line 2: wanted a finite float32 number, got '-inf'"),
+        ("fname,x\na,1e39\n", ", line 2: wanted a finite float32 number, got '1e39'"),
+        ("fname,x\na,1\na,1\n", ", line 3: 'a' is already on line 2"),
+        ("fname,x\n", ": wanted at least one row below the header, got none"),
+    ],
+)
+def test_bad_score_files_are_named(tmp_path, content, message):
+    path = tmp_path / "scores.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="^" + re.escape(f"{path}{message}") + "$"):
+        read_scores(path)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "scores.csv"
+    good = {"names": ["a"], "classes": ["x"], "scores": torch.ones(1, 1)}
+    write_scores(path, **good)
+    before = path.read_text()
+    with pytest.raises(ValueError, match="scores: wanted finite numbers, got nan"):
+        write_scores(path, **good | {"scores": torch.full((1, 1), math.nan)})
+    with pytest.raises(ValueError, match=r"scores: wanted shape \(1, 1\), got a float32 tensor"):
+        write_scores(path, **good | {"scores": torch.ones(2, 1)})
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        patch.setattr("pathlib.Path.replace", fail)
+        with pytest.raises(OSError, match="disk full"):
+            write_scores(path, **good | {"scores": torch.zeros(1, 1)})
+    assert path.read_text() == before
+    write_scores(path, **good | {"scores": torch.zeros(1, 1)})
+    assert path.read_text() == "fname,x\na,0\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["scores.csv"]
