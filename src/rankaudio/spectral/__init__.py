@@ -1,0 +1,17 @@
+"""Spectrograms of padded batches, on any device, with a finite gradient everywhere."""
+
+from rankaudio.spectral._features import log_mel, log_stft
+from rankaudio.spectral._filterbank import mel_filterbank
+from rankaudio.spectral._levels import Deltas, deltas, power_to_db
+from rankaudio.spectral._modules import LogMel, LogSTFT
+
+__all__ = [
+    "Deltas",
+    "LogMel",
+    "LogSTFT",
+    "deltas",
+    "log_mel",
+    "log_stft",
+    "mel_filterbank",
+    "power_to_db",
+]
