@@ -229,7 +229,7 @@ def test_truncated_flac(tmp_path):
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e300])
 def test_samples_that_are_no_float32_numbers(tmp_path, bad):
     path = tmp_path / "nan.wav"
-    wavfile.write(path, 8000, np.array([0.0, 0.5, bad, 0.0]))
+    wavfile.write(path, 8000, np.array([[0.0, 0.5, bad, 0.0], [0.0, 0.0, -bad, 0.0]]).T)
     with pytest.raises(ValueError, match=r"nan\.wav: wanted finite float32 samples, got .* at sample 2"):
         load_audio(path)
 
