@@ -48,6 +48,14 @@ def test_the_classes_given_set_the_order(tmp_path):
     assert labels.target.int().tolist() == [[0, 1, 0]]
 
 
+def test_labels_of_no_class_can_be_left_out(tmp_path):
+    path = tmp_path / "noisy.csv"
+    path.write_text('fname,labels\na,"Gunshot,Meow"\nb,Gunshot\nc,\nd,"Bark,,"\n')
+    labels = read_labels(path, classes=("Bark", "Meow"), strict=False)
+    assert labels.target.int().tolist() == [[0, 1], [0, 0], [0, 0], [1, 0]]
+    assert read_labels(path, strict=False).classes == ("Bark", "Gunshot", "Meow")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -59,9 +67,18 @@ def test_the_classes_given_set_the_order(tmp_path):
         ("fname,labels,labels\na,Bark,Bark\n", ": columns: wanted different names, got 'labels' twice"),
         ("fname,labels\na,Bark\nb,Meow\na,Bark\n", ", line 4: 'a' is already on line 2"),
         ("fname,labels\n,Bark\n", ", line 2: wanted a file name, got an empty field"),
-        ("fname,labels\na,Bark\nb,\n", ", line 3: wanted labels, got an empty label for 'b'"),
-        ('fname,labels\na,"Bark,,Meow"\n', ", line 2: wanted labels, got an empty label for 'a'"),
-        ("fname,labels\na,Bark\n\nb,Moo\n", ", line 4: wanted one of the 2 classes, got 'Moo'"),
+        (
+            "fname,labels\na,Bark\nb,\n",
+            ", line 3: wanted a label, got an empty one (left out with strict=False)",
+        ),
+        (
+            'fname,labels\na,"Bark,,Meow"\n',
+            ", line 2: wanted a label, got an empty one (left out with strict=False)",
+        ),
+        (
+            "fname,labels\na,Bark\n\nb,Moo\n",
+            ", line 4: wanted one of the 2 classes, got 'Moo' (left out with strict=False)",
+        ),
         ("fname,labels\na,Bark,Meow\n", ", line 2: wanted 2 fields as in the header, got 3"),
         ("fname,labels\na\n", ", line 2: wanted 2 fields as in the header, got 1"),
         ('fname,labels\na,"Bark\n', ", line 2: not CSV: unexpected end of data"),

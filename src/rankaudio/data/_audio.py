@@ -31,6 +31,10 @@ class AudioInfo(NamedTuple):
         frames: samples per channel, at least 1.
         sample_rate: samples per second.
         channels: number of channels.
+
+    >>> frames, sample_rate, channels = AudioInfo(frames=400, sample_rate=8000, channels=2)
+    >>> frames / sample_rate
+    0.05
     """
 
     frames: int

@@ -23,7 +23,7 @@ from rankaudio._checks import (
 from rankaudio._random import below
 from rankaudio.data._audio import audio_info, load_audio, resampled_length
 from rankaudio.data._files import check_path, check_paths
-from rankaudio.data._labels import LabelTable
+from rankaudio.data._tables import LabelTable
 
 __all__ = ["Batch", "ClipDataset", "Crop", "pad_collate"]
 
@@ -143,6 +143,10 @@ class Batch(NamedTuple):
         waveform: ``(B, T)``, zero beyond the end of each clip.
         target: ``(B, C)``, or None.
         lengths: ``(B,)`` int64, in samples.
+
+    >>> waveform, target, lengths = pad_collate([torch.ones(2), torch.ones(3)])
+    >>> target is None, lengths
+    (True, tensor([2, 3]))
     """
 
     waveform: Tensor
