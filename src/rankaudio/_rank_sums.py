@@ -1,0 +1,136 @@
+"""The sums behind lwlrap: for every true label, how many labels are scored at least as high.
+
+Two exact ways to count, integers both. One compares each true label with its row: P x C comparisons
+for P labels, no sort; but finding the labels gives a tensor whose size depends on values, for which an
+accelerator makes the host wait. The other sorts every row and looks up where each score's ties begin:
+shapes known beforehand, and quicker when labels are dense. So accelerators always sort, and the CPU
+sorts the chunks of rows that have many labels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Entries looked at together: on the CPU what the caches hold, elsewhere what keeps the device busy.
+CHUNK, CHUNK_ON_DEVICE = 2**18, 2**22
+# Labels per row from which the sort is quicker (measured on the CPU).
+LABELS_TO_SORT = 40
+
+
+class RankSums(NamedTuple):
+    """All that a set of clips leaves behind; sets are joined by adding."""
+
+    precision: Tensor
+    """``(C,)``, the weighted precisions of the labels of each class."""
+    support: Tensor
+    """``(C,)``, the weights of the labels of each class."""
+    row_precision: Tensor
+    """``()``, the weighted mean precisions of the rows with a label."""
+    row_weight: Tensor
+    """``()``, the weights of the rows with a label."""
+    nan_scores: Tensor
+    """``()``, known scores that are NaN: counted, because raising would make the host wait."""
+
+    @classmethod
+    def zeros(cls, num_classes: int, device: torch.device) -> Self:
+        """No clips."""
+        shapes = [(num_classes,), (num_classes,), (), (), ()]
+        return cls(*(torch.zeros(shape, dtype=sum_dtype(device), device=device) for shape in shapes))
+
+    def add(self, other: RankSums) -> RankSums:
+        """Both sets, in new tensors."""
+        return RankSums(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def to(self, device: torch.device | str) -> RankSums:
+        """The same sums on another device."""
+        dtype = sum_dtype(torch.device(device))
+        return RankSums(*(part.to(device, dtype) for part in self))
+
+
+def sum_dtype(device: torch.device) -> torch.dtype:
+    """Double precision wherever the device has it."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def rank_sums(scores: Tensor, present: Tensor, known: Tensor | None, weight: Tensor) -> RankSums:
+    """Sum up rows: ``(R, C)`` scores, target and known labels, ``(R,)`` weights in the sums' dtype."""
+    classes = scores.shape[-1]
+    total = RankSums.zeros(classes, scores.device)
+    step = max(1, (CHUNK if scores.device.type == "cpu" else CHUNK_ON_DEVICE) // classes)
+    for start in range(0, len(scores), step):
+        rows = slice(start, start + step)
+        hidden = None if known is None else ~known[rows]
+        total = total.add(_chunk_sums(scores[rows].contiguous(), present[rows].bool(), hidden, weight[rows]))
+    return total
+
+
+def _chunk_sums(scores: Tensor, present: Tensor, hidden: Tensor | None, weight: Tensor) -> RankSums:
+    nan = scores.isnan()
+    if hidden is not None:
+        nan, present = nan & ~hidden, present & ~hidden
+    by_class, support, by_row, labels = _sum_precisions(scores, present, hidden, weight)
+    labelled = weight * (labels > 0)
+    row_precision = (labelled * (by_row / labels.clamp(min=1))).sum()
+    return RankSums(by_class, support, row_precision, labelled.sum(), nan.count_nonzero().to(weight.dtype))
+
+
+def _sum_precisions(
+    scores: Tensor, present: Tensor, hidden: Tensor | None, weight: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of each class weighted precisions and labels ``(C,)``, of each row precisions and labels ``(R,)``."""
+    if scores.device.type == "cpu":
+        rows, classes = present.nonzero(as_tuple=True)
+        if len(rows) < LABELS_TO_SORT * len(scores):
+            return _by_comparing(scores, rows, classes, hidden, weight)
+    return _by_sorting(scores, present, hidden, weight)
+
+
+def _by_comparing(
+    scores: Tensor, rows: Tensor, classes: Tensor, hidden: Tensor | None, weight: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Compare each label, in order of ``rows``, with its row and with the labels of its row."""
+    own, labels = scores[rows, classes], rows.bincount(minlength=len(scores))
+    place = torch.arange(len(rows), device=rows.device) - (labels.cumsum(0) - labels)[rows]
+    # A table of the labels' scores alone; what stays NaN reaches no score.
+    rivals = scores.new_full((len(scores), int(labels.max())), float("nan"))
+    rivals[rows, place] = own
+    step = max(1, CHUNK // scores.shape[-1])
+    hits, ranks = [], []
+    for row, score in zip(torch.split(rows, step), torch.split(own[:, None], step), strict=True):
+        reached = scores.index_select(0, row) >= score
+        if hidden is not None:
+            reached &= ~hidden.index_select(0, row)
+        ranks.append(reached.sum(-1))
+        hits.append((rivals.index_select(0, row) >= score).sum(-1))
+    precision = torch.cat(hits).to(weight.dtype) / torch.cat(ranks)
+    label_weight, per_class = weight[rows], weight.new_zeros(scores.shape[-1])
+    return (
+        per_class.index_add(0, classes, precision * label_weight),
+        per_class.index_add(0, classes, label_weight),
+        torch.zeros_like(weight).index_add(0, rows, precision),
+        labels,
+    )
+
+
+def _by_sorting(
+    scores: Tensor, present: Tensor, hidden: Tensor | None, weight: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Sort each row once, and look every entry up in it."""
+    ranked, order = scores.sort(dim=-1)
+    ties_start = torch.searchsorted(ranked, scores)
+
+    def at_least(flags: Tensor) -> Tensor:
+        """For every entry, the flags that are set among the entries scored at least as high."""
+        below = F.pad(flags.gather(-1, order).cumsum(-1, dtype=torch.int32), (1, 0))
+        return below[:, -1:] - below.gather(-1, ties_start)
+
+    ranks = scores.shape[-1] - ties_start if hidden is None else at_least(~hidden)
+    precision = at_least(present).to(weight.dtype) / ranks
+    # where, not a product: an entry that is no label may have no rank, and 0 / 0 is NaN.
+    precision = torch.where(present, precision, 0.0)
+    column = weight[:, None]
+    return (precision * column).sum(0), (present * column).sum(0), precision.sum(-1), present.sum(-1)
