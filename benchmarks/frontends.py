@@ -1,0 +1,109 @@
+"""Log-mel and log-STFT against librosa, torchaudio where it imports, and plain torch.stft.
+
+Error: largest difference from the same spectrogram by librosa in float64, over the loudest 60 dB of the
+bins; below that float32 rounding of any transform is divided by next to nothing.
+"""
+
+from __future__ import annotations
+
+import librosa
+import numpy as np
+import torch
+from _table import machine, seconds, show
+
+from rankaudio import LogMel, LogSTFT
+
+try:
+    import torchaudio
+except (ImportError, OSError, RuntimeError):  # the last two beside another torch than its own
+    torchaudio = None
+
+RATE, EPS = 44100, 1e-4
+MEL = {"n_fft": 2048, "hop_length": 1024}
+STFT = {"n_fft": 256, "hop_length": 128}
+
+
+def librosa_mel(x: np.ndarray) -> np.ndarray:
+    mel = librosa.feature.melspectrogram(
+        y=x, sr=RATE, **MEL, n_mels=128, fmin=5, power=1, pad_mode="reflect", dtype=x.dtype
+    )
+    return np.log(mel + EPS)
+
+
+def librosa_stft(x: np.ndarray) -> np.ndarray:
+    return np.log(np.abs(librosa.stft(x, **STFT, pad_mode="reflect")) + EPS)
+
+
+def plain_torch(frontend: torch.nn.Module):
+    """What torchaudio's transforms do, in as many words."""
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        spectrum = torch.stft(
+            x, frontend.n_fft, frontend.hop_length, window=frontend.window, return_complex=True
+        ).abs()
+        if hasattr(frontend, "filterbank"):
+            spectrum = frontend.filterbank @ spectrum
+        return (spectrum + EPS).log()
+
+    return run
+
+
+def torchaudio_peers() -> dict[str, torch.nn.Module]:
+    if torchaudio is None:
+        return {}
+    transforms = torchaudio.transforms
+    mel = transforms.MelSpectrogram(
+        RATE, **MEL, n_mels=128, f_min=5.0, power=1.0, norm="slaney", mel_scale="slaney"
+    )
+    return {"log-mel": mel, "log-STFT": transforms.Spectrogram(**STFT, power=1.0)}
+
+
+def error(ours: object, exact: np.ndarray) -> float:
+    loud = exact > exact.max() - np.log(1000)
+    return float(np.abs(np.asarray(ours) - exact)[loud].max())
+
+
+def rows_for(name: str, frontend, by_librosa, clips: int, length: int, peers) -> list[list[str]]:
+    x = 0.1 * torch.randn(clips, length * RATE, generator=torch.Generator().manual_seed(0))
+    lengths = torch.full((clips,), x.shape[1])
+    runs = {
+        "rankaudio": lambda: frontend(x),
+        "rankaudio, with lengths": lambda: frontend(x, lengths),
+        "plain torch.stft": lambda: plain_torch(frontend)(x),
+        "librosa": lambda: by_librosa(x.numpy()),
+    }
+    if name in peers:
+        peer = peers[name]
+        runs["torchaudio"] = lambda: peer(x).add(EPS).log()
+    exact = by_librosa(x.double().numpy())
+    times = {who: seconds(run, repeats=11) for who, run in runs.items()}
+    return [
+        [
+            name,
+            f"{clips} x {length} s",
+            who,
+            f"{1e3 * times[who]:.1f}",
+            f"{clips * length / times[who]:,.0f}",
+            f"{times[who] / times['rankaudio']:.2f}",
+            f"{error(runs[who](), exact):.1e}",
+        ]
+        for who in runs
+    ]
+
+
+def main() -> None:
+    about_torchaudio = "does not import" if torchaudio is None else torchaudio.__version__
+    print(
+        f"{machine()}, librosa {librosa.__version__}, numpy {np.__version__}, torchaudio: {about_torchaudio}"
+    )
+    peers, rows = torchaudio_peers(), []
+    with torch.no_grad():
+        for clips in (20, 1):
+            rows += rows_for("log-mel", LogMel(), librosa_mel, clips, 10, peers)
+            rows += rows_for("log-STFT", LogSTFT(), librosa_stft, clips, 10, peers)
+    columns = ["what", "clips", "by", "ms", "audio s per s", "time / ours", "error"]
+    show("Spectrograms on the CPU, float32", columns, rows)
+
+
+if __name__ == "__main__":
+    main()

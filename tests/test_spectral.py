@@ -1,0 +1,577 @@
+"""Spectrograms against the golden numbers, librosa, a literal Fourier sum, and the corners."""
+
+import copy
+import io
+import math
+import pickle
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rankaudio.lengths import frame_lengths
+from rankaudio.spectral import Deltas, LogMel, LogSTFT, deltas, log_mel, log_stft, mel_filterbank, power_to_db
+
+GOLDEN = Path(__file__).parent / "golden"
+MEL, STFT = np.load(GOLDEN / "features_mel.npz"), np.load(GOLDEN / "features_stft.npz")
+SIGNAL = torch.from_numpy(MEL["signal"])[None]
+SMALL_MEL = {"sample_rate": 8000, "n_fft": 64, "hop_length": 24, "n_mels": 10}
+SMALL_STFT = {"n_fft": 32, "hop_length": 12}
+FRONTENDS = [LogMel(**SMALL_MEL), LogSTFT(**SMALL_STFT)]
+both = pytest.mark.parametrize("frontend", FRONTENDS, ids=["mel", "stft"])
+
+
+def noise(*shape, dtype=torch.float64, seed=0):
+    return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+
+
+def largest_difference(ours, expected):
+    return (ours.double() - torch.as_tensor(expected).double()).abs().max().item()
+
+
+def log_stft_by_definition(clip, n_fft, hop_length, pad_mode):
+    """One clip, every frame by a matrix of sines and cosines."""
+    t = np.arange(n_fft)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * t / n_fft)
+    waves = np.exp(-2j * np.pi * np.outer(np.arange(n_fft // 2 + 1), t) / n_fft)
+    padded = np.pad(clip, n_fft // 2, mode=pad_mode)
+    starts = range(0, len(clip) + 1, hop_length)
+    return np.stack(
+        [np.log(1e-4 + np.abs(waves @ (window * padded[s : s + n_fft]))) for s in starts], axis=-1
+    )
+
+
+# Golden numbers
+
+
+def test_log_mel_equals_the_original():
+    assert largest_difference(log_mel(SIGNAL)[0], MEL["logmel"]) < 2e-5
+
+
+def test_log_stft_equals_the_original():
+    assert largest_difference(log_stft(SIGNAL)[0, :, ::8], STFT["logstft"]) < 1e-3
+
+
+def test_both_equal_the_originals_in_double_precision_on_their_window():
+    """The originals' double precision went on with a window, and bands, rounded to float32."""
+    mel, stft = LogMel().double(), LogSTFT().double()
+    for frontend in (mel, stft):
+        frontend.window.copy_(torch.hann_window(frontend.n_fft))
+    mel.filterbank.copy_(torch.from_numpy(MEL["filterbank"]))
+    assert largest_difference(mel(SIGNAL.double())[0, :, ::8], MEL["logmel_f64"]) < 1e-12
+    assert largest_difference(stft(SIGNAL.double())[0, :, ::32], STFT["logstft_f64"]) < 1e-12
+
+
+def test_filterbank_equals_the_original():
+    assert largest_difference(mel_filterbank(), MEL["filterbank"]) < 1e-8
+
+
+def test_decibels_and_deltas_equal_the_first_place_input():
+    power = log_mel(SIGNAL, n_fft=2560, hop_length=690, f_min=20, power=2, eps=None, pad_mode="constant")
+    decibels = power_to_db(power)
+    assert largest_difference(decibels[0, :, ::4], MEL["argus_db"]) < 2e-4
+    image = deltas(decibels)[..., :128] / 100
+    assert largest_difference(image[0, :, ::4, ::4], MEL["argus_image3"]) < 2e-6
+
+
+# Peers and definitions
+
+
+@pytest.mark.parametrize("norm", ["slaney", "none"])
+@pytest.mark.parametrize("mel_scale", ["slaney", "htk"])
+@pytest.mark.parametrize(
+    ("sample_rate", "n_fft", "n_mels", "f_min", "f_max"),
+    [
+        (44100, 2048, 128, 5, None),
+        (44100, 2560, 128, 20.0, 22050.0),
+        (16000, 400, 40, 0.0, 8000.0),
+        (22050, 1024, 64, 1500.0, 9000.0),
+        (8000, 64, 1, 0, None),
+    ],
+)
+def test_filterbank_equals_librosa(sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, norm):
+    ours = mel_filterbank(
+        sample_rate=sample_rate,
+        n_fft=n_fft,
+        n_mels=n_mels,
+        f_min=f_min,
+        f_max=f_max,
+        mel_scale=mel_scale,
+        norm=norm,
+        dtype=torch.float64,
+    )
+    theirs = librosa.filters.mel(
+        sr=sample_rate,
+        n_fft=n_fft,
+        n_mels=n_mels,
+        fmin=f_min,
+        fmax=f_max,
+        htk=mel_scale == "htk",
+        norm=None if norm == "none" else norm,
+        dtype=np.float64,
+    )
+    assert ours.shape == theirs.shape
+    assert largest_difference(ours, theirs) < 1e-12
+
+
+def test_a_band_between_two_bins_is_zero_without_a_warning():
+    weights = mel_filterbank(n_fft=64, n_mels=40)
+    assert weights.sum(1).eq(0).any()
+    assert torch.isfinite(weights).all()
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("pad_mode", ["reflect", "constant"])
+def test_log_mel_equals_librosa_in_double_precision(pad_mode, power):
+    x = noise(2, 3001)
+    theirs = librosa.feature.melspectrogram(
+        y=x.numpy(),
+        sr=16000,
+        n_fft=512,
+        hop_length=200,
+        n_mels=20,
+        fmin=30,
+        fmax=7000,
+        power=power,
+        pad_mode=pad_mode,
+        htk=True,
+        dtype=np.float64,
+    )
+    ours = log_mel(
+        x,
+        sample_rate=16000,
+        n_fft=512,
+        hop_length=200,
+        n_mels=20,
+        f_min=30,
+        f_max=7000,
+        mel_scale="htk",
+        power=power,
+        pad_mode=pad_mode,
+    )
+    assert largest_difference(ours, np.log(theirs + 1e-4)) < 1e-10
+
+
+@pytest.mark.parametrize("pad_mode", ["reflect", "constant"])
+@given(samples=st.integers(1, 200), n_fft=st.integers(1, 32), hop_length=st.integers(1, 70))
+@settings(max_examples=60)
+def test_any_length_equals_the_definition(pad_mode, samples, n_fft, hop_length):
+    """Clips shorter than half a window included, which bounce as often as ``numpy.pad`` says."""
+    x = noise(1, samples, seed=samples)
+    ours = log_stft(x, n_fft=2 * n_fft, hop_length=hop_length, pad_mode=pad_mode)
+    expected = log_stft_by_definition(x[0].numpy(), 2 * n_fft, hop_length, pad_mode)
+    assert ours.shape[1:] == expected.shape == (n_fft + 1, samples // hop_length + 1)
+    # Where the magnitude is near zero its rounding, 1e-15 times what cancels, meets 1 / 1e-4.
+    assert largest_difference(ours[0], expected) < 1e-9
+
+
+# Lengths
+
+
+def check_alone_and_in_a_batch(frontend, x, lengths, tolerance):
+    for clip, length in zip(x, lengths, strict=True):
+        clip[length:] = math.nan
+    lengths = torch.tensor(lengths)
+    batch = frontend(x, lengths)
+    for row, length, frames in zip(range(len(x)), lengths, frontend.frame_lengths(lengths), strict=True):
+        alone = frontend(x[row : row + 1, :length])
+        assert alone.shape == (1, frontend.n_bins, frames)
+        assert largest_difference(batch[row, :, :frames], alone[0]) < tolerance
+        silence = torch.tensor(frontend.eps, dtype=x.dtype).log().expand_as(batch[row, :, frames:])
+        assert torch.equal(batch[row, :, frames:], silence)
+
+
+@pytest.mark.parametrize("frontend", [LogMel(), LogSTFT()], ids=["mel", "stft"])
+def test_a_clip_is_the_same_alone_and_in_a_batch(frontend):
+    lengths = [9000, 1, 1023, 1024, 1025, 2049, 5000]
+    check_alone_and_in_a_batch(frontend, noise(7, 10_000, dtype=torch.float32), lengths, 1e-6)
+
+
+@both
+@pytest.mark.parametrize("pad_mode", ["reflect", "constant"])
+@given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=4), extra=st.integers(0, 100))
+@settings(max_examples=20)
+def test_any_clip_is_the_same_alone_and_in_a_batch(frontend, pad_mode, lengths, extra):
+    """In float64: a transform of a few samples rounds otherwise when it is the only one in a call."""
+    frontend = type(frontend)(**{**frontend.settings(), "pad_mode": pad_mode})
+    check_alone_and_in_a_batch(frontend, noise(len(lengths), max(lengths) + extra), lengths, 1e-9)
+
+
+@both
+def test_silence_and_padding_are_log_eps_exactly(frontend):
+    silent = frontend(torch.zeros(1, 100))
+    assert torch.equal(silent, torch.tensor(1e-4).log().expand_as(silent))
+    linear = type(frontend)(**{**frontend.settings(), "eps": None})
+    lengths = torch.tensor([500, 20])
+    beyond = linear(noise(2, 500), lengths)[1, :, linear.frame_lengths(lengths)[1] :]
+    assert torch.equal(beyond, torch.zeros_like(beyond))
+
+
+@both
+def test_full_lengths_change_nothing(frontend):
+    x = noise(3, 333)
+    assert torch.equal(frontend(x, torch.tensor([333] * 3)), frontend(x))
+
+
+@both
+def test_padding_gets_no_gradient_and_no_nan(frontend):
+    x = noise(2, 400)
+    x[1, 50:] = math.nan
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(frontend(x, torch.tensor([400, 50])).sum(), x)
+    assert torch.equal(gradient[1, 50:], torch.zeros(350, dtype=torch.float64))
+    assert torch.isfinite(gradient).all()
+    assert gradient[1, :50].abs().min() > 0
+
+
+@both
+def test_frame_lengths_are_the_shared_ones(frontend):
+    lengths = torch.tensor([1, 11, 12, 24, 1000])
+    expected = frame_lengths(lengths, hop_length=frontend.hop_length)
+    assert torch.equal(frontend.frame_lengths(lengths), expected)
+
+
+@pytest.mark.parametrize("frontend", [LogMel(), LogSTFT()], ids=["mel", "stft"])
+def test_a_batch_worked_through_in_pieces_is_the_same(frontend):
+    x, lengths = noise(3, 400_000, dtype=torch.float32), torch.tensor([400_000, 3, 200_000])
+    for some in ((x,), (x, lengths)):
+        whole = frontend(*some)
+        rows = torch.cat([frontend(*(part[i : i + 1] for part in some)) for i in range(3)])
+        assert largest_difference(whole, rows) < 1e-6
+
+
+@both
+def test_an_empty_batch_gives_an_empty_result_in_the_graph(frontend):
+    x = torch.zeros(0, 100, requires_grad=True)
+    out = frontend(x, torch.zeros(0, dtype=torch.long))
+    assert out.shape == (0, frontend.n_bins, 100 // frontend.hop_length + 1)
+    out.sum().backward()
+    assert x.grad.shape == (0, 100)
+
+
+# Precision
+
+
+@both
+def test_double_precision_does_not_depend_on_the_modules_dtype(frontend):
+    x = noise(2, 300)
+    expected = torch.from_numpy(frontend(x).numpy())
+    assert expected.dtype == torch.float64
+    for cast in (copy.deepcopy(frontend).double(), copy.deepcopy(frontend).half().double()):
+        assert largest_difference(cast(x), expected) == 0
+
+
+@both
+def test_half_precision_is_computed_in_float32(frontend):
+    for dtype in (torch.float16, torch.bfloat16):
+        x = noise(2, 300).to(dtype)
+        out = copy.deepcopy(frontend).to(dtype)(x)
+        assert out.dtype == torch.float32
+        assert torch.equal(out, frontend(x.float()))
+
+
+@both
+def test_autocast_changes_nothing(frontend):
+    x = noise(2, 300, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = frontend(x)
+    assert torch.equal(out, frontend(x))
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("make", [LogMel.from_descriptor, LogSTFT.from_descriptor])
+def test_gradients(make, power):
+    frontend = make("mel_16_6_4" if make == LogMel.from_descriptor else "stft_16_6")
+    frontend = type(frontend)(**{**frontend.settings(), "power": power})
+    x, lengths = noise(2, 30).requires_grad_(), torch.tensor([30, 5])
+    assert torch.autograd.gradcheck(lambda clips: frontend(clips, lengths), x)
+    assert torch.autograd.gradgradcheck(lambda clips: frontend(clips, lengths), x, fast_mode=True)
+
+
+@both
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_silence_has_a_finite_gradient_of_first_and_second_order(frontend, dtype):
+    x = noise(1, 400, dtype=dtype)
+    x[:, 100:300] = 0
+    x.requires_grad_()
+    (first,) = torch.autograd.grad(frontend(x).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), x)
+    assert torch.isfinite(first).all()
+    assert torch.isfinite(second).all()
+    assert torch.equal(first[:, 199:202], torch.zeros(1, 3, dtype=dtype))
+
+
+def test_the_magnitude_has_no_nan_gradient_however_quiet():
+    for level in (0.0, 1e-45, 1e-30, 1e-20, 1e-15, 1e-10):
+        x = (noise(1, 100) * level).float().requires_grad_()
+        (gradient,) = torch.autograd.grad(log_stft(x, **SMALL_STFT).sum(), x)
+        assert torch.isfinite(gradient).all()
+
+
+# Modules
+
+
+@both
+def test_twins_and_settings(frontend):
+    function = log_mel if isinstance(frontend, LogMel) else log_stft
+    x, lengths = noise(2, 300, dtype=torch.float32), torch.tensor([300, 40])
+    values = frontend.settings()
+    assert all(type(value) in (int, float, str, type(None)) for value in values.values())
+    rebuilt = type(frontend)(**values)
+    assert rebuilt.settings() == values
+    assert torch.equal(rebuilt(x, lengths), frontend(x, lengths))
+    if function is log_stft:
+        values.pop("sample_rate")
+    assert torch.equal(function(x, lengths, **values), frontend(x, lengths))
+    assert all(f"{name}={value!r}" in repr(frontend) for name, value in values.items())
+
+
+@both
+def test_the_state_dict_is_empty_and_copies_are_whole(frontend):
+    assert frontend.state_dict() == {}
+    assert list(frontend.parameters()) == []
+    x = noise(2, 300, dtype=torch.float32)
+    saved = io.BytesIO()
+    torch.save(frontend, saved)
+    saved.seek(0)
+    for twin in (
+        copy.deepcopy(frontend),
+        pickle.loads(pickle.dumps(frontend)),
+        torch.load(saved, weights_only=False),
+        copy.deepcopy(frontend).to("meta").to_empty(device="cpu"),
+    ):
+        assert torch.equal(twin(x), frontend(x))
+
+
+def test_constants_are_made_on_the_default_device():
+    with torch.device("meta"):
+        frontend = LogMel()
+    assert frontend.window.is_meta
+    assert frontend.filterbank.is_meta
+    assert torch.equal(frontend.to_empty(device="cpu").filterbank, mel_filterbank())
+
+
+def test_descriptors():
+    mel = LogMel.from_descriptor("mel_2048_1024_128", sample_rate=32000)
+    assert mel.settings() == LogMel(sample_rate=32000).settings()
+    assert (mel.descriptor, mel.n_bins, mel.sample_rate) == ("mel_2048_1024_128", 128, 32000)
+    stft = LogSTFT.from_descriptor("stft_512_100")
+    assert stft.settings() == LogSTFT(n_fft=512, hop_length=100).settings()
+    assert (stft.descriptor, stft.n_bins, stft.sample_rate) == ("stft_512_100", 257, 44100)
+
+
+@pytest.mark.parametrize(
+    "descriptor", ["mel", "mel_2048_1024", "stft_256_128", "mel_2048_1024_128_", "mel_2048_-1_128", "", 7]
+)
+def test_a_bad_descriptor(descriptor):
+    with pytest.raises(
+        ValueError, match=r"descriptor: wanted the form mel_\{n_fft\}_\{hop_length\}_\{n_mels\}, got"
+    ):
+        LogMel.from_descriptor(descriptor)
+    if descriptor != "stft_256_128":
+        with pytest.raises(
+            ValueError, match=r"descriptor: wanted the form stft_\{n_fft\}_\{hop_length\}, got"
+        ):
+            LogSTFT.from_descriptor(descriptor)
+
+
+def test_a_descriptor_with_a_bad_number():
+    with pytest.raises(ValueError, match="n_fft: wanted an even integer, got 2047"):
+        LogMel.from_descriptor("mel_2047_1024_128")
+
+
+@both
+@pytest.mark.parametrize("with_lengths", [False, True])
+def test_compiles_into_one_graph(frontend, with_lengths):
+    torch.compiler.reset()
+    inputs = (noise(3, 300, dtype=torch.float32), torch.tensor([300, 1, 40]))[: 1 + with_lengths]
+    compiled = torch.compile(frontend, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(*inputs), frontend(*inputs), rtol=1e-6, atol=1e-6)
+
+
+def test_the_function_compiles_into_one_graph():
+    torch.compiler.reset()
+    x = noise(3, 300, dtype=torch.float32)
+    compiled = torch.compile(log_mel, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x, **SMALL_MEL), log_mel(x, **SMALL_MEL), rtol=1e-6, atol=1e-6)
+
+
+@both
+@pytest.mark.parametrize("with_lengths", [False, True])
+def test_exports_with_dynamic_batch_and_time(frontend, with_lengths):
+    dynamic = torch.export.Dim.DYNAMIC
+    shapes = ({0: dynamic, 1: dynamic}, {0: dynamic})[: 1 + with_lengths]
+    inputs = (noise(3, 300), torch.tensor([300, 1, 40]))[: 1 + with_lengths]
+    program = torch.export.export(frontend, inputs, dynamic_shapes=shapes, strict=False).module()
+    for batch, samples in [(3, 300), (5, 1000), (2, 24)]:
+        others = (noise(batch, samples), torch.arange(1, batch + 1))[: 1 + with_lengths]
+        torch.testing.assert_close(program(*others), frontend(*others), rtol=0, atol=1e-9)
+
+
+def test_inputs_are_left_alone():
+    x, lengths = noise(2, 300), torch.tensor([300, 5])
+    before = x.clone(), lengths.clone()
+    for function in (log_mel, log_stft):
+        function(x, lengths)
+    assert torch.equal(x, before[0])
+    assert torch.equal(lengths, before[1])
+
+
+# Decibels and deltas
+
+
+@pytest.mark.parametrize("top_db", [80.0, 20.0, None])
+@pytest.mark.parametrize("ref", [1.0, 5.0])
+def test_decibels_equal_librosa_clip_by_clip(top_db, ref):
+    x = noise(3, 4, 7).square() * torch.tensor([1e-9, 1.0, 1e6]).double()[:, None, None]
+    x[1, 2] = 0
+    ours = power_to_db(x, ref=ref, top_db=top_db)
+    for row, clip in zip(ours, x.numpy(), strict=True):
+        assert largest_difference(row, librosa.power_to_db(clip, ref=ref, top_db=top_db)) < 1e-12
+
+
+def test_decibels_beyond_a_clip_are_its_lowest():
+    x = noise(2, 4, 9).square()
+    x[0, :, 5:] = math.nan
+    lengths = torch.tensor([5, 9])
+    ours = power_to_db(x, lengths, top_db=30)
+    assert torch.equal(ours[0, :, :5], power_to_db(x[:1, :, :5], top_db=30)[0])
+    assert torch.equal(ours[0, :, 5:], (ours[0].max() - 30).expand(4, 4))
+    assert torch.equal(ours[1], power_to_db(x[1:], top_db=30)[0])
+    assert power_to_db(x.half(), lengths).dtype == torch.float32
+
+
+@pytest.mark.parametrize("top_db", [30.0, None])
+def test_decibels_have_gradients(top_db):
+    x = (noise(2, 3, 4).square() + 0.1).requires_grad_()
+    lengths = torch.tensor([2, 4])
+    assert torch.autograd.gradcheck(lambda s: power_to_db(s, lengths, top_db=top_db), x)
+    silent = torch.zeros(1, 2, 3, requires_grad=True)
+    (gradient,) = torch.autograd.grad(power_to_db(silent, top_db=top_db).sum(), silent)
+    assert torch.equal(gradient, torch.zeros(1, 2, 3))
+
+
+@pytest.mark.parametrize("width", [3, 5, 9])
+def test_deltas_equal_librosa_clip_by_clip(width):
+    x, lengths = noise(3, 4, 20), torch.tensor([20, 9, 13])
+    x[1, :, 9:] = math.nan
+    ours = deltas(x, lengths, width=width)
+    for row, clip, frames in zip(ours, x, lengths.tolist(), strict=True):
+        alone = clip[:, :frames].numpy()
+        expected = [alone] + [librosa.feature.delta(alone, width=width, order=order) for order in (1, 2)]
+        assert largest_difference(row[..., :frames], np.stack(expected)) < 1e-12
+        assert torch.equal(row[..., frames:], torch.zeros_like(row[..., frames:]))
+
+
+@pytest.mark.parametrize("frames", [1, 2, 8])
+def test_deltas_of_a_short_clip_continue_its_last_frame(frames):
+    x = noise(1, 3, frames)
+    continued = torch.cat([x, x[..., -1:].expand(-1, -1, 9 - frames)], dim=-1)
+    assert largest_difference(deltas(x), deltas(continued)[..., :frames]) == 0
+    padded = torch.cat([x, noise(1, 3, 40)], dim=-1)
+    assert largest_difference(deltas(padded, torch.tensor([frames]))[..., :frames], deltas(x)) < 1e-15
+
+
+def test_deltas_module_precision_and_gradient():
+    x = noise(2, 3, 12)
+    assert torch.equal(Deltas(width=5)(x), deltas(x, width=5))
+    assert repr(Deltas()) == "Deltas(width=9)"
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = deltas(x.half())
+    assert torch.equal(out, deltas(x.half().float()))
+    lengths = torch.tensor([4, 12])
+    assert torch.autograd.gradcheck(lambda s: deltas(s, lengths), x.requires_grad_())
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("function", [log_mel, log_stft, LogMel(), LogSTFT()], ids=str)
+def test_bad_waveforms(function):
+    with pytest.raises(
+        ValueError, match=r"waveform: wanted shape \(B, T\) \(a single clip is waveform\[None\]\), got"
+    ):
+        function(torch.zeros(100))
+    with pytest.raises(
+        ValueError, match=r"waveform: wanted shape \(B, T\), got a float32 tensor of shape \(2, 1, 9\)"
+    ):
+        function(torch.zeros(2, 1, 9))
+    with pytest.raises(ValueError, match=r"waveform: wanted at least one sample, got .* \(2, 0\)"):
+        function(torch.zeros(2, 0))
+    with pytest.raises(TypeError, match="waveform: wanted a floating-point tensor, got a int16"):
+        function(torch.zeros(2, 9, dtype=torch.int16))
+    with pytest.raises(TypeError, match=r"waveform: wanted a torch.Tensor, got \[0\.0\]"):
+        function([0.0])
+
+
+@both
+def test_bad_lengths_and_devices(frontend):
+    x = torch.zeros(2, 9)
+    for lengths, error, message in [
+        (torch.tensor([1, 10]), ValueError, "lengths: wanted values from 1 to"),
+        (torch.tensor([0, 9]), ValueError, "lengths: wanted values from 1 to"),
+        (torch.tensor([9]), ValueError, r"lengths: wanted shape \(2,\)"),
+        (torch.tensor([9.0, 9.0]), TypeError, "lengths: wanted integers"),
+    ]:
+        with pytest.raises(error, match=message):
+            frontend(x, lengths)
+    with pytest.raises(ValueError, match="waveform: wanted the device of the Module, cpu, got .* meta"):
+        frontend(x.to("meta"))
+
+
+BAD_STFT = [
+    ({"n_fft": 0}, ValueError, "n_fft: wanted an integer >= 2, got 0"),
+    ({"n_fft": 255}, ValueError, "n_fft: wanted an even integer, got 255"),
+    ({"n_fft": 2.0}, TypeError, "n_fft: wanted an integer"),
+    ({"hop_length": 0}, ValueError, "hop_length: wanted an integer >= 1, got 0"),
+    ({"power": 3}, ValueError, r"power: wanted 1 \(magnitude\) or 2 \(power\), got 3"),
+    ({"eps": 0.0}, ValueError, "eps: wanted a finite number >= 1e-30, got 0"),
+    ({"pad_mode": "wrap"}, ValueError, "pad_mode: wanted one of 'reflect', 'constant', got 'wrap'"),
+]
+BAD_MEL = [
+    ({"sample_rate": 0}, ValueError, "sample_rate: wanted an integer >= 1, got 0"),
+    ({"n_mels": 0}, ValueError, "n_mels: wanted an integer >= 1, got 0"),
+    ({"f_min": -1}, ValueError, "f_min: wanted a finite number from 0 to 22050, got -1"),
+    ({"f_max": 22051}, ValueError, "f_max: wanted a finite number from 0 to 22050, got 22051"),
+    ({"f_max": "high"}, TypeError, "f_max: wanted a number, got 'high'"),
+    ({"f_min": 500, "f_max": 500}, ValueError, "f_max: wanted more than f_min, 500 Hz, got 500 Hz"),
+    ({"f_min": 22050}, ValueError, "f_max: wanted more than f_min, 22050 Hz, got 22050 Hz"),
+    ({"mel_scale": "bark"}, ValueError, "mel_scale: wanted one of 'slaney', 'htk', got 'bark'"),
+    ({"norm": None}, ValueError, "norm: wanted one of 'slaney', 'none', got None"),
+]
+
+
+@pytest.mark.parametrize(("bad", "error", "message"), BAD_STFT + BAD_MEL, ids=str)
+def test_bad_settings(bad, error, message):
+    calls = [lambda: log_mel(torch.zeros(1, 9), **bad), lambda: LogMel(**bad)]
+    if (bad, error, message) in BAD_STFT:
+        calls += [lambda: log_stft(torch.zeros(1, 9), **bad), lambda: LogSTFT(**bad)]
+    else:
+        calls += [lambda: mel_filterbank(**bad)]
+    for call in calls:
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_bad_spectrograms():
+    for function in (power_to_db, deltas):
+        with pytest.raises(ValueError, match="spectrogram: wanted 3 axes"):
+            function(torch.zeros(4, 5))
+        with pytest.raises(ValueError, match="spectrogram: wanted at least one bin and one frame"):
+            function(torch.zeros(1, 4, 0))
+        with pytest.raises(TypeError, match="spectrogram: wanted a floating-point tensor"):
+            function(torch.zeros(1, 4, 5, dtype=torch.long))
+        with pytest.raises(ValueError, match="lengths: wanted values from 1 to"):
+            function(torch.zeros(1, 4, 5), torch.tensor([6]))
+    for bad in ({"amin": 0.0}, {"ref": -1.0}, {"top_db": -1.0}):
+        with pytest.raises(ValueError, match=f"{next(iter(bad))}: wanted a finite number >= "):
+            power_to_db(torch.zeros(1, 4, 5), **bad)
+    for make in (Deltas, lambda width: deltas(torch.zeros(1, 4, 5), width=width)):
+        with pytest.raises(ValueError, match="width: wanted an odd integer, got 4"):
+            make(width=4)
+        with pytest.raises(ValueError, match="width: wanted an integer >= 3, got 1"):
+            make(width=1)
