@@ -182,19 +182,31 @@ def _graded_log_pairs(
     hidden = torch.finfo(scores.dtype).min / 4
     check_values("target", target, target.isfinite(), "finite numbers")
     level, order = (target.byte() if target.dtype == torch.bool else target).sort(dim=-1)
-    weight = torch.zeros_like(scores) if log_weight is None else log_weight.to(scores.dtype).expand_as(scores)
-    if mask is not None:
-        weight = weight.masked_fill(~mask, hidden)
-    weight = weight.clamp(min=hidden).gather(-1, order)
     ranked = scores.gather(-1, order)
     # Scores matter by their differences only; relative to their maximum they cannot overflow.
     ranked = ranked - ranked.detach().amax(-1, keepdim=True)
+    weight = _log_weight_in_order(log_weight, mask, order, hidden)
 
-    running = (ranked + weight).logcumsumexp(-1)
+    running = (ranked if weight is None else ranked + weight).logcumsumexp(-1)
     ties_start = torch.searchsorted(level, level)
-    below = running.gather(-1, (ties_start - 1).clamp(min=0)).masked_fill(ties_start == 0, hidden)
-    pairs = (below - ranked + weight).clamp(min=hidden)
+    pairs = running.gather(-1, (ties_start - 1).clamp(min=0)) - ranked
+    if weight is not None:
+        pairs = pairs + weight
+    pairs = pairs.masked_fill(ties_start == 0, hidden).clamp(min=hidden)
     return pairs.logsumexp(-1)
+
+
+def _log_weight_in_order(
+    log_weight: Tensor | None, mask: Tensor | None, order: Tensor, hidden: float
+) -> Tensor | None:
+    """Log-weights of the sorted classes, those not known hidden; None if all weigh 1."""
+    if log_weight is None and mask is None:
+        return None
+    weight = torch.zeros((), device=order.device) if log_weight is None else log_weight
+    weight = weight.double().expand_as(order) if order.device.type != "mps" else weight.expand_as(order)
+    if mask is not None:
+        weight = weight.masked_fill(~mask, hidden)
+    return weight.clamp(min=hidden).gather(-1, order)
 
 
 def _check_weight(name: str, weight: object, shape: torch.Size, scores: Tensor) -> None:

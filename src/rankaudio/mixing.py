@@ -86,7 +86,7 @@ def draw_or_mixup(
 
 
 def apply_or_mixup(
-    waveform: Tensor, target: Tensor, draw: ORMixupDraw, *, lengths: Tensor | None = None
+    waveform: Tensor, target: Tensor, draw: ORMixupDraw, lengths: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     r"""Add each clip's partner to it, and give the result the labels of both.
 
@@ -114,7 +114,7 @@ def apply_or_mixup(
     >>> draw = ORMixupDraw(torch.tensor([1, 1]), torch.tensor([0.5, 1.0]), torch.tensor([1, 0]))
     >>> wave, target, lengths = apply_or_mixup(
     ...     torch.tensor([[8.0, 8.0, 8.0], [2.0, 0.0, 0.0]]),
-    ...     torch.tensor([[1, 0], [0, 1]]), draw, lengths=torch.tensor([3, 1]))
+    ...     torch.tensor([[1, 0], [0, 1]]), draw, torch.tensor([3, 1]))
     >>> wave
     tensor([[4., 5., 4.],
             [2., 0., 0.]])
@@ -123,7 +123,7 @@ def apply_or_mixup(
             [0, 1]])
     """
     real = _check_batch(waveform, target, lengths)
-    partner, rows = draw.partner, torch.arange(len(waveform), device=waveform.device)
+    partner, rows = draw.partner, torch.arange(waveform.shape[0], device=waveform.device)
     partner_is_longer = real[partner] > real
     longer = torch.where(partner_is_longer, partner, rows)
     shorter = torch.where(partner_is_longer, rows, partner)
@@ -143,8 +143,8 @@ def apply_or_mixup(
 def or_mixup(
     waveform: Tensor,
     target: Tensor,
-    *,
     lengths: Tensor | None = None,
+    *,
     p: float = 0.5,
     gain: tuple[float, float] = (0.4, 0.6),
     generator: torch.Generator | None = None,
@@ -185,7 +185,7 @@ def or_mixup(
         check_range("gain", gain, 0, 1)
         return waveform, target, lengths
     draw = draw_or_mixup(real, p=p, gain=gain, generator=generator)
-    return apply_or_mixup(waveform, target, draw, lengths=lengths)
+    return apply_or_mixup(waveform, target, draw, lengths)
 
 
 class ORMixup(nn.Module):
@@ -217,7 +217,7 @@ class ORMixup(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return waveform, target and lengths of the mixed batch."""
         p = self.p if self.training else 0.0
-        return or_mixup(waveform, target, lengths=lengths, p=p, gain=self.gain, generator=generator)
+        return or_mixup(waveform, target, lengths, p=p, gain=self.gain, generator=generator)
 
     def extra_repr(self) -> str:
         """Show the settings."""

@@ -77,6 +77,21 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
 
 
+def with_room(x: Tensor, frames: Tensor | None, shortest: int) -> tuple[Tensor, Tensor | None]:
+    """Padding, so that a batch of clips shorter than ``shortest`` frames can be halved all the way.
+
+    An exported program gets it whatever the example is: it has to serve any length, and a branch on
+    the length would nail it to the lengths of one side. Sizes of 1 are such a branch inside PyTorch,
+    hence room for two frames after the last halving.
+    """
+    exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    if not exporting() and x.shape[-1] >= shortest:
+        return x, frames
+    if frames is None:
+        frames = torch.full((x.shape[0],), x.shape[-1], device=x.device)
+    return F.pad(x, (0, 2 * shortest - 1)), frames
+
+
 def halve(x: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Max pooling by 2 over every axis after the channels, rounding down but never to nothing."""
     if frames is not None:
@@ -84,14 +99,10 @@ def halve(x: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor | None]:
         single = (frames == 1).reshape(-1, *(1,) * (x.ndim - 1))
         x = torch.where(single, x[..., :1], x)
         frames = (frames // 2).clamp(min=1)
-    pool = F.max_pool1d if x.ndim == 3 else F.max_pool2d
-    sizes = x.shape[2:]
-    # Rounding up and cutting serves any size, a single frame included, without a branch on the size,
-    # so that one exported program serves them all. An odd last pair is cut off again.
-    x = pool(x, 2, ceil_mode=True)
-    for axis, size in enumerate(sizes, start=2):
-        x = x.narrow(axis, 0, torch.sym_max(size // 2, 1))  # type: ignore[no-untyped-call]
-    return x, frames
+    if x.ndim == 3:
+        # max_pool1d cannot be exported for a time axis of any length; one bin in two dimensions can.
+        return F.max_pool2d(x.unsqueeze(2), (1, 2)).squeeze(2), frames
+    return F.max_pool2d(x, (min(x.shape[2], 2), 2)), frames
 
 
 class Bottleneck(nn.Module):

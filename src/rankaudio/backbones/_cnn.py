@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio._checks import check_choice, check_integer, check_number
-from rankaudio.backbones._blocks import ConvBlock, GRUAggregate, MaskedBatchNorm, MaxAggregate
+from rankaudio.backbones._blocks import ConvBlock, GRUAggregate, MaskedBatchNorm, MaxAggregate, with_room
 
 Pooling = Literal["max", "rnn"]
 _POOLINGS: tuple[Pooling, ...] = ("max", "rnn")
@@ -101,6 +101,7 @@ class CNN(nn.Module):
 
     def features(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Return the concatenated aggregates of the supervised blocks, ``(B, d)``."""
+        x, lengths = with_room(x, lengths, 2**self.n_blocks)
         aggregates = []
         for k, block in enumerate(self.blocks):
             x, lengths = block(x, lengths)

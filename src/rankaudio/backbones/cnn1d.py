@@ -16,7 +16,9 @@ class CNN1d(CNN):
     The blocks are those of :class:`CNN2d` in one dimension. It is at home on the short windows of
     a log-STFT (``stft_256_128``), where time is fine and frequency coarse.
 
-    A clip's scores are the same alone as in any padded batch, and finite from a single frame on.
+    A clip's scores are the same alone as in any padded batch, and finite from a single frame on. With
+    ``pooling="rnn"``, PyTorch compiles the network in one graph only under its setting
+    ``torch._dynamo.config.allow_rnn``, and exports it for one number of frames at a time.
 
     Args:
         n_classes: C, the number of scores.

@@ -18,7 +18,9 @@ class CNN2d(CNN):
     :math:`\lfloor \mathit{growth\_rate}^k \cdot \mathit{base\_depth} \rfloor`. The outputs of the blocks
     from ``start_deep_supervision_on`` on are aggregated, and the classifier sees all aggregates.
 
-    A clip's scores are the same alone as in any padded batch, and finite from a single frame on.
+    A clip's scores are the same alone as in any padded batch, and finite from a single frame on. With
+    ``pooling="rnn"``, PyTorch compiles the network in one graph only under its setting
+    ``torch._dynamo.config.allow_rnn``, and exports it for one number of frames at a time.
 
     Args:
         n_classes: C, the number of scores.

@@ -1,0 +1,113 @@
+"""LSEP against its literal pairwise form: time, memory and error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from _table import machine, seconds, show
+from torch import Tensor
+
+from rankaudio import lsep_loss
+
+
+def pairwise(scores: Tensor, target: Tensor) -> Tensor:
+    """The formula as it stands: a table of all pairs."""
+    differences = scores[:, :, None] - scores[:, None, :]
+    pairs = target[:, :, None] < target[:, None, :]
+    return torch.log1p((differences.exp() * pairs).sum((1, 2))).mean()
+
+
+def ours(scores: Tensor, target: Tensor, *, graded: bool) -> Tensor:
+    return lsep_loss(scores, target, graded=graded)
+
+
+def both_ways(loss, scores: Tensor) -> tuple[Tensor, Tensor]:
+    leaf = scores.detach().requires_grad_()
+    value = loss(leaf)
+    value.backward()
+    return value.detach(), leaf.grad
+
+
+FRESH = """
+import pathlib, torch, losses
+def status(key):
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024
+def run(scores, target):
+    losses.both_ways(lambda s: losses.{loss}, scores)
+torch.manual_seed(0)
+scores, target = torch.randn({rows}, {classes}), (torch.rand({rows}, {classes}) < 0.01).float()
+run(scores[:2, :8], target[:2, :8])
+pathlib.Path("/proc/self/clear_refs").write_text("5")
+before = status("VmRSS")
+run(scores, target)
+print(status("VmHWM") - before)
+"""
+
+
+def peak_bytes(loss: str, rows: int, classes: int) -> int:
+    """How far a fresh process grows beyond its inputs (Linux)."""
+    program = FRESH.format(loss=loss, rows=rows, classes=classes)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def speed() -> None:
+    torch.manual_seed(0)
+    scores = torch.randn(64, 527)
+    rows = []
+    for kind, target in [("0/1", (torch.rand(64, 527) < 0.01).float()), ("graded", torch.rand(64, 527))]:
+        exact_value, exact_grad = both_ways(lambda s, t=target: pairwise(s, t.double()), scores.double())
+        slow = seconds(lambda t=target: both_ways(lambda s: pairwise(s, t), scores), repeats=5)
+        for name, loss in [
+            ("pairwise table", lambda s, t=target: pairwise(s, t)),
+            ("rankaudio", lambda s, t=target, g=kind == "graded": ours(s, t, graded=g)),
+        ]:
+            value, grad = both_ways(loss, scores)
+            time = slow if name == "pairwise table" else seconds(lambda f=loss: both_ways(f, scores))
+            error = max(abs(value - exact_value).item(), (grad - exact_grad).abs().max().item())
+            rows.append([kind, name, f"{time * 1e3:.2f} ms", f"{slow / time:.0f}x", f"{error:.1e}"])
+    show(
+        "LSEP, forward and backward, 64 x 527, float32",
+        ["target", "what", "time", "speed", "largest error"],
+        rows,
+    )
+
+
+def memory() -> None:
+    calls = {
+        "pairwise table, 0/1": "pairwise(s, target)",
+        "rankaudio, 0/1": "ours(s, target, graded=False)",
+        "rankaudio, graded": "ours(s, target, graded=True)",
+    }
+    rows = []
+    for size in [(64, 527), (64, 100_000)]:
+        for name, loss in calls.items():
+            if "table" in name and size[1] > 10_000:
+                peak = "not run: one table is 2.6 TB"
+            else:
+                peak = f"{peak_bytes(loss, *size) / 2**20:.1f} MB"
+            rows.append([f"{size[0]} x {size[1]:,}", name, peak])
+    show("LSEP, peak memory beyond the inputs", ["size", "what", "memory"], rows)
+
+
+def large() -> None:
+    torch.manual_seed(0)
+    scores, target = torch.randn(64, 100_000), (torch.rand(64, 100_000) < 1e-3).float()
+    rows = []
+    for kind, graded in [("0/1", False), ("graded", True)]:
+        time = seconds(lambda g=graded: both_ways(lambda s: ours(s, target, graded=g), scores), repeats=3)
+        rows.append([kind, f"{time:.2f} s"])
+    show("LSEP, forward and backward, 64 x 100,000", ["target", "time"], rows)
+
+
+if __name__ == "__main__":
+    print(machine())
+    speed()
+    memory()
+    large()

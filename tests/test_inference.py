@@ -1,0 +1,123 @@
+"""predict: the caller's order, bounded batches, and nothing lost to a bad clip."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from rankaudio import CNN2d, LogMel, Tagger, predict
+
+LENGTHS = [3000, 1, 20_000, 512, 3001, 45_000, 20_000, 7]
+
+
+@pytest.fixture(scope="module")
+def tagger():
+    torch.manual_seed(0)
+    model = Tagger(LogMel(), CNN2d(3, base_depth=4))
+    model(torch.randn(4, 20_000))
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def clips():
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(length, generator=generator) for length in LENGTHS]
+
+
+class Recorder(nn.Module):
+    """Scores that are sums over each clip, and a record of the batches."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def forward(self, waveform, lengths=None):
+        self.batches.append((tuple(waveform.shape), lengths))
+        assert torch.is_inference_mode_enabled()
+        return waveform.sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_scores_equal_those_of_each_clip_alone_in_order(tagger, clips, workers):
+    scores = predict(tagger, clips, max_samples=50_000, workers=workers)
+    with torch.no_grad():
+        alone = torch.cat([tagger(clip[None]) for clip in clips])
+    torch.testing.assert_close(scores, alone, rtol=0, atol=1e-5)
+    assert not scores.is_inference()
+
+
+def test_batches_keep_the_budget_and_the_longest_goes_first(clips):
+    recorder = Recorder()
+    scores = predict(recorder, clips, max_samples=40_000)
+    torch.testing.assert_close(
+        scores, torch.stack([clip.sum() for clip in clips])[:, None], rtol=1e-4, atol=1e-3
+    )
+    sizes = [shape[0] * shape[1] for shape, _ in recorder.batches]
+    assert sizes[0] == 45_000  # longer than the budget, and alone
+    assert all(size <= 40_000 for size in sizes[1:])
+    widths = [shape[1] for shape, _ in recorder.batches]
+    assert widths == sorted(widths, reverse=True)
+    assert any(lengths is None for _, lengths in recorder.batches)  # where no clip is padded
+
+
+class Pairs(Dataset):
+    """What a labelled data set gives, one of its clips being bad; it knows its lengths."""
+
+    lengths = torch.tensor([10, 20, 30])
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        if index == 1:
+            raise OSError("b.wav: broken")
+        return torch.ones(int(self.lengths[index])), torch.tensor([1.0])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_bad_clip_costs_its_own_row_only(workers):
+    bad = []
+    scores = predict(Recorder(), Pairs(), workers=workers, on_error=lambda *error: bad.append(error))
+    assert scores[[0, 2]].tolist() == [[10.0], [30.0]]
+    assert scores[1].isnan().all()
+    assert [(index, str(error)) for index, error in bad] == [(1, "b.wav: broken")]
+    with pytest.raises(OSError, match="broken"):
+        predict(Recorder(), Pairs(), workers=workers)
+
+
+def test_progress_counts_to_the_end(clips):
+    seen = []
+    predict(Recorder(), clips, max_samples=40_000, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (8, 8)
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+
+
+def test_modes_are_as_before(tagger, clips):
+    tagger.train()
+    tagger.backbone.blocks[0].eval()
+    predict(tagger, clips[:2])
+    assert tagger.training
+    assert not tagger.backbone.blocks[0].training
+    tagger.eval()
+
+
+def test_no_clips_have_no_scores(tagger):
+    assert predict(tagger, []).shape == (0, 3)
+    assert predict(Recorder(), []).shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("clips", "settings", "error", "message"),
+    [
+        ([torch.zeros(2, 5)], {}, ValueError, r"clips\[0\]: wanted shape \(T,\)"),
+        ([torch.zeros(5), torch.zeros(0)], {}, ValueError, r"clips\[1\]: wanted shape \(T,\) with T from 1"),
+        (["a.wav"], {}, TypeError, r"clips\[0\]: wanted a torch.Tensor, got 'a.wav'"),
+        (iter([]), {}, TypeError, "clips: wanted waveforms or a dataset with a length"),
+        ([torch.zeros(5)], {"lengths": [5, 5]}, ValueError, "lengths: wanted 1, one for each clip, got 2"),
+        ([torch.zeros(5)], {"max_samples": 0}, ValueError, "max_samples: wanted an integer >= 1, got 0"),
+        ([torch.zeros(5)], {"workers": -1}, ValueError, "workers: wanted an integer >= 0, got -1"),
+    ],
+)
+def test_bad_input_is_named(clips, settings, error, message):
+    with pytest.raises(error, match=message):
+        predict(Recorder(), clips, **settings)
