@@ -1,0 +1,25 @@
+"""What the README shows has to run."""
+
+import re
+from pathlib import Path
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_python_blocks_run_one_after_the_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(blocks) == 2
+    names = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert 0 < float(capsys.readouterr().out.removeprefix("tensor(").split(",")[0].rstrip(")\n")) <= 1
+    for line in blocks[1].splitlines():
+        shape = re.search(r"^(.*\.shape) +# (\(.*?\))", line)
+        if shape:
+            assert tuple(eval(shape[1], names)) == eval(shape[2])
+
+
+def test_the_picture_is_there():
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert (Path(__file__).parent.parent / path).is_file()
