@@ -37,7 +37,7 @@ def picture_of_clips(
     for axis in axes.flat[len(clips) :]:
         axis.set_axis_off()
     for axis, clip, name, row, labels in zip(axes.flat, clips, names, scores, target, strict=False):
-        image = frontend(clip[None])[0]
+        image = frontend(clip[None])[0].numpy()
         seconds = len(clip) / (tagger.sample_rate or 44_100)
         axis.imshow(
             image, origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, image.shape[0])
