@@ -1,0 +1,79 @@
+"""Scores of clips of many lengths: sorted batches against batches in random order."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from _table import machine, show
+from rankaudio import CNN1d, CNN2d, LengthBucketSampler, LogMel, LogSTFT, Tagger, pad_collate, predict
+
+RATE = 44_100
+BATCH = 20
+
+
+def clips_of_many_lengths(count: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    lengths = (
+        (0.3 * 100 ** torch.rand(count, generator=generator, dtype=torch.float64) * RATE).long().tolist()
+    )
+    return [0.1 * torch.randn(length, generator=generator) for length in lengths]
+
+
+@torch.inference_mode()
+def in_random_order(tagger: Tagger, clips: list[Tensor], *, lengths: bool) -> Tensor:
+    """Batches of 20 as they come; with lengths the padding is masked, without it reaches the scores."""
+    scores = []
+    for start in range(0, len(clips), BATCH):
+        batch = pad_collate(clips[start : start + BATCH])
+        scores.append(tagger(batch.waveform, batch.lengths if lengths else None))
+    return torch.cat(scores)
+
+
+@torch.inference_mode()
+def one_by_one(tagger: Tagger, clips: list[Tensor]) -> Tensor:
+    return torch.cat([tagger(clip[None]) for clip in clips])
+
+
+def padded_over_real(sizes: list[int], batches: list[list[int]]) -> float:
+    return sum(len(batch) * max(sizes[i] for i in batch) for batch in batches) / sum(sizes)
+
+
+def compare(name: str, tagger: Tagger, clips: list[Tensor]) -> None:
+    tagger.train()
+    tagger(torch.stack([clip[:13_000] for clip in clips[:20]]))  # running statistics that are not 0 and 1
+    tagger.eval()
+    exact, sizes = one_by_one(tagger, clips), [len(clip) for clip in clips]
+    budget = BATCH * 10 * RATE
+    plain = [list(range(start, min(start + BATCH, len(clips)))) for start in range(0, len(clips), BATCH)]
+    ordered = list(LengthBucketSampler(sizes, max_samples=budget, shuffle=False))
+    rows, base = [], 0.0
+    for what, batches, run in [
+        ("random order, padding not masked", plain, lambda: in_random_order(tagger, clips, lengths=False)),
+        ("random order, lengths", plain, lambda: in_random_order(tagger, clips, lengths=True)),
+        ("predict", ordered, lambda: predict(tagger, clips, max_samples=budget)),
+        ("one by one", [[i] for i in range(len(clips))], lambda: one_by_one(tagger, clips)),
+    ]:
+        run()
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            scores = run()
+            times.append(time.perf_counter() - start)
+        spent = sorted(times)[1]
+        base = base or spent
+        ratio = padded_over_real(sizes, batches)
+        error = float((scores - exact).abs().max())
+        rows.append([what, f"{ratio:.3f}", f"{spent:.2f} s", f"{base / spent:.1f}x", f"{error:.1e}"])
+    columns = ["batches", "padded / real", "time", "speed", "largest difference from the clip alone"]
+    show(f"{name}: {len(clips)} clips of 0.3 to 30 s, {sum(sizes) / RATE:.0f} s in all", columns, rows)
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    print(machine())
+    some = clips_of_many_lengths(100)
+    compare("2d, base depth 16", Tagger(LogMel(), CNN2d(80, base_depth=16)), some)
+    compare("1d, base depth 16", Tagger(LogSTFT(), CNN1d(80, base_depth=16)), some)

@@ -1,0 +1,46 @@
+"""Beside a torchaudio that imports: an oracle, and its transforms as frontends (a leg of .ci/matrix)."""
+
+import pytest
+import torch
+from torch import nn
+
+from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, Tagger
+
+try:
+    import torchaudio
+except Exception as error:  # noqa: BLE001  (OSError, RuntimeError, ...: whatever a mismatched build raises)
+    pytest.skip(f"torchaudio does not import: {error!r}", allow_module_level=True)
+
+
+class Log(nn.Module):
+    def forward(self, magnitude):
+        return (magnitude + 1e-4).log()
+
+
+def mel():
+    settings = {"n_fft": 2048, "hop_length": 1024, "n_mels": 128, "f_min": 5.0, "f_max": 22050.0}
+    transform = torchaudio.transforms.MelSpectrogram(
+        44100, power=1.0, norm="slaney", mel_scale="slaney", **settings
+    )
+    return nn.Sequential(transform, Log())
+
+
+def stft():
+    return nn.Sequential(torchaudio.transforms.Spectrogram(n_fft=256, hop_length=128, power=1.0), Log())
+
+
+@pytest.mark.parametrize(("theirs", "ours", "allowed"), [(mel, LogMel, 2e-5), (stft, LogSTFT, 1e-3)])
+def test_spectrograms_agree(theirs, ours, allowed):
+    waveform = 0.1 * torch.randn(3, 50_000)
+    torch.testing.assert_close(ours()(waveform), theirs()(waveform), rtol=0, atol=allowed)
+
+
+@pytest.mark.parametrize(("frontend", "backbone"), [(mel, CNN2d), (stft, CNN1d)])
+def test_its_transforms_are_frontends_of_our_networks(frontend, backbone, tmp_path):
+    waveform = torch.randn(2, 50_000)
+    tagger = Tagger(frontend(), backbone(3, base_depth=4)).eval()
+    tagger.save(tmp_path / "model.pt")
+    again = Tagger.load(tmp_path / "model.pt", frontend=frontend())
+    assert torch.equal(again(waveform), tagger(waveform))
+    own = Tagger({mel: LogMel, stft: LogSTFT}[frontend](), tagger.backbone).eval()
+    torch.testing.assert_close(own(waveform), tagger(waveform), rtol=0, atol=1e-3)
