@@ -412,6 +412,12 @@ def test_exports_with_dynamic_batch_and_time(frontend, with_lengths):
         torch.testing.assert_close(program(*others), frontend(*others), rtol=0, atol=1e-9)
 
 
+def test_shapes_are_known_without_data():
+    assert log_mel(torch.zeros(2, 5000, device="meta")).shape == (2, 128, 5)
+    assert log_stft(torch.zeros(2, 5000, device="meta")).shape == (2, 129, 40)
+    assert deltas(torch.zeros(2, 4, 5, device="meta")).shape == (2, 3, 4, 5)
+
+
 def test_inputs_are_left_alone():
     x, lengths = noise(2, 300), torch.tensor([300, 5])
     before = x.clone(), lengths.clone()

@@ -60,6 +60,8 @@ def log_mel(
         waveform, else float32. Frames beyond those of a clip's length are those of digital silence,
         ``log(eps)``, or 0 without logarithm. A clip shorter than the window is mirrored again and
         again; the mirror image of a single sample is itself. At digital silence the gradient is 0.
+        In float32 the window is that of ``torch.hann_window``, 2e-7 off the exact one, because the
+        published models were trained on it; in float64 it is exact.
 
     Raises:
         TypeError: if the waveform is not floating point, or a setting has another type.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from rankaudio._checks import check_floating, check_integer, check_lengths, check_number, describe
 from rankaudio.lengths import zero_beyond
+from rankaudio.spectral._stft import full_precision
 
 
 def power_to_db(
@@ -89,7 +90,7 @@ def deltas(spectrogram: Tensor, lengths: Tensor | None = None, *, width: int = 9
     index = torch.arange(frames + width - 1, device=spectrogram.device)
     # So many frames that every clip fills a window, whatever the batch is padded to.
     extended = spectrogram.gather(-1, index.minimum(end - 1).expand(-1, bins, -1))
-    with torch.autocast(spectrogram.device.type, enabled=False):
+    with full_precision(spectrogram.device):
         fitted = (extended.unfold(-1, width, 1) @ kernels).movedim(-1, 1)
     start = (index[:frames] - width // 2).clamp(min=0).minimum((end - width).clamp(min=0))
     derivatives = fitted.gather(-1, start[:, None].expand(-1, 2, bins, -1))

@@ -8,6 +8,7 @@ gradient finite at digital silence.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -21,7 +22,8 @@ from rankaudio.spectral._filterbank import check_frames
 PadMode = Literal["reflect", "constant"]
 PAD_MODES: tuple[PadMode, ...] = ("reflect", "constant")
 
-# Samples in a piece of a batch on a CPU: beyond about this, what lies between the steps leaves the cache.
+# Samples in a piece of a batch on a CPU. With more, what passes between the steps comes from fresh pages
+# of memory each time; with fewer, starting the threads begins to show.
 _PIECE = 1 << 20
 
 
@@ -51,6 +53,13 @@ def check_waveform(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Te
     return tensor if tensor.dtype == torch.float64 else tensor.float(), lengths
 
 
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Keep autocast, where the device has one, from multiplying matrices in half precision."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
+
+
 def spectrogram(
     waveform: Tensor,
     lengths: Tensor | None,
@@ -76,8 +85,7 @@ def spectrogram(
             bins = zero_beyond(bins, frame_lengths(ends, hop_length=hop_length))
         return bins if eps is None else (bins + eps).log()
 
-    # Autocast would round the bands to half precision.
-    with torch.autocast(waveform.device.type, enabled=False):
+    with full_precision(waveform.device):
         if waveform.shape[0] == 0:  # FFT libraries refuse to transform nothing
             return some_clips(F.pad(waveform, (0, 0, 0, 1)), None)[:0]
         return _in_pieces(some_clips, waveform, lengths)
@@ -124,9 +132,8 @@ def _reflect(position: Tensor, end: Tensor) -> Tensor:
 
 def _spectrum(frames: Tensor, power: float) -> Tensor:
     """Magnitude or power of the spectrum, ``(..., n)`` to ``(..., n / 2 + 1)``."""
-    parts = torch.view_as_real(torch.fft.rfft(frames))
-    real, imaginary = parts[..., 0], parts[..., 1]
-    squared = torch.addcmul(real * real, imaginary, imaginary)
+    squares = torch.view_as_real(torch.fft.rfft(frames)).square()
+    squared = squares[..., 0] + squares[..., 1]
     if power == 2:
         return squared
     # The slope of the root is infinite at 0. The smallest normal number is as good as 0 for the
