@@ -115,7 +115,7 @@ def _by_comparing(
 def _count_reached(table: Tensor, rows: Tensor, scores: Tensor, hidden: Tensor | None) -> Tensor:
     """For each score, how many entries of its row of the table are at least as high."""
     counts = []
-    step = max(1, PIECE // table.shape[-1])
+    step = max(1, PIECE // max(1, table.shape[-1]))  # rows without labels have a table of no columns
     for row, score in zip(torch.split(rows, step), torch.split(scores[:, None], step), strict=True):
         reached = table.index_select(0, row) >= score
         if hidden is not None:

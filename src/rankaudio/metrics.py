@@ -33,7 +33,11 @@ _AVERAGES: tuple[Any, ...] = ("label", "macro", "sample", None)
 
 
 class ClassLwlrap(NamedTuple):
-    """What ``average=None`` gives: two tensors ``(C,)``."""
+    """What ``average=None`` gives: two tensors ``(C,)``.
+
+    >>> lwlrap(torch.tensor([[2.0, 1.0]]), torch.tensor([[0, 1]]), average=None).support
+    tensor([0., 1.], dtype=torch.float64)
+    """
 
     lwlrap: Tensor
     """The mean precision of each class's labels; NaN where the set has none."""
