@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import torch
-from _table import machine, seconds, show
 from torch import Tensor
 
+from _table import machine, seconds, show
 from rankaudio.data import LengthBucketSampler, multilabel_folds
 
 RATE = 44100

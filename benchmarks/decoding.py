@@ -10,8 +10,8 @@ import numpy as np
 import scipy
 import soundfile
 import torch
-from _table import machine, seconds, show
 
+from _table import machine, seconds, show
 from rankaudio.data import audio_info, load_audio
 
 SECONDS = 5

@@ -9,8 +9,8 @@ from __future__ import annotations
 import librosa
 import numpy as np
 import torch
-from _table import machine, seconds, show
 
+from _table import machine, seconds, show
 from rankaudio import LogMel, LogSTFT
 
 try:

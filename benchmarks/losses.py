@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import torch
-from _table import machine, seconds, show
 from torch import Tensor
 
+from _table import machine, seconds, show
 from rankaudio import lsep_loss
 
 

@@ -1,0 +1,119 @@
+"""What each ingredient is worth on a folder of real sounds: train, score the test part, compare.
+
+    python benchmarks/ingredients.py --data DIR --work WORK [--seeds 1 2] [--only lsep bce ...]
+
+DIR has the Kaggle layout, with labels for the test part in test.csv. Whatever WORK holds already is not
+trained again. Intervals are 95 %, by a paired bootstrap over the test clips, for the mean over the seeds;
+they say what other test clips might give, and the spread between seeds stands beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from _table import machine, show
+from rankaudio import lwlrap, read_labels, read_scores
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "freesound2019.py"
+COMMON = ["--folds", "1", "--base-depth", "16", "--epochs", "30"]
+CONFIGURATIONS = {
+    "lsep": ["--loss", "lsep"],
+    "bce": ["--loss", "bce"],
+    "nofe": ["--no-frequency-encoding"],
+    "1d": ["--model", "1d"],
+}
+MEANING = {
+    "lsep": "2d, LSEP, frequency encoding",
+    "bce": "... with BCE",
+    "nofe": "... without frequency encoding",
+    "1d": "1d, LSEP",
+}
+
+
+def example(*words: object) -> None:
+    subprocess.run([sys.executable, str(EXAMPLE), *map(str, words)], check=True)
+
+
+def train(data: Path, place: Path, options: list[str]) -> None:
+    """Train on all curated clips, score the test part; ``done`` is written last."""
+    if (place / "done").exists():
+        return
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    start = time.perf_counter()
+    example("train", "--data", data, "--run", place / "run", *COMMON, *options)
+    seconds = time.perf_counter() - start
+    example("predict", "--run", place / "run", "--audio", data / "test", "--out", place / "scores.csv")
+    (place / "done").write_text(f"{seconds:.0f} s\n")
+
+
+def resampled(scores: Tensor, target: Tensor, draws: Tensor) -> Tensor:
+    """Lwlrap of each bootstrap draw of clips: a weighted mean of each clip's sums."""
+    labels = target.sum(1).double()
+    each = torch.stack(
+        [lwlrap(s[None], t[None], average="sample") for s, t in zip(scores, target, strict=True)]
+    )
+    sums = (each.nan_to_num(0) * labels)[draws].sum(1)
+    return sums / labels[draws].sum(1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--only", nargs="+", choices=list(CONFIGURATIONS), default=list(CONFIGURATIONS))
+    args = parser.parse_args()
+
+    draws, base, rows = None, None, []
+    for name in args.only:
+        values, boots, seconds = [], [], []
+        for seed in args.seeds:
+            place = args.work / f"{name}_s{seed}"
+            train(args.data, place, [*CONFIGURATIONS[name], "--seed", str(seed)])
+            scores = read_scores(place / "scores.csv")
+            truth = read_labels(args.data / "test.csv", classes=scores.classes)
+            kept = scores.select(truth.names).scores
+            if draws is None:
+                generator = torch.Generator().manual_seed(0)
+                draws = torch.randint(len(truth), (2000, len(truth)), generator=generator)
+            values.append(float(lwlrap(kept, truth.target)))
+            boots.append(resampled(kept, truth.target, draws))
+            seconds.append((place / "done").read_text().split()[0])
+        boot = torch.stack(boots).mean(0)
+        base = boot if base is None else base
+        low, high = (float((boot - base).quantile(q)) for q in (0.025, 0.975))
+        ends = [float(boot.quantile(q)) for q in (0.025, 0.975)]
+        difference = "" if boot is base else f"{float((boot - base).mean()):+.3f} [{low:+.3f}, {high:+.3f}]"
+        rows.append(
+            [
+                MEANING[name],
+                " ".join(f"{value:.4f}" for value in values),
+                f"{sum(values) / len(values):.3f} [{ends[0]:.3f}, {ends[1]:.3f}]",
+                difference,
+                " ".join(seconds),
+            ]
+        )
+    print(machine())
+    columns = [
+        "",
+        "lwlrap of each seed",
+        "mean [95 %]",
+        "difference from the first [95 %]",
+        "seconds of training",
+    ]
+    show(f"{args.data.name}: test part", columns, rows)
+
+
+if __name__ == "__main__":
+    main()
