@@ -79,7 +79,7 @@ def check_scores_and_target(scores: object, target: object, *, graded: bool = Fa
     check_same_device("target", t, "scores", s)
     if t.is_complex():
         raise TypeError(f"target: wanted bool, integers or real numbers, got {describe(t)}")
-    if not graded:
+    if not graded and t.dtype != torch.bool:
         check_values("target", t, (t == 0) | (t == 1), "only 0 and 1 (graded targets need graded=True)")
     return s, t
 

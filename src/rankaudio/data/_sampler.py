@@ -83,7 +83,7 @@ class LengthBucketSampler(Sampler[list[int]]):
 
     @property
     def sampler(self) -> LengthBucketSampler:
-        """The sampler itself: Lightning looks here for something to tell the epoch."""
+        """This object again, for Lightning looks here for something to tell the epoch."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
