@@ -25,10 +25,17 @@ def padded(lengths: torch.Tensor, batches: list[list[int]]) -> int:
     return sum(len(batch) * int(lengths[batch].max()) for batch in batches)
 
 
-@given(LENGTHS, st.integers(1, 800), st.none() | st.integers(1, 9), st.booleans(), st.integers(0, 9))
-def test_every_clip_once_within_the_budget_in_any_epoch(lengths, budget, batch_size, shuffle, seed):
+@given(
+    LENGTHS,
+    st.integers(1, 800),
+    st.none() | st.integers(1, 9),
+    st.booleans(),
+    st.floats(0, 1e9) | st.floats(0, 3),
+    st.integers(0, 9),
+)
+def test_every_clip_once_within_the_budget_in_any_epoch(lengths, budget, batch_size, shuffle, spread, seed):
     sampler = LengthBucketSampler(
-        lengths, max_samples=budget, batch_size=batch_size, shuffle=shuffle, seed=seed
+        lengths, max_samples=budget, batch_size=batch_size, shuffle=shuffle, spread=spread, seed=seed
     )
     promised = len(sampler)
     for _ in range(EPOCHS):
@@ -107,6 +114,25 @@ def test_companions_of_a_small_set_change_too():
         for _ in range(20):
             companions.add(frozenset(next(batch for batch in sampler if clip in batch)))
         assert len(companions) >= 3
+
+
+def test_spread_goes_from_one_length_to_random_order():
+    lengths = log_uniform(400)
+    ratios = [
+        padded(lengths, list(LengthBucketSampler(lengths, max_samples=10**9, batch_size=20, spread=spread)))
+        / int(lengths.sum())
+        for spread in (0, 1, 3, 1000)
+    ]
+    assert ratios == sorted(ratios)
+    assert ratios[0] < 1.15
+    order = torch.randperm(400, generator=torch.Generator().manual_seed(0)).split(20)
+    assert ratios[-1] == pytest.approx(
+        padded(lengths, [b.tolist() for b in order]) / int(lengths.sum()), rel=0.2
+    )
+    firsts = {
+        next(iter(LengthBucketSampler([5, 4, 3, 2], max_samples=5, spread=4, seed=s)))[0] for s in range(60)
+    }
+    assert firsts == {0, 1, 2, 3}
 
 
 def test_inference_goes_from_the_longest_clip_to_the_shortest():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from rankaudio._checks import check_integer, check_integers, check_values, describe
+from rankaudio._checks import check_integer, check_integers, check_number, check_values, describe
 
 __all__ = ["LengthBucketSampler"]
 
@@ -23,10 +23,11 @@ class LengthBucketSampler(Sampler[list[int]]):
     and time, padding included. That product stays within ``max_samples``.
 
     The clips are sorted by length, longest first, and each is then moved back by a random number of places:
-    up to one batch, or as far as lengths differ by no more than 2 %. So the clip of rank :math:`r` is never
-    beyond place :math:`h(r)`, a function that grows with :math:`r`, and whatever stands at place
-    :math:`p` or later has a rank of at least :math:`\min \{r : h(r) \ge p\}`. The batches are cut once, for
-    the length of that rank. That keeps the budget in every epoch, and their number is always the same.
+    up to ``spread`` batches, or as far as lengths differ by no more than 2 %. So the clip of rank
+    :math:`r` is never beyond place :math:`h(r)`, a function that grows with :math:`r`, and whatever stands
+    at place :math:`p` or later has a rank of at least :math:`\min \{r : h(r) \ge p\}`. The batches are
+    cut once, for the length of that rank. That keeps the budget in every epoch, and their number is
+    always the same.
 
     For ``DataLoader(dataset, batch_sampler=sampler, collate_fn=pad_collate)``. Each pass is another epoch,
     with other batches in another order; :meth:`set_epoch` chooses one. With Lightning on several devices,
@@ -38,6 +39,11 @@ class LengthBucketSampler(Sampler[list[int]]):
         batch_size: at most so many clips in a batch; None for no other limit than the budget.
         shuffle: False for inference: no randomness, exactly sorted, longest clips first, so that memory
             runs out at once or never.
+        spread: by how many batches a clip may be moved. More of it means more variety in a batch, and more
+            padding: 0 keeps to clips of nearly the same length, and as much as there are batches is
+            random order, cut for the longest clip of all. Sounds of one kind are often of one length, so
+            batches by length are less random than they look; where there are few batches to an epoch,
+            a larger spread can train the better model.
         seed: the epochs of two seeds are different.
         rank: which of ``world_size`` processes this is; None asks ``torch.distributed``, and is 0
             where that is not running.
@@ -62,6 +68,7 @@ class LengthBucketSampler(Sampler[list[int]]):
         max_samples: int,
         batch_size: int | None = None,
         shuffle: bool = True,
+        spread: float = 1.0,
         seed: int = 0,
         rank: int | None = None,
         world_size: int | None = None,
@@ -71,12 +78,13 @@ class LengthBucketSampler(Sampler[list[int]]):
         self.shuffle, self.seed, self.epoch = shuffle, check_integer("seed", seed, 0), 0
         if batch_size is not None:
             check_integer("batch_size", batch_size)
+        self.spread = check_number("spread", spread, 0)
         self.rank, self.world_size = _check_ranks(rank, world_size)
 
         length = self.lengths.sort(descending=True).values
         capacity = (self.max_samples // length).clamp(1, batch_size)
         places = torch.arange(len(length))
-        self._last_place = _last_place(length, capacity) if shuffle else places
+        self._last_place = _last_place(length, capacity * self.spread) if shuffle else places
         # The longest clip that can stand at each place or later.
         bound = torch.searchsorted(self._last_place, places)
         self._sizes = _cut(capacity[bound].tolist(), self.world_size)
@@ -118,13 +126,13 @@ class LengthBucketSampler(Sampler[list[int]]):
         return self.lengths.argsort(stable=True).repeat(count)[:count]
 
 
-def _last_place(length: Tensor, capacity: Tensor) -> Tensor:
-    """How far each rank may move back: one batch, or among clips of nearly its length. Never decreases."""
+def _last_place(length: Tensor, reach: Tensor) -> Tensor:
+    """How far each rank may move back: its reach, or among clips of nearly its length. Never decreases."""
     end = len(length) - 1
-    one_batch = torch.arange(len(length)) + capacity
+    reached = torch.arange(len(length)) + reach.floor().clamp(max=end).long()
     # Ascending for searchsorted; the count of clips that are long enough is the place after the last of them.
     alike = torch.searchsorted(-length.double(), -length.double() / (1 + _TOLERANCE), right=True) - 1
-    return torch.maximum(one_batch, alike).clamp(max=end)
+    return torch.maximum(reached, alike).clamp(max=end)
 
 
 def _cut(capacity: list[int], world_size: int) -> list[int]:
