@@ -26,12 +26,16 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "freesound2019.py"
 COMMON = ["--folds", "1", "--base-depth", "16", "--epochs", "30"]
 CONFIGURATIONS = {
     "lsep": ["--loss", "lsep"],
+    "sorted": ["--loss", "lsep", "--spread", "1"],
+    "random": ["--loss", "lsep", "--spread", "1000"],
     "bce": ["--loss", "bce"],
     "nofe": ["--no-frequency-encoding"],
     "1d": ["--model", "1d"],
 }
 MEANING = {
     "lsep": "2d, LSEP, frequency encoding",
+    "sorted": "... in batches by length (spread 1)",
+    "random": "... in batches in random order",
     "bce": "... with BCE",
     "nofe": "... without frequency encoding",
     "1d": "1d, LSEP",

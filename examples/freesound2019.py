@@ -231,15 +231,10 @@ def _add_predict(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_train(sub: argparse.ArgumentParser) -> None:
-    default = Settings()
-    add = sub.add_argument
+    add, default = sub.add_argument, Settings()
     add("--data", type=Path, required=True, help="folder with train_curated.csv and train_curated/")
     add("--run", type=Path, required=True, help="new folder for models, metrics and logs")
-    add("--model", choices=["2d", "1d"], default=default.model, help="2d on log-mel, or 1d on log-STFT")
-    add(
-        "--pooling", choices=["max", "rnn"], default=default.pooling, help="how features over time become one"
-    )
-    add("--loss", choices=["lsep", "bce"], default=default.loss, help="ranking loss or binary cross-entropy")
+    add("--noisy", action="store_true", help="train on train_noisy too")
     add(
         "--folds",
         type=_at_least_one,
@@ -247,12 +242,41 @@ def _add_train(sub: argparse.ArgumentParser) -> None:
         help="folds; 1: train on all clips, no validation",
     )
     add("--fold", type=int, default=None, help="train this fold only (from 0)")
-    add("--epochs", type=_at_least_one, default=default.epochs, help="passes over the training clips")
-    add("--batch-size", type=_at_least_one, default=default.batch_size, help="clips in a batch, at most")
+    add("--seed", type=int, default=default.seed, help="of folds, weights, batches and augmentation")
+    _add_network(sub, default)
+    _add_optimisation(sub, default)
+    _add_machine(sub)
+
+
+def _add_network(sub: argparse.ArgumentParser, default: Settings) -> None:
+    add = sub.add_argument
+    add("--model", choices=["2d", "1d"], default=default.model, help="2d on log-mel, or 1d on log-STFT")
+    add(
+        "--pooling", choices=["max", "rnn"], default=default.pooling, help="how features over time become one"
+    )
     add("--base-depth", type=_at_least_one, default=default.base_depth, help="channels of the first block")
     add("--blocks", type=_at_least_one, default=default.blocks, help="blocks, each of which halves time")
     add("--growth", type=float, default=default.growth, help="factor of channels from block to block")
     add("--dropout", type=float, default=default.dropout, help="probability before the last layer")
+    add(
+        "--frequency-encoding",
+        action=argparse.BooleanOptionalAction,
+        default=default.frequency_encoding,
+        help="tell the 2d model where it is on the frequency axis",
+    )
+
+
+def _add_optimisation(sub: argparse.ArgumentParser, default: Settings) -> None:
+    add = sub.add_argument
+    add("--loss", choices=["lsep", "bce"], default=default.loss, help="ranking loss or binary cross-entropy")
+    add("--epochs", type=_at_least_one, default=default.epochs, help="passes over the training clips")
+    add("--batch-size", type=_at_least_one, default=default.batch_size, help="clips in a batch, at most")
+    add(
+        "--spread",
+        type=float,
+        default=default.spread,
+        help="batches that clips of one length are spread over",
+    )
     add(
         "--max-seconds",
         type=float,
@@ -260,17 +284,8 @@ def _add_train(sub: argparse.ArgumentParser) -> None:
         help="longer training clips are cut at random",
     )
     add("--mixup", type=float, default=default.mixup, metavar="P", help="probability of OR-mixup")
-    add(
-        "--frequency-encoding",
-        action=argparse.BooleanOptionalAction,
-        default=default.frequency_encoding,
-        help="tell the 2d model where it is on the frequency axis",
-    )
-    add("--noisy", action="store_true", help="train on train_noisy too")
     add("--lr-min", type=float, default=default.lr_min, help="learning rate at the start of the cycle")
     add("--lr-max", type=float, default=default.lr_max, help="learning rate at its top")
-    add("--seed", type=int, default=default.seed, help="of folds, weights, batches and augmentation")
-    _add_machine(sub)
 
 
 def _at_least_one(text: str) -> int:

@@ -45,6 +45,7 @@ class Settings:
     loss: str = "lsep"
     epochs: int = 30
     batch_size: int = 20
+    spread: float = 8.0
     base_depth: int = 50
     blocks: int = 5
     growth: float = 1.5
@@ -107,6 +108,7 @@ class Trainer:
             split.train.lengths,
             batch_size=settings.batch_size,
             max_samples=round(settings.batch_size * settings.max_seconds * SAMPLE_RATE),
+            spread=settings.spread,
             seed=settings.seed,
         )
         self.loader = DataLoader(
