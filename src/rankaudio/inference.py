@@ -21,7 +21,7 @@ def predict(
     clips: Sequence[Tensor] | Dataset[Any],
     *,
     lengths: Sequence[int] | None = None,
-    max_samples: int = 20 * 10 * 44_100,
+    max_samples: int = 60 * 44_100,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
     on_error: Callable[[int, Exception], None] | None = None,
@@ -38,7 +38,8 @@ def predict(
         clips: waveforms ``(T,)``, or a dataset of them or of (waveform, target), as :class:`ClipDataset` is.
         lengths: samples of each clip, to sort by. None: ``clips.lengths`` where there is such a
             thing, else the clips are looked at.
-        max_samples: padded samples in a batch, which bounds the memory. A longer clip goes alone.
+        max_samples: padded samples in a batch, which bounds the memory; by default a minute at 44.1 kHz. A
+            longer clip goes alone. With many clips or a large accelerator, more is quicker.
         workers: processes that read clips; 0: this one.
         progress: called after each batch with the number of clips done and of all.
         on_error: called with the index of a clip that cannot be read, and why; its row is NaN and the
