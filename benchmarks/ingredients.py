@@ -27,15 +27,13 @@ COMMON = ["--folds", "1", "--base-depth", "16", "--epochs", "30"]
 CONFIGURATIONS = {
     "lsep": ["--loss", "lsep"],
     "sorted": ["--loss", "lsep", "--spread", "1"],
-    "random": ["--loss", "lsep", "--spread", "1000"],
     "bce": ["--loss", "bce"],
     "nofe": ["--no-frequency-encoding"],
     "1d": ["--model", "1d"],
 }
 MEANING = {
-    "lsep": "2d, LSEP, frequency encoding",
+    "lsep": "2d, LSEP, frequency encoding, batches in random order",
     "sorted": "... in batches by length (spread 1)",
-    "random": "... in batches in random order",
     "bce": "... with BCE",
     "nofe": "... without frequency encoding",
     "1d": "1d, LSEP",

@@ -45,7 +45,7 @@ class Settings:
     loss: str = "lsep"
     epochs: int = 30
     batch_size: int = 20
-    spread: float = 8.0
+    spread: float = 32.0
     base_depth: int = 50
     blocks: int = 5
     growth: float = 1.5

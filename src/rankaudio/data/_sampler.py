@@ -13,7 +13,7 @@ from rankaudio._checks import check_integer, check_integers, check_number, check
 __all__ = ["LengthBucketSampler"]
 
 # Clips whose lengths differ by no more than this are shuffled as if they were of one length.
-_TOLERANCE = 0.02
+_TOLERANCE = 0.01
 
 
 class LengthBucketSampler(Sampler[list[int]]):
@@ -22,12 +22,13 @@ class LengthBucketSampler(Sampler[list[int]]):
     A batch of :math:`k` clips whose longest has :math:`\ell` samples costs :math:`k \ell` samples of memory
     and time, padding included. That product stays within ``max_samples``.
 
-    The clips are sorted by length, longest first, and each is then moved back by a random number of places:
-    up to ``spread`` batches, or as far as lengths differ by no more than 2 %. So the clip of rank
-    :math:`r` is never beyond place :math:`h(r)`, a function that grows with :math:`r`, and whatever stands
-    at place :math:`p` or later has a rank of at least :math:`\min \{r : h(r) \ge p\}`. The batches are
-    cut once, for the length of that rank. That keeps the budget in every epoch, and their number is
-    always the same.
+    The clips are sorted by length, longest first, and each is given a random key near its rank :math:`r`:
+    between :math:`a(r)` and :math:`b(r)`, up to half of ``spread`` batches to either side, or as far as
+    lengths differ by no more than 1 %. In the order of the keys, only ranks :math:`q` with
+    :math:`a(q) \le b(r)` can stand before rank :math:`r`; as :math:`a` and :math:`b` grow, that is a last
+    place for it, which grows with :math:`r` too, and so each place has a longest clip that can stand there
+    or later. The batches are cut once, for these lengths. That keeps the budget in every epoch, and their
+    number is always the same.
 
     For ``DataLoader(dataset, batch_sampler=sampler, collate_fn=pad_collate)``. Each pass is another epoch,
     with other batches in another order; :meth:`set_epoch` chooses one. With Lightning on several devices,
@@ -39,11 +40,11 @@ class LengthBucketSampler(Sampler[list[int]]):
         batch_size: at most so many clips in a batch; None for no other limit than the budget.
         shuffle: False for inference: no randomness, exactly sorted, longest clips first, so that memory
             runs out at once or never.
-        spread: by how many batches a clip may be moved. More of it means more variety in a batch, and more
-            padding: 0 keeps to clips of nearly the same length, and as much as there are batches is
-            random order, cut for the longest clip of all. Sounds of one kind are often of one length, so
-            batches by length are less random than they look; where there are few batches to an epoch,
-            a larger spread can train the better model.
+        spread: over how many batches clips of one length are spread. More of it means more variety in a
+            batch, and more padding: 0 keeps to clips of nearly the same length, and twice as much as there
+            are batches is random order. Sounds of one kind are often of one length, so batches by length
+            are less random than they look; where there are few batches to an epoch, a large spread can
+            train the better model.
         seed: the epochs of two seeds are different.
         rank: which of ``world_size`` processes this is; None asks ``torch.distributed``, and is 0
             where that is not running.
@@ -84,9 +85,10 @@ class LengthBucketSampler(Sampler[list[int]]):
         length = self.lengths.sort(descending=True).values
         capacity = (self.max_samples // length).clamp(1, batch_size)
         places = torch.arange(len(length))
-        self._last_place = _last_place(length, capacity * self.spread) if shuffle else places
+        self._low, self._high = _keys(length, capacity * self.spread) if shuffle else (places, places)
+        last_place = torch.searchsorted(self._low, self._high, right=True) - 1
         # The longest clip that can stand at each place or later.
-        bound = torch.searchsorted(self._last_place, places)
+        bound = torch.searchsorted(last_place, places)
         self._sizes = _cut(capacity[bound].tolist(), self.world_size)
 
     @property
@@ -113,26 +115,29 @@ class LengthBucketSampler(Sampler[list[int]]):
         return (batches[step * self.world_size + self.rank].tolist() for step in steps.tolist())
 
     def _order(self, generator: torch.Generator) -> Tensor:
-        """All clips, longest first, each moved back by up to as many places as its rank allows."""
+        """All clips, in the order of their keys."""
         if not self.shuffle:
             return self.lengths.argsort(descending=True, stable=True)
         shuffled = torch.randperm(len(self.lengths), generator=generator)
         ranked = shuffled[self.lengths[shuffled].argsort(descending=True, stable=True)]
-        rank = torch.arange(len(ranked), dtype=torch.float64)
-        moved = torch.rand(len(ranked), generator=generator, dtype=torch.float64) * (self._last_place - rank)
-        return ranked[(rank + moved).argsort(stable=True)]
+        drawn = torch.rand(len(ranked), generator=generator, dtype=torch.float64)
+        return ranked[(self._low + drawn * (self._high - self._low)).argsort(stable=True)]
 
     def _shortest(self, count: int) -> Tensor:
         return self.lengths.argsort(stable=True).repeat(count)[:count]
 
 
-def _last_place(length: Tensor, reach: Tensor) -> Tensor:
-    """How far each rank may move back: its reach, or among clips of nearly its length. Never decreases."""
-    end = len(length) - 1
-    reached = torch.arange(len(length)) + reach.floor().clamp(max=end).long()
+def _keys(length: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest key of each rank: half its reach away, or where clips are of nearly its length."""
+    end, size = len(length) - 1, length.double()
+    rank = torch.arange(len(length), dtype=torch.float64)
     # Ascending for searchsorted; the count of clips that are long enough is the place after the last of them.
-    alike = torch.searchsorted(-length.double(), -length.double() / (1 + _TOLERANCE), right=True) - 1
-    return torch.maximum(reached, alike).clamp(max=end)
+    first_alike = torch.searchsorted(-size, -size * (1 + _TOLERANCE))
+    last_alike = torch.searchsorted(-size, -size / (1 + _TOLERANCE), right=True) - 1
+    low = torch.minimum(rank - reach / 2, first_alike).clamp(min=0)
+    high = torch.maximum(rank + reach / 2, last_alike).clamp(max=end)
+    # Batches of shorter clips are larger and reach further, perhaps further up than those before them.
+    return low.flip(0).cummin(0).values.flip(0), high
 
 
 def _cut(capacity: list[int], world_size: int) -> list[int]:
