@@ -23,8 +23,8 @@ def shuffle_chunks(
     r"""Cut each clip into chunks and put them together in random order.
 
     A clip of :math:`\ell_b` steps has :math:`n_b = \lceil \ell_b / L \rceil` chunks: chunk :math:`k` begins
-    at :math:`k L`, and the last one may be shorter. With probability ``p`` they are put end to end in an order
-    uniform over all :math:`n_b!`, the short one among them, so nothing is lost and the length stays.
+    at :math:`k L`, and the last one may be shorter. With probability ``p`` they are put end to end in an
+    order uniform over all :math:`n_b!`, the short one among them, so nothing is lost and the length stays.
 
     Args:
         clips: ``(B, T)`` waveforms or ``(B, F, N)`` spectrograms, floating point.
@@ -105,7 +105,7 @@ def _draw(
     chosen = _random.uniform(batch, 0.0, 1.0, device=device, generator=generator) < p
     # Sorting independent keys is a uniform permutation; keys of chunks that are not there sort behind.
     shuffled = chosen[:, None] & (number * chunk_length < real[:, None])
-    keys = torch.where(shuffled, keys.reshape(batch, -1), 1 + number)
+    keys = torch.where(shuffled, keys.reshape(batch, number.numel()), 1 + number)
     return keys.argsort(dim=1, stable=True)
 
 
