@@ -155,7 +155,7 @@ def test_partners_reach_every_mixer():
 
 def test_without_lengths():
     chain = Chain({"shuffle": ShuffleChunks(chunk_length=3, p=1.0), "mixup": ORMixup(p=1.0)})
-    waveform, target, lengths = chain(torch.randn(3, 20), torch.eye(3), generator=seed(0))
+    waveform, _, lengths = chain(torch.randn(3, 20), torch.eye(3), generator=seed(0))
     assert waveform.shape == (3, 20)
     assert lengths is None
 

@@ -46,7 +46,7 @@ class Augmentation(nn.Module):
 
     @property
     def active(self) -> bool:
-        """Whether a call changes anything: in training mode with ``p`` above 0."""
+        """True where a call changes anything, in training mode with ``p`` above 0."""
         return self.training and self.p > 0
 
     def draw(
@@ -89,7 +89,7 @@ class Mixer(nn.Module):
 
     @property
     def active(self) -> bool:
-        """Whether a call changes anything: in training mode with ``p`` above 0."""
+        """True where a call changes anything, in training mode with ``p`` above 0."""
         return self.training and self.p > 0
 
     def draw(
