@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rankaudio import _random
@@ -112,13 +113,13 @@ def _draw(
 def _apply(
     clips: Tensor, lengths: Tensor | None, *, order: Tensor, real: Tensor, chunk_length: int
 ) -> Tensor:
-    last = (real - 1).div(chunk_length, rounding_mode="floor")
-    short = real - last * chunk_length
-    # Chunks before the short one begin at multiples of L, those after it at multiples of L plus its size.
-    end_of_short = (order == last[:, None]).int().argmax(1) * chunk_length + short
-    time = torch.arange(clips.shape[-1], device=clips.device)
-    behind = time >= end_of_short[:, None]
-    time = torch.where(behind, time - short[:, None], time)
-    place = time.div(chunk_length, rounding_mode="floor") + behind
-    source = order.gather(1, place.clamp(max=order.shape[1] - 1)) * chunk_length + time % chunk_length
-    return zero_beyond(take(clips, source.clamp(max=clips.shape[-1] - 1)), lengths)
+    first = order * chunk_length
+    sizes = (real[:, None] - first).clamp(0, chunk_length)
+    starts = sizes.cumsum(1) - sizes
+    # From one step to the next the source moves on by one, but for the first step of each chunk. A running
+    # sum of these moves is far quicker than a division for every step. Chunks that are not there have no
+    # steps, and come to lie behind the clip: at most one step behind the whole batch.
+    moves = torch.ones(clips.shape[0], clips.shape[-1] + 1, dtype=torch.long, device=clips.device)
+    moves.scatter_(1, starts, first - F.pad((first + sizes - 1)[:, :-1], (1, 0)))
+    source = moves.cumsum_(1)[:, :-1].clamp_(0, clips.shape[-1] - 1)
+    return zero_beyond(take(clips, source), lengths)
