@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import rankaudio
 from rankaudio import (
+    Chain,
     CNN1d,
     CNN2d,
     Deltas,
@@ -23,13 +24,28 @@ from rankaudio import (
     LogSTFT,
     LSEPLoss,
     ORMixup,
+    PadOrCrop,
+    RandomCrop,
+    RandomMixer,
+    RandomResizedCrop,
+    ShuffleChunks,
+    SigmoidConcatMixup,
+    SpecAugment,
     Tagger,
+    WeightedMixup,
     deltas,
     frequency_encoding,
     log_mel,
     log_stft,
     lsep_loss,
     or_mixup,
+    pad_or_crop,
+    random_crop,
+    random_resized_crop,
+    shuffle_chunks,
+    sigmoid_concat_mixup,
+    spec_augment,
+    weighted_mixup,
 )
 
 # A 2048-sample window in miniature, so that the whole table takes seconds.
@@ -54,6 +70,7 @@ class Case:
     inputs: Callable[[int], tuple[Tensor, ...]]
     function: Callable[..., object] | None = None
     random: bool = False
+    has_p: bool = True
     network: bool = False
     time_axis: int | None = None
     settings: dict[str, object] = field(default_factory=dict)
@@ -103,6 +120,69 @@ CASES = {
         random=True,
         settings={"p": 1.0},
     ),
+    "weighted mixup": Case(
+        lambda: WeightedMixup(p=1.0),
+        lambda b: (seeded(b, 40), labels(b, 4)),
+        weighted_mixup,
+        random=True,
+        settings={"p": 1.0},
+    ),
+    "weighted mixup, beta": Case(
+        lambda: WeightedMixup(p=1.0, beta=0.4),
+        lambda b: (seeded(b, 6, 20), labels(b, 4)),
+        weighted_mixup,
+        random=True,
+        settings={"p": 1.0, "beta": 0.4},
+    ),
+    "sigmoid concat mixup": Case(
+        lambda: SigmoidConcatMixup(p=1.0),
+        lambda b: (seeded(b, 6, 20), labels(b, 4)),
+        sigmoid_concat_mixup,
+        random=True,
+        settings={"p": 1.0},
+    ),
+    "random mixer": Case(
+        lambda: RandomMixer([(SigmoidConcatMixup(p=1.0), 0.6), (WeightedMixup(p=1.0), 0.4)]),
+        lambda b: (seeded(b, 6, 20), labels(b, 4)),
+        random=True,
+    ),
+    "shuffle chunks": Case(
+        lambda: ShuffleChunks(chunk_length=30, p=1.0),
+        waves,
+        shuffle_chunks,
+        random=True,
+        settings={"chunk_length": 30, "p": 1.0},
+    ),
+    "random crop": Case(
+        lambda: RandomCrop(size=(5, 70)), waves, random_crop, random=True, settings={"size": (5, 70)}
+    ),
+    "pad or crop": Case(
+        lambda: PadOrCrop(size=50, fill="mean", wrap=0.5),
+        waves,
+        pad_or_crop,
+        random=True,
+        has_p=False,
+        settings={"size": 50, "fill": "mean", "wrap": 0.5},
+    ),
+    "SpecAugment": Case(
+        lambda: SpecAugment(p=1.0),
+        lambda b: (seeded(b, 12, 40),),
+        spec_augment,
+        random=True,
+        settings={"p": 1.0},
+    ),
+    "random resized crop": Case(
+        lambda: RandomResizedCrop(p=1.0),
+        lambda b: (seeded(b, 12, 24),),
+        random_resized_crop,
+        random=True,
+        settings={"p": 1.0},
+    ),
+    "chain": Case(
+        lambda: Chain({"shuffle": ShuffleChunks(chunk_length=30, p=1.0), "mixup": ORMixup(p=1.0)}),
+        lambda b: (seeded(b, 200), labels(b, 4)),
+        random=True,
+    ),
     "2d max": Case(
         lambda: CNN2d(3, base_depth=4, n_blocks=2), lambda b: (seeded(b, 12, 40),), network=True, time_axis=-1
     ),
@@ -130,6 +210,7 @@ CASES = {
 # Names that the table cannot hold, with the tests that hold them to their contracts.
 ELSEWHERE = {
     "test_metrics.py": {"ClassLwlrap", "Lwlrap", "lwlrap"},
+    "test_chain.py": {"Augmentation", "Mixer"},
     "test_lengths.py": {"frame_lengths", "length_mask"},
     "test_mixing.py": {"ORMixupDraw", "apply_or_mixup", "draw_or_mixup"},
     "test_spectral.py": {"mel_filterbank", "power_to_db"},
@@ -360,7 +441,9 @@ def test_random_parts_repeat_rest_and_switch_off(case):
     other = tensors(module(*inputs, generator=torch.Generator().manual_seed(4)))
     assert not torch.equal(other[0], call(case, module, inputs)[0])
     assert all(a is b for a, b in zip(module.eval()(*inputs), inputs, strict=False))
-    assert all(a is b for a, b in zip(case.function(*inputs, p=0.0), inputs, strict=False))
+    if case.function is not None and case.has_p:
+        settings = case.settings | {"p": 0.0}
+        assert all(a is b for a, b in zip(case.function(*inputs, **settings), inputs, strict=False))
 
 
 WITH_LENGTHS = {
@@ -396,7 +479,7 @@ def test_an_empty_batch_is_no_accident(case):
 def test_inputs_on_another_device_are_refused_or_followed(case):
     """On the meta device nothing has a value, so this also finds whatever looks at one."""
     inputs = tuple(x.to("meta") for x in case.inputs(3))
-    if case.network or case.function in (log_mel, log_stft):
+    if case.network or case.random or case.function in (log_mel, log_stft):
         assert call(case, case.built().to("meta"), inputs)[0].device.type == "meta"
     elif case.function is lsep_loss:
         module = case.built().to("meta")

@@ -1,6 +1,7 @@
 """rankaudio: multi-label audio tagging in PyTorch, with the ranks done right."""
 
 from rankaudio.backbones import CNN1d, CNN2d
+from rankaudio.chain import Augmentation, Chain, Mixer
 from rankaudio.data import (
     AudioInfo,
     Batch,
@@ -21,8 +22,31 @@ from rankaudio.encoding import FrequencyEncoding, frequency_encoding
 from rankaudio.inference import predict
 from rankaudio.lengths import frame_lengths, length_mask
 from rankaudio.losses import LSEPLoss, lsep_loss
+from rankaudio.masking import (
+    PadOrCrop,
+    RandomCrop,
+    RandomResizedCrop,
+    ShuffleChunks,
+    SpecAugment,
+    pad_or_crop,
+    random_crop,
+    random_resized_crop,
+    shuffle_chunks,
+    spec_augment,
+)
 from rankaudio.metrics import ClassLwlrap, Lwlrap, lwlrap
-from rankaudio.mixing import ORMixup, ORMixupDraw, apply_or_mixup, draw_or_mixup, or_mixup
+from rankaudio.mixing import (
+    ORMixup,
+    ORMixupDraw,
+    RandomMixer,
+    SigmoidConcatMixup,
+    WeightedMixup,
+    apply_or_mixup,
+    draw_or_mixup,
+    or_mixup,
+    sigmoid_concat_mixup,
+    weighted_mixup,
+)
 from rankaudio.spectral import (
     Deltas,
     LogMel,
@@ -39,9 +63,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AudioInfo",
+    "Augmentation",
     "Batch",
     "CNN1d",
     "CNN2d",
+    "Chain",
     "ClassLwlrap",
     "ClipDataset",
     "Deltas",
@@ -52,10 +78,19 @@ __all__ = [
     "LogMel",
     "LogSTFT",
     "Lwlrap",
+    "Mixer",
     "ORMixup",
     "ORMixupDraw",
+    "PadOrCrop",
+    "RandomCrop",
+    "RandomMixer",
+    "RandomResizedCrop",
     "ScoreTable",
+    "ShuffleChunks",
+    "SigmoidConcatMixup",
+    "SpecAugment",
     "Tagger",
+    "WeightedMixup",
     "apply_or_mixup",
     "audio_info",
     "deltas",
@@ -72,10 +107,17 @@ __all__ = [
     "multilabel_folds",
     "or_mixup",
     "pad_collate",
+    "pad_or_crop",
     "power_to_db",
     "predict",
+    "random_crop",
+    "random_resized_crop",
     "read_classes",
     "read_labels",
     "read_scores",
+    "shuffle_chunks",
+    "sigmoid_concat_mixup",
+    "spec_augment",
+    "weighted_mixup",
     "write_scores",
 ]

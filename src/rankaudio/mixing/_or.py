@@ -1,25 +1,17 @@
-"""Mixing the clips of a batch with each other, on the device, the whole batch at once."""
+"""OR-mixup: the mixture of two clips has the labels of both."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rankaudio import _random
-from rankaudio._checks import (
-    check_floating,
-    check_lengths,
-    check_number,
-    check_range,
-    check_same_device,
-    check_tensor,
-    describe,
-)
+from rankaudio._checks import check_floating, check_lengths, check_number, check_range
+from rankaudio._parts import Draw, Mixer, check_target, computed_in, take_fields
 from rankaudio.lengths import zero_beyond
-
-__all__ = ["ORMixup", "ORMixupDraw", "apply_or_mixup", "draw_or_mixup", "or_mixup"]
+from rankaudio.mixing._partner import draw_partners
 
 
 class ORMixupDraw(NamedTuple):
@@ -44,6 +36,7 @@ def draw_or_mixup(
     *,
     p: float = 0.5,
     gain: tuple[float, float] = (0.4, 0.6),
+    partners: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> ORMixupDraw:
     r"""Draw partners, gains and offsets for :func:`apply_or_mixup`.
@@ -56,27 +49,22 @@ def draw_or_mixup(
         lengths: ``(B,)`` integers, in samples.
         p: probability that a clip is mixed.
         gain: lowest and highest gain of the clip itself.
+        partners: ``(B,)`` bool, which clips may be mixed into others; None: all of them.
         generator: where the numbers come from; None: PyTorch's global CPU generator.
 
     Returns:
-        The draw, on the device of ``lengths``. A batch of one clip has no partner: nothing is mixed.
+        The draw, on the device of ``lengths``. A clip that has no other to choose from is not mixed.
 
     Raises:
-        TypeError: if lengths are not integers, or a setting is not a number.
+        TypeError: if lengths are not integers, ``partners`` not bool, or a setting is not a number.
         ValueError: if ``p`` or ``gain`` lies outside [0, 1].
 
     >>> draw_or_mixup(torch.tensor([9, 5]), p=0.0)
     ORMixupDraw(partner=tensor([0, 1]), gain=tensor([1., 1.]), offset=tensor([0, 0]))
     """
-    count, device = lengths.shape[0], lengths.device
     low, high = check_range("gain", gain, 0, 1)
-    check_number("p", p, 0, 1)
-    own = torch.arange(count, device=device)
-    others = torch.full((count,), max(count - 1, 1), device=device)
-    partner = (own + 1 + _random.below(others, generator=generator)) % max(count, 1)
-    mixed = _random.uniform(count, 0.0, 1.0, device=device, generator=generator) < (p if count > 1 else 0.0)
-    drawn_gain = _random.uniform(count, low, high, device=device, generator=generator)
-    partner = torch.where(mixed, partner, own)
+    partner, mixed = draw_partners(lengths, p=p, partners=partners, generator=generator)
+    drawn_gain = _random.uniform(lengths.shape[0], low, high, device=lengths.device, generator=generator)
     room = (lengths - lengths[partner]).abs()
     return ORMixupDraw(
         partner=partner,
@@ -127,8 +115,7 @@ def apply_or_mixup(
     partner_is_longer = real[partner] > real
     longer = torch.where(partner_is_longer, partner, rows)
     shorter = torch.where(partner_is_longer, rows, partner)
-    dtype = waveform.dtype if waveform.dtype == torch.float64 else torch.float32
-    gain = draw.gain.to(dtype)
+    gain = draw.gain.to(computed_in(waveform))
     longer_gain = torch.where(partner_is_longer, 1 - gain, gain)[:, None]
 
     time = torch.arange(waveform.shape[1], device=waveform.device) - draw.offset[:, None]
@@ -147,6 +134,7 @@ def or_mixup(
     *,
     p: float = 0.5,
     gain: tuple[float, float] = (0.4, 0.6),
+    partners: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     r"""Mix clips of a batch in pairs; the mixture has the labels of both, unweighted.
@@ -162,6 +150,8 @@ def or_mixup(
         lengths: ``(B,)`` integers, in samples; None: every clip is T long.
         p: probability that a clip is mixed.
         gain: lowest and highest gain of the clip itself; its partner's is the complement.
+        partners: ``(B,)`` bool, which clips may be mixed into others (the curated ones, say); None: all
+            of them.
         generator: where the numbers come from; None: PyTorch's global CPU generator.
 
     Returns:
@@ -184,11 +174,11 @@ def or_mixup(
     if check_number("p", p, 0, 1) == 0:
         check_range("gain", gain, 0, 1)
         return waveform, target, lengths
-    draw = draw_or_mixup(real, p=p, gain=gain, generator=generator)
+    draw = draw_or_mixup(real, p=p, gain=gain, partners=partners, generator=generator)
     return apply_or_mixup(waveform, target, draw, lengths)
 
 
-class ORMixup(nn.Module):
+class ORMixup(Mixer):
     """Module form of :func:`or_mixup`, which holds the definition; in eval mode it does nothing.
 
     Args:
@@ -203,9 +193,27 @@ class ORMixup(nn.Module):
     """
 
     def __init__(self, *, p: float = 0.5, gain: tuple[float, float] = (0.4, 0.6)) -> None:
-        super().__init__()
-        self.p = check_number("p", p, 0, 1)
+        super().__init__(p=p)
         self.gain = check_range("gain", gain, 0, 1)
+
+    def draw(
+        self,
+        waveform: Tensor,
+        lengths: Tensor | None = None,
+        *,
+        partners: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Draw:
+        """Draw the fields of an :class:`ORMixupDraw`, by name."""
+        real = _real_lengths(waveform, lengths)
+        return draw_or_mixup(real, p=self.p, gain=self.gain, partners=partners, generator=generator)._asdict()
+
+    def replay(
+        self, waveform: Tensor, target: Tensor, draw: Draw, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Apply what :meth:`draw` returned, by :func:`apply_or_mixup`."""
+        fields = take_fields(draw, ORMixupDraw._fields, waveform)
+        return apply_or_mixup(waveform, target, ORMixupDraw(*fields), lengths)
 
     def forward(
         self,
@@ -213,11 +221,14 @@ class ORMixup(nn.Module):
         target: Tensor,
         lengths: Tensor | None = None,
         *,
+        partners: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return waveform, target and lengths of the mixed batch."""
         p = self.p if self.training else 0.0
-        return or_mixup(waveform, target, lengths, p=p, gain=self.gain, generator=generator)
+        return or_mixup(
+            waveform, target, lengths, p=p, gain=self.gain, partners=partners, generator=generator
+        )
 
     def extra_repr(self) -> str:
         """Show the settings."""
@@ -226,12 +237,14 @@ class ORMixup(nn.Module):
 
 def _check_batch(waveform: Tensor, target: Tensor, lengths: Tensor | None) -> Tensor:
     """Refuse what is no batch of waveforms and targets; return its lengths."""
+    real = _real_lengths(waveform, lengths)
+    check_target(waveform, target, name="waveform")
+    return real
+
+
+def _real_lengths(waveform: Tensor, lengths: Tensor | None) -> Tensor:
     check_floating("waveform", waveform, ndim=(2,))
-    check_tensor("target", target)
     batch, samples = waveform.shape
-    if target.ndim != 2 or target.shape[0] != batch:
-        raise ValueError(f"target: wanted shape ({batch}, C), got {describe(target)}")
-    check_same_device("target", target, "waveform", waveform)
     if lengths is None:
         return torch.full((batch,), samples, device=waveform.device)
     return check_lengths(lengths, batch=batch, longest=samples, like=waveform)

@@ -1,0 +1,101 @@
+"""A random choice among mixers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rankaudio import _random
+from rankaudio._checks import check_number, describe
+from rankaudio._parts import Draw, Mixer, check_clips, check_target, per_clip, take_fields
+from rankaudio.lengths import zero_beyond
+
+
+class RandomMixer(Mixer):
+    """One mixer out of several for each clip, with given probabilities; in eval mode it does nothing.
+
+    The choice is made clip by clip, so one batch holds mixtures of every kind. Each mixer computes the whole
+    batch, of which the clips are kept that chose it: the time is that of all mixers together. A mixer's own
+    ``p`` counts as well, so give those here ``p = 1``.
+
+    It draws ``choice`` ``(B,)``, the mixer's number or -1 for none, and what each mixer draws, under its
+    number: ``"0.partner"``.
+
+    Args:
+        mixers: pairs of a mixer and the probability that it is chosen; these add up to 1.
+        p: probability that a clip is mixed at all.
+
+    Raises:
+        TypeError: if a mixer is none, or a probability is no number.
+        ValueError: if there is no mixer, or the probabilities do not add up to 1.
+
+    Reference:
+        The first-place system of Freesound Audio Tagging 2019, with the mixers of the example.
+
+    >>> mixer = RandomMixer(
+    ...     [(SigmoidConcatMixup(p=1.0), 0.6), (WeightedMixup(p=1.0, alpha=(0.0, 0.5)), 0.4)], p=0.8)
+    >>> clips, target, lengths = mixer(torch.randn(4, 12, 256), torch.eye(4))
+    >>> clips.shape
+    torch.Size([4, 12, 256])
+    """
+
+    def __init__(self, mixers: Sequence[tuple[Mixer, float]], *, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        for pair in mixers:
+            if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], Mixer):
+                raise TypeError(f"mixers: wanted pairs of a Mixer and a number, got {describe(pair)}")
+        self.probabilities = tuple(check_number("probability", share, 0, 1) for _, share in mixers)
+        if abs(sum(self.probabilities) - 1) > 1e-6:
+            raise ValueError(f"mixers: wanted probabilities that add up to 1, got {self.probabilities}")
+        self.mixers = nn.ModuleList(mixer for mixer, _ in mixers)
+
+    def draw(
+        self,
+        clips: Tensor,
+        lengths: Tensor | None = None,
+        *,
+        partners: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Draw:
+        """Draw ``choice``, and everything that the mixers draw."""
+        check_clips(clips, lengths)
+        number, mixed = (
+            _random.uniform(clips.shape[0], 0.0, 1.0, device=clips.device, generator=generator)
+            for _ in range(2)
+        )
+        choice = torch.zeros(clips.shape[0], dtype=torch.long, device=clips.device)
+        for index in range(1, len(self.probabilities)):
+            choice += number >= sum(self.probabilities[:index])
+        draw = {"choice": choice.masked_fill(mixed >= self.p, -1)}
+        for index, mixer in enumerate(self._all_mixers()):
+            drawn = mixer.draw(clips, lengths, partners=partners, generator=generator)
+            draw |= {f"{index}.{name}": field for name, field in drawn.items()}
+        return draw
+
+    def replay(
+        self, clips: Tensor, target: Tensor, draw: Draw, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Apply what :meth:`draw` returned."""
+        check_clips(clips, lengths)
+        check_target(clips, target)
+        (choice,) = take_fields(draw, ("choice",), clips)
+        mixed, labels, new_lengths = zero_beyond(clips, lengths), target, lengths
+        for index, mixer in enumerate(self._all_mixers()):
+            prefix = f"{index}."
+            drawn = {name.removeprefix(prefix): draw[name] for name in draw if name.startswith(prefix)}
+            other = mixer.replay(clips, target, drawn, lengths)
+            mine = choice == index
+            mixed = torch.where(per_clip(mine, clips), other[0], mixed)
+            labels = torch.where(mine[:, None], other[1], labels)
+            if new_lengths is not None and other[2] is not None:
+                new_lengths = torch.where(mine, other[2], new_lengths)
+        return mixed, labels, new_lengths
+
+    def extra_repr(self) -> str:
+        """Show the settings."""
+        return f"p={self.p}, probabilities={self.probabilities}"
+
+    def _all_mixers(self) -> list[Mixer]:
+        return [mixer for mixer in self.mixers if isinstance(mixer, Mixer)]
