@@ -1,6 +1,7 @@
 """The contracts that hold everywhere, one table over all public names."""
 
 import copy
+import functools
 import io
 import itertools
 import pickle
@@ -19,17 +20,30 @@ from rankaudio import (
     CNN2d,
     Deltas,
     FrequencyEncoding,
+    Gain,
     LogMel,
     LogSTFT,
     LSEPLoss,
     ORMixup,
+    Overdrive,
+    PitchShift,
+    RecipeEffects,
+    Reverb,
+    Speed,
     Tagger,
+    Tempo,
     deltas,
     frequency_encoding,
+    gain,
     log_mel,
     log_stft,
     lsep_loss,
     or_mixup,
+    overdrive,
+    pitch_shift,
+    reverb,
+    speed,
+    tempo,
 )
 
 # A 2048-sample window in miniature, so that the whole table takes seconds.
@@ -57,6 +71,8 @@ class Case:
     network: bool = False
     time_axis: int | None = None
     settings: dict[str, object] = field(default_factory=dict)
+    # An effect's function takes what its Module draws, and draws nothing itself.
+    effect: bool = False
 
     def built(self, dtype: torch.dtype = torch.float64) -> nn.Module:
         torch.manual_seed(0)
@@ -71,6 +87,12 @@ def waves(batch: int) -> tuple[Tensor]:
 def tagger(pooling: str) -> Tagger:
     return Tagger(
         LogMel(**MEL), CNN2d(3, base_depth=4, n_blocks=2, pooling=pooling, rnn_units=4), classes="abc"
+    )
+
+
+def effect(module: Callable[..., nn.Module], function: Callable[..., object], **settings: object) -> Case:
+    return Case(
+        lambda: module(p=1.0, **settings), waves, function, random=True, settings=settings, effect=True
     )
 
 
@@ -103,6 +125,15 @@ CASES = {
         random=True,
         settings={"p": 1.0},
     ),
+    "gain": effect(Gain, gain, decibels=(-6.0, 6.0)),
+    "overdrive": effect(Overdrive, overdrive, decibels=(2.0, 9.0), colour=(0.0, 50.0)),
+    "reverb": effect(Reverb, reverb, reverberance=(0.0, 20.0), pre_delay=(0.0, 20.0), sample_rate=1000),
+    "pitch shift": effect(PitchShift, pitch_shift, cents=(-300.0, 300.0), n_fft=64),
+    "speed": effect(Speed, speed, factor=(0.9, 1.1)),
+    "tempo": effect(Tempo, tempo, factor=(0.9, 1.1), n_fft=64),
+    "recipe effects": Case(
+        lambda: RecipeEffects(p=1.0, sample_rate=1000, n_fft=64), waves, random=True, effect=True
+    ),
     "2d max": Case(
         lambda: CNN2d(3, base_depth=4, n_blocks=2), lambda b: (seeded(b, 12, 40),), network=True, time_axis=-1
     ),
@@ -133,6 +164,7 @@ ELSEWHERE = {
     "test_lengths.py": {"frame_lengths", "length_mask"},
     "test_mixing.py": {"ORMixupDraw", "apply_or_mixup", "draw_or_mixup"},
     "test_spectral.py": {"mel_filterbank", "power_to_db"},
+    "test_effects_modules.py": {"EffectDraw"},
     "test_inference.py": {"predict"},
     "test_data_*.py": {
         "AudioInfo",
@@ -186,9 +218,17 @@ def test_every_public_name_is_in_the_table_or_named_elsewhere():
 
 @every_case
 def test_twins_agree(case):
-    if case.function is not None:
-        module, inputs = case.built(), case.inputs(3)
-        assert_same(call(case, module, inputs), call(case, case.function, inputs, **case.settings))
+    if case.function is None:
+        return
+    module, inputs = case.built(), case.inputs(3)
+    ours = call(case, module, inputs)
+    if case.effect:
+        drawn = module.draw(3, generator=torch.Generator().manual_seed(3)).parameters
+        fixed = {name: value for name, value in case.settings.items() if name not in drawn}
+        size = {"size": ours[0].shape[1]} if len(ours) > 1 else {}
+        assert_same(ours, tensors(case.function(*inputs, **drawn, **fixed, **size)))
+    else:
+        assert_same(ours, call(case, case.function, inputs, **case.settings))
 
 
 @every_case
@@ -247,11 +287,11 @@ def test_networks_run_under_autocast_in_training(case):
 @every_case
 def test_gradients_are_right(case):
     module, (x, *rest) = case.built(), case.inputs(2)
-    x = x[..., :40] if case.function in (log_mel, log_stft) or case.network else x
+    x = x[..., :40] if case.function in (log_mel, log_stft) or case.network or case.effect else x
     assert torch.autograd.gradcheck(
         lambda y: call(case, module, (y, *rest))[0],
         x.requires_grad_(),
-        fast_mode=case.network,
+        fast_mode=case.network or case.effect,
         nondet_tol=1e-12,
         atol=1e-4,
     )
@@ -360,7 +400,8 @@ def test_random_parts_repeat_rest_and_switch_off(case):
     other = tensors(module(*inputs, generator=torch.Generator().manual_seed(4)))
     assert not torch.equal(other[0], call(case, module, inputs)[0])
     assert all(a is b for a, b in zip(module.eval()(*inputs), inputs, strict=False))
-    assert all(a is b for a, b in zip(case.function(*inputs, p=0.0), inputs, strict=False))
+    off = module.train().__class__(p=0.0) if case.effect else functools.partial(case.function, p=0.0)
+    assert all(a is b for a, b in zip(off(*inputs), inputs, strict=False))
 
 
 WITH_LENGTHS = {
@@ -396,7 +437,7 @@ def test_an_empty_batch_is_no_accident(case):
 def test_inputs_on_another_device_are_refused_or_followed(case):
     """On the meta device nothing has a value, so this also finds whatever looks at one."""
     inputs = tuple(x.to("meta") for x in case.inputs(3))
-    if case.network or case.function in (log_mel, log_stft):
+    if case.network or case.effect or case.function in (log_mel, log_stft):
         assert call(case, case.built().to("meta"), inputs)[0].device.type == "meta"
     elif case.function is lsep_loss:
         module = case.built().to("meta")

@@ -45,7 +45,9 @@ def check_parameter(
     # Delays and positions are counted in samples: float32 cannot count those of a long recording.
     dtype = torch.float32 if clips.device.type == "mps" else torch.float64
     if not isinstance(value, Tensor):
-        return torch.full(clips.shape[:1], check_number(name, value, low, high), dtype=dtype, device=clips.device)
+        return torch.full(
+            clips.shape[:1], check_number(name, value, low, high), dtype=dtype, device=clips.device
+        )
     tensor = check_shape(name, check_tensor(name, value), clips.shape[:1], like=clips)
     if tensor.is_complex() or tensor.dtype == torch.bool:
         raise TypeError(f"{name}: wanted a number or a tensor of real numbers, got {describe(tensor)}")

@@ -31,7 +31,7 @@ def gain(
         New waveform ``(B, T)``, zero beyond each length, and ``lengths`` as they came. Nothing is clipped.
 
     Raises:
-        TypeError: if the waveform is not floating point, lengths are not integers, or ``decibels`` is no number.
+        TypeError: if the waveform is not floating point, lengths no integers, or ``decibels`` is no number.
         ValueError: if shapes or devices disagree, or a value lies outside its range.
 
     >>> gain(torch.ones(2, 2), decibels=torch.tensor([20.0, -20.0]))[0]
@@ -74,7 +74,7 @@ def overdrive(
         zero. Silence does not stay silent at its start: the offset :math:`c` decays there, as in SoX.
 
     Raises:
-        TypeError: if the waveform is not floating point, lengths are not integers, or a parameter is no number.
+        TypeError: if the waveform is not floating point, lengths are no integers, or a parameter no number.
         ValueError: if shapes or devices disagree, or a value lies outside its range.
 
     Reference:
@@ -92,7 +92,7 @@ def overdrive(
 
 def _overdrive(clips: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
     bent = torch.addcmul(offset.to(clips.dtype)[:, None], clips, factor.to(clips.dtype)[:, None]).clamp(-1, 1)
-    bent = bent - bent**3 / 3
+    bent = bent - bent * bent * bent / 3
     # e[t] = d[t] - 0.005 (d[t-1] + 0.995 d[t-2] + ...), for sums of small numbers lose less.
     recent = _decaying_sum(F.pad(bent[:, :-1], (1, 0)), _POLE)
     return (0.5 * clips + 0.75 * (bent - (1 - _POLE) * recent)).clamp(-1, 1)

@@ -72,16 +72,15 @@ def reverb(
         clip's end, as SoX does; beyond it there is silence. Loud clips can pass 1: nothing is clipped.
 
     Raises:
-        TypeError: if the waveform is not floating point, lengths are not integers, or a parameter is no number.
+        TypeError: if the waveform is not floating point, lengths are no integers, or a parameter no number.
         ValueError: if shapes or devices disagree, or a value lies outside its range.
 
     Reference:
         Jezar at Dreampoint, Freeverb (2000), in the form of SoX 14.4.2.
 
-    >>> click = torch.eye(1, 8000)
-    >>> wet, _ = reverb(click, room_scale=50.0, sample_rate=8000)
-    >>> wet[0, :100].count_nonzero(), wet.shape
-    (tensor(1), torch.Size([1, 8000]))
+    >>> wet, _ = reverb(torch.eye(1, 8000), room_scale=50.0, sample_rate=8000)
+    >>> (wet[0].abs() > 1e-3).nonzero()[:3, 0]
+    tensor([  0, 111, 119])
     """
     clips, real = check_clips(waveform, lengths)
     check_integer("sample_rate", sample_rate)
@@ -91,43 +90,36 @@ def reverb(
     values.append(check_parameter("pre_delay", pre_delay, clips, 0, 500))
     values.append(check_parameter("wet_gain", wet_gain, clips, -200, 200))
     if tail is None:
-        tail = _tail(*(bound(v, 100) for v in percent.values()), bound(pre_delay, 500))
+        most = {name: bound(value, 100) for name, value in percent.items() if name != "damping"}
+        tail = longest_tail(**most, pre_delay=bound(pre_delay, 500))
     size = smooth_size(math.ceil(check_number("tail", tail, 0) * sample_rate) + 1)
     stereo = isinstance(stereo_depth, Tensor) or stereo_depth > 0
 
     def some_clips(piece: Tensor, *settings: Tensor) -> Tensor:
         with torch.no_grad():
-            response = _impulse_response(*settings, size=size, rate=sample_rate, stereo=stereo, like=piece)
+            response = _impulse_response(settings, size=size, rate=sample_rate, stereo=stereo, like=piece)
         return piece + _convolve(piece, response)
 
     wet = in_pieces(some_clips, clips, *values)
     return zero_beyond(wet, real).to(waveform.dtype), lengths
 
 
-def _tail(reverberance: float, damping: float, room: float, depth: float, pre_delay: float) -> float:
-    """Seconds until the slowest comb is down by _END; damping only shortens it, and not at 0 Hz."""
-    del damping
+def longest_tail(
+    *, reverberance: float, room_scale: float, stereo_depth: float, pre_delay: float = 0.0
+) -> float:
+    """Seconds until the slowest comb has lost 120 dB; damping shortens all but the lowest frequencies."""
     feedback = 1 - math.exp((reverberance - _B) / (_A * _B))
-    longest = _COMBS[-1] * (0.1 + 0.9 * room / 100) + _STEREO * depth / 100
+    longest = _COMBS[-1] * (0.1 + 0.9 * room_scale / 100) + _STEREO * stereo_depth / 100
     rounds = math.log(_END) / math.log(feedback) + 1
     # The all-passes halve what they hold every 556 samples.
     return (rounds * longest + 20 * _ALLPASSES[-1]) / 44100 + pre_delay / 1000
 
 
 def _impulse_response(
-    reverberance: Tensor,
-    damping: Tensor,
-    room_scale: Tensor,
-    stereo_depth: Tensor,
-    pre_delay: Tensor,
-    wet_gain: Tensor,
-    *,
-    size: int,
-    rate: int,
-    stereo: bool,
-    like: Tensor,
+    settings: tuple[Tensor, ...], *, size: int, rate: int, stereo: bool, like: Tensor
 ) -> Tensor:
     """Impulse response of the reverberation alone, ``(B, size)``, in the dtype of ``like``."""
+    reverberance, damping, room_scale, stereo_depth, pre_delay, wet_gain = settings
     delays = _delays(room_scale, stereo_depth / 100, rate)
     feedback = 1 - torch.exp((reverberance - _B) / (_A * _B))
     h = (0.2 + 0.3 * damping / 100).to(like.dtype)[:, None]
@@ -137,11 +129,12 @@ def _impulse_response(
     scale = feedback.to(like.dtype)[:, None] * (1 - h) / (1 - 2 * h * cosine + h * h)
     loop = (scale * (1 - h * cosine), -scale * h * sine)
     channels = delays if stereo else delays[:1]
-    total = sum(_network(bins / size, channel, loop, like.dtype) for channel in channels)
+    total = torch.stack([_network(bins / size, channel, loop, like.dtype) for channel in channels]).sum(0)
     gain = 0.015 / len(channels) * 10 ** (wet_gain / 20)
     cosine, sine = _phasor(bins / size, torch.floor(pre_delay / 1000 * rate + 0.5), like.dtype)
     total = total * torch.complex(cosine, -sine) * gain.to(like.dtype)[:, None]
-    return torch.fft.irfft(total, n=size)
+    response: Tensor = torch.fft.irfft(total, n=size)
+    return response
 
 
 def _delays(room_scale: Tensor, depth: Tensor, rate: int) -> list[Tensor]:
@@ -149,10 +142,15 @@ def _delays(room_scale: Tensor, depth: Tensor, rate: int) -> list[Tensor]:
     combs = torch.tensor(_COMBS, dtype=depth.dtype, device=depth.device)[:, None]
     allpasses = torch.tensor(_ALLPASSES, dtype=depth.dtype, device=depth.device)[:, None]
     scale = room_scale / 100 * 0.9 + 0.1
+    turns = torch.ones_like(combs)
+    turns[1::2] = -1
     both = []
     for amount in (0 * depth, depth):
-        detuned = _STEREO * amount * torch.tensor([[1.0], [-1.0]], device=depth.device).to(depth.dtype).repeat(4, 1)
-        exact = [scale * (rate / 44100) * (combs + detuned), rate / 44100 * (allpasses + detuned[:4])]
+        detuned = _STEREO * amount * turns
+        exact = [
+            scale * (rate * (1 / 44100)) * (combs + detuned),
+            rate * (1 / 44100) * (allpasses + detuned[:4]),
+        ]
         both.append(torch.floor(torch.cat(exact) + 0.5).clamp(min=1))
     return both
 
@@ -193,8 +191,11 @@ def _convolve(clips: Tensor, response: Tensor) -> Tensor:
     """
     (batch, samples), size = clips.shape, response.shape[1]
     blocks = -(-samples // size)
-    spectrum = torch.fft.rfft(F.pad(clips, (0, blocks * size - samples)).view(batch, blocks, size), n=2 * size)
+    spectrum = torch.fft.rfft(
+        F.pad(clips, (0, blocks * size - samples)).view(batch, blocks, size), n=2 * size
+    )
     spectrum = spectrum * torch.fft.rfft(response, n=2 * size)[:, None]
     first, second = torch.fft.irfft(spectrum, n=2 * size).split(size, dim=-1)
     late = F.pad(second[:, :-1], (0, 0, 1, 0))
-    return (first + late).reshape(batch, -1)[:, :samples]
+    wet: Tensor = (first + late).reshape(batch, -1)
+    return wet[:, :samples]

@@ -15,8 +15,8 @@ from rankaudio.lengths import zero_beyond
 
 __all__ = ["pitch_shift", "speed", "tempo"]
 
-_SLOWEST, _FASTEST = 0.1, 10.0
-_OCTAVE = 1200.0
+SLOWEST, FASTEST = 0.1, 10.0
+MOST_CENTS = 2400.0
 
 
 def speed(
@@ -45,7 +45,7 @@ def speed(
         New waveform ``(B, size)``, zero beyond each new length, and new lengths ``(B,)``.
 
     Raises:
-        TypeError: if the waveform is not floating point, lengths are not integers, or ``factor`` is no number.
+        TypeError: if the waveform is not floating point, lengths are no integers, or ``factor`` is no number.
         ValueError: if shapes or devices disagree, or a value lies outside its range.
 
     Reference:
@@ -57,7 +57,7 @@ def speed(
     (torch.Size([2, 800]), tensor([800, 400]))
     """
     clips, real = check_clips(waveform, lengths)
-    ratio = check_parameter("factor", factor, clips, _SLOWEST, _FASTEST)
+    ratio = check_parameter("factor", factor, clips, SLOWEST, FASTEST)
     size = _new_size(clips, factor, size)
     result = in_pieces(lambda piece, f: resample(piece, f, size=size), clips, ratio)
     return _finish(result, waveform, lengths, _new_lengths(clips, real, ratio, size))
@@ -89,7 +89,7 @@ def tempo(
         New waveform ``(B, size)``, zero beyond each new length, and new lengths ``(B,)``.
 
     Raises:
-        TypeError: if the waveform is not floating point, lengths are not integers, or ``factor`` is no number.
+        TypeError: if the waveform is not floating point, lengths are no integers, or ``factor`` is no number.
         ValueError: if shapes or devices disagree, or a value lies outside its range.
 
     Reference:
@@ -101,8 +101,8 @@ def tempo(
     (torch.Size([1, 10000]), tensor([10000]))
     """
     clips, real = check_clips(waveform, lengths)
-    ratio = check_parameter("factor", factor, clips, _SLOWEST, _FASTEST)
-    _check_n_fft(n_fft)
+    ratio = check_parameter("factor", factor, clips, SLOWEST, FASTEST)
+    check_n_fft(n_fft)
     size = _new_size(clips, factor, size)
     result = in_pieces(lambda piece, f: stretch(piece, f, size=size, n_fft=n_fft), clips, ratio)
     return _finish(result, waveform, lengths, _new_lengths(clips, real, ratio, size))
@@ -129,7 +129,7 @@ def pitch_shift(
         New waveform ``(B, T)``, zero beyond each length, and ``lengths`` as they came.
 
     Raises:
-        TypeError: if the waveform is not floating point, lengths are not integers, or ``cents`` is no number.
+        TypeError: if the waveform is not floating point, lengths are no integers, or ``cents`` is no number.
         ValueError: if shapes or devices disagree, or a value lies outside its range.
 
     >>> tone = torch.sin(torch.arange(44100) * (2 * torch.pi * 440 / 44100))[None]
@@ -138,10 +138,10 @@ def pitch_shift(
     tensor(880)
     """
     clips, real = check_clips(waveform, lengths)
-    ratio = 2 ** (check_parameter("cents", cents, clips, -2 * _OCTAVE, 2 * _OCTAVE) / _OCTAVE)
-    _check_n_fft(n_fft)
+    ratio = 2 ** (check_parameter("cents", cents, clips, -MOST_CENTS, MOST_CENTS) / 1200)
+    check_n_fft(n_fft)
     samples = clips.shape[1]
-    slowest = 2 ** (bound(cents, -2 * _OCTAVE, largest=False) / _OCTAVE)
+    slowest = 2 ** (bound(cents, -MOST_CENTS, largest=False) / 1200)
     between = math.ceil(samples / slowest) + 1
 
     def some_clips(piece: Tensor, f: Tensor) -> Tensor:
@@ -171,6 +171,9 @@ def _finish(result: Tensor, waveform: Tensor, lengths: Tensor | None, new: Tenso
     return zero_beyond(result, new).to(waveform.dtype), new_lengths
 
 
-def _check_n_fft(n_fft: object) -> None:
-    if check_integer("n_fft", n_fft, 16) % 4:
+def check_n_fft(n_fft: object) -> int:
+    """Refuse frames that cannot be cut into quarters."""
+    size = check_integer("n_fft", n_fft, 16)
+    if size % 4:
         raise ValueError(f"n_fft: wanted a multiple of 4, got {n_fft!r}")
+    return size

@@ -47,21 +47,22 @@ def _frames(clips: Tensor, centre: Tensor, n_fft: int) -> Tensor:
 def _turned(now: Tensor, one_hop_ago: Tensor) -> Tensor:
     """Unit phasors ``(B, N, F)`` that turn each frame's phases to where the frames before it lead."""
     before = torch.cat([torch.zeros_like(now[:, :1]), now[:, :-1]], dim=1)
-    advance = torch.view_as_real(before * one_hop_ago.conj())
-    # Next to nothing, so that silence has an angle, 0, and that angle a gradient.
-    angle = torch.atan2(advance[..., 1], advance[..., 0] + 1e-18)
-    total = angle.cumsum(1)
+    advance = before * one_hop_ago.conj()
+    # Next to nothing, so that silence has an angle, 0, and that angle a gradient. Copies, for a CPU
+    # takes 15 times as long for the angle of numbers that are not next to each other.
+    total = torch.atan2(advance.imag.contiguous(), advance.real + 1e-18).cumsum(1)
     # At an onset phases start anew from the clip's own, so that all that sets in does so at once.
     with torch.no_grad():
-        energy = torch.view_as_real(now).square().sum((-1, -2))
+        energy = torch.view_as_real(now).flatten(-2).square().sum(-1)
         onset = energy > _ONSET * F.pad(energy[:, :-1], (1, 0))
         order = torch.arange(energy.shape[1], device=now.device)
         since = torch.where(onset, order, 0).cummax(1).values
     total = total - total.gather(1, since[..., None].expand_as(total))
-    return torch.polar(torch.ones_like(total), total)
+    return torch.complex(total.cos(), total.sin())
 
 
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:
     """Frames ``(B, N, 4 hop)`` added up at hops, ``(B, (N + 3) hop)``."""
-    parts = frames.unflatten(-1, (4, hop))
-    return sum(F.pad(parts[:, :, k], (0, 0, k, 3 - k)) for k in range(4)).flatten(1)
+    parts = frames.view(*frames.shape[:2], 4, hop)
+    late = [F.pad(parts[:, :, k], (0, 0, k, 3 - k)) for k in range(4)]
+    return (late[0] + late[1] + late[2] + late[3]).flatten(1)
