@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from rankaudio._checks import check_integer
@@ -231,11 +232,14 @@ class RecipeEffects(RandomEffect):
         """Apply the four effects to every clip."""
         room = {name: parameters[name] for name in ("reverberance", "room_scale", "stereo_depth")}
         tail = longest_tail(reverberance=49, room_scale=49, stereo_depth=49)
-        x, _ = reverb(waveform, lengths, **room, sample_rate=self.sample_rate, tail=tail)
+        # Half precision would be rounded between the effects as well.
+        x = waveform if waveform.dtype == torch.float64 else waveform.float()
+        x, _ = reverb(x, lengths, **room, sample_rate=self.sample_rate, tail=tail)
         x, _ = pitch_shift(x, lengths, cents=parameters["cents"], n_fft=self.n_fft)
         x, _ = overdrive(x, lengths, decibels=parameters["decibels"])
         size = _size(waveform, self.ranges["factor"][0], self.p)
-        return speed(x, lengths, factor=parameters["factor"], size=size)
+        x, lengths = speed(x, lengths, factor=parameters["factor"], size=size)
+        return x.to(waveform.dtype), lengths
 
     def extra_repr(self) -> str:
         """Show the settings."""

@@ -94,7 +94,7 @@ def tempo(
 
     Reference:
         J. Laroche and M. Dolson, Improved phase vocoder time-scale modification of audio (1999);
-        A. Röbel, A new approach to transient processing in the phase vocoder (2003), here per frame.
+        A. Röbel, A new approach to transient processing in the phase vocoder (2003), here per band.
 
     >>> slower, lengths = tempo(torch.randn(1, 8000), factor=0.8)
     >>> slower.shape, lengths
@@ -144,10 +144,12 @@ def pitch_shift(
     slowest = 2 ** (bound(cents, -MOST_CENTS, largest=False) / 1200)
     between = math.ceil(samples / slowest) + 1
 
-    def some_clips(piece: Tensor, f: Tensor) -> Tensor:
-        return stretch(resample(piece, f, size=between), 1 / f, size=samples, n_fft=n_fft)
+    def some_clips(piece: Tensor, f: Tensor, ends: Tensor) -> Tensor:
+        # What rings on after the end would be cut at another place in a longer batch.
+        faster = zero_beyond(resample(piece, f, size=between), ends)
+        return stretch(faster, 1 / f, size=samples, n_fft=n_fft)
 
-    shifted = in_pieces(some_clips, clips, ratio)
+    shifted = in_pieces(some_clips, clips, ratio, _new_lengths(clips, real, ratio, between))
     return zero_beyond(shifted, real).to(waveform.dtype), lengths
 
 

@@ -6,8 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# The energy of a frame over that of the one before, from which on it is an onset.
+# Onset: a band of so many bins has so many times the energy that it had in the frame before.
+_BAND = 16
 _ONSET = 4.0
+# Share of a frame's energy below which a bin has no phase to speak of.
+_NOTHING = 1e-12
 
 
 def stretch(clips: Tensor, rate: Tensor, *, size: int, n_fft: int) -> Tensor:
@@ -48,17 +51,31 @@ def _turned(now: Tensor, one_hop_ago: Tensor) -> Tensor:
     """Unit phasors ``(B, N, F)`` that turn each frame's phases to where the frames before it lead."""
     before = torch.cat([torch.zeros_like(now[:, :1]), now[:, :-1]], dim=1)
     advance = before * one_hop_ago.conj()
-    # Next to nothing, so that silence has an angle, 0, and that angle a gradient. Copies, for a CPU
-    # takes 15 times as long for the angle of numbers that are not next to each other.
-    total = torch.atan2(advance.imag.contiguous(), advance.real + 1e-18).cumsum(1)
-    # At an onset phases start anew from the clip's own, so that all that sets in does so at once.
     with torch.no_grad():
-        energy = torch.view_as_real(now).flatten(-2).square().sum(-1)
-        onset = energy > _ONSET * F.pad(energy[:, :-1], (1, 0))
-        order = torch.arange(energy.shape[1], device=now.device)
-        since = torch.where(onset, order, 0).cummax(1).values
-    total = total - total.gather(1, since[..., None].expand_as(total))
+        band = _band_energy(now)
+        # A bin that holds rounding errors only would be turned by chance, so those do not count.
+        nothing = _NOTHING * band.sum(-1, keepdim=True) + 1e-18
+        since = _last_onset(band)[..., : now.shape[-1]]
+    # Copies: a CPU takes 15 times as long for the angle of numbers that are not next to each other.
+    total = torch.atan2(advance.imag.contiguous(), advance.real + nothing).cumsum(1)
+    # Where something sets in, phases start anew from the clip's own, so that all of it does so at once.
+    total = total - total.gather(1, since)
     return torch.complex(total.cos(), total.sin())
+
+
+def _band_energy(spectrum: Tensor) -> Tensor:
+    """Energy of each _BAND bins, ``(B, N, F)`` complex to ``(B, N, bands)``."""
+    parts = torch.view_as_real(spectrum).flatten(-2)
+    parts = F.pad(parts, (0, -parts.shape[-1] % (2 * _BAND)))
+    return parts.view(*parts.shape[:2], -1, 2 * _BAND).square_().sum(-1)
+
+
+def _last_onset(band: Tensor) -> Tensor:
+    """For each bin of each frame the last frame in which its band set in, ``(B, N, bands x _BAND)``."""
+    onset = band > _ONSET * F.pad(band[:, :-1], (0, 0, 1, 0))
+    order = torch.arange(band.shape[1], device=band.device)[:, None]
+    since = torch.where(onset, order, 0).cummax(1).values
+    return since[..., None].expand(*since.shape, _BAND).flatten(-2)
 
 
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:
