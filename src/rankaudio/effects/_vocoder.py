@@ -67,7 +67,7 @@ def _band_energy(spectrum: Tensor) -> Tensor:
     """Energy of each _BAND bins, ``(B, N, F)`` complex to ``(B, N, bands)``."""
     parts = torch.view_as_real(spectrum).flatten(-2)
     parts = F.pad(parts, (0, -parts.shape[-1] % (2 * _BAND)))
-    return parts.view(*parts.shape[:2], -1, 2 * _BAND).square_().sum(-1)
+    return parts.view(*parts.shape[:2], -1, 2 * _BAND).square().sum(-1)
 
 
 def _last_onset(band: Tensor) -> Tensor:
