@@ -161,6 +161,11 @@ def ratios() -> None:
     show("Time by ratio, 0.9 to 1.1", ["effect", "quickest, ms a clip", "slowest", "ratio"], rows)
 
 
+def cpu_seconds() -> float:
+    """Of this process and of those that it has waited for."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
 def chain(repeats: int, clips: int = 16) -> None:
     x = noise(clips, 10 * RATE, level=0.1)
     effects = RecipeEffects(p=1.0)
@@ -184,17 +189,26 @@ def chain(repeats: int, clips: int = 16) -> None:
             "sox, two at a time": lambda: list(pool.map(program, commands)),
         }
         times: dict[str, list[float]] = {who: [] for who in runs}
+        used: dict[str, list[float]] = {who: [] for who in runs}
         for _ in range(repeats):  # in turn, so that whatever else the machine does falls on all alike
             for who, run in runs.items():
-                start = time.perf_counter()
+                start, cpu = time.perf_counter(), cpu_seconds()
                 run()
                 times[who].append(time.perf_counter() - start)
+                used[who].append(cpu_seconds() - cpu)
     ours = statistics.median(times["rankaudio"])
     rows = [
-        [who, f"{statistics.median(t):.2f}", f"{min(t):.2f}", f"{statistics.median(t) / ours:.2f}"]
+        [
+            who,
+            f"{statistics.median(t):.2f}",
+            f"{min(t):.2f}",
+            f"{statistics.median(t) / ours:.2f}",
+            f"{min(used[who]):.2f}",
+        ]
         for who, t in times.items()
     ]
-    show(f"The recipe's chain, {clips} clips of 10 s", ["by", "s, median", "s, least", "time / ours"], rows)
+    columns = ["by", "s, median", "s, least", "time / ours", "CPU s, least"]
+    show(f"The recipe's chain, {clips} clips of 10 s", columns, rows)
 
 
 def _peak(clips: int, queue: multiprocessing.Queue) -> None:
