@@ -20,31 +20,44 @@ from rankaudio import (
     CNN2d,
     Deltas,
     FrequencyEncoding,
+    Gain,
     LogMel,
     LogSTFT,
     LSEPLoss,
     ORMixup,
+    Overdrive,
     PadOrCrop,
+    PitchShift,
     RandomCrop,
     RandomMixer,
     RandomResizedCrop,
+    RecipeEffects,
+    Reverb,
     ShuffleChunks,
     SigmoidConcatMixup,
     SpecAugment,
+    Speed,
     Tagger,
+    Tempo,
     WeightedMixup,
     deltas,
     frequency_encoding,
+    gain,
     log_mel,
     log_stft,
     lsep_loss,
     or_mixup,
+    overdrive,
     pad_or_crop,
+    pitch_shift,
     random_crop,
     random_resized_crop,
+    reverb,
     shuffle_chunks,
     sigmoid_concat_mixup,
     spec_augment,
+    speed,
+    tempo,
     weighted_mixup,
 )
 
@@ -74,6 +87,8 @@ class Case:
     network: bool = False
     time_axis: int | None = None
     settings: dict[str, object] = field(default_factory=dict)
+    # An effect's function takes what its Module draws, and draws nothing itself.
+    effect: bool = False
 
     def built(self, dtype: torch.dtype = torch.float64) -> nn.Module:
         torch.manual_seed(0)
@@ -88,6 +103,18 @@ def waves(batch: int) -> tuple[Tensor]:
 def tagger(pooling: str) -> Tagger:
     return Tagger(
         LogMel(**MEL), CNN2d(3, base_depth=4, n_blocks=2, pooling=pooling, rnn_units=4), classes="abc"
+    )
+
+
+def effect(module: Callable[..., nn.Module], function: Callable[..., object], **settings: object) -> Case:
+    return Case(
+        lambda: module(p=1.0, **settings),
+        waves,
+        function,
+        random=True,
+        has_p=False,
+        settings=settings,
+        effect=True,
     )
 
 
@@ -183,6 +210,15 @@ CASES = {
         lambda b: (seeded(b, 200), labels(b, 4)),
         random=True,
     ),
+    "gain": effect(Gain, gain, decibels=(-6.0, 6.0)),
+    "overdrive": effect(Overdrive, overdrive, decibels=(2.0, 9.0), colour=(0.0, 50.0)),
+    "reverb": effect(Reverb, reverb, reverberance=(0.0, 20.0), pre_delay=(0.0, 20.0), sample_rate=1000),
+    "pitch shift": effect(PitchShift, pitch_shift, cents=(-300.0, 300.0), n_fft=64),
+    "speed": effect(Speed, speed, factor=(0.9, 1.1)),
+    "tempo": effect(Tempo, tempo, factor=(0.9, 1.1), n_fft=64),
+    "recipe effects": Case(
+        lambda: RecipeEffects(p=1.0, sample_rate=1000, n_fft=64), waves, random=True, effect=True
+    ),
     "2d max": Case(
         lambda: CNN2d(3, base_depth=4, n_blocks=2), lambda b: (seeded(b, 12, 40),), network=True, time_axis=-1
     ),
@@ -267,9 +303,18 @@ def test_every_public_name_is_in_the_table_or_named_elsewhere():
 
 @every_case
 def test_twins_agree(case):
-    if case.function is not None:
-        module, inputs = case.built(), case.inputs(3)
-        assert_same(call(case, module, inputs), call(case, case.function, inputs, **case.settings))
+    if case.function is None:
+        return
+    module, inputs = case.built(), case.inputs(3)
+    ours = call(case, module, inputs)
+    if case.effect:
+        drawn = module.draw(*inputs, generator=torch.Generator().manual_seed(3))
+        assert drawn.pop("chosen").all()
+        fixed = {name: value for name, value in case.settings.items() if name not in drawn}
+        size = {"size": ours[0].shape[1]} if len(ours) > 1 else {}
+        assert_same(ours, tensors(case.function(*inputs, **drawn, **fixed, **size)))
+    else:
+        assert_same(ours, call(case, case.function, inputs, **case.settings))
 
 
 @every_case
@@ -328,11 +373,11 @@ def test_networks_run_under_autocast_in_training(case):
 @every_case
 def test_gradients_are_right(case):
     module, (x, *rest) = case.built(), case.inputs(2)
-    x = x[..., :40] if case.function in (log_mel, log_stft) or case.network else x
+    x = x[..., :40] if case.function in (log_mel, log_stft) or case.network or case.effect else x
     assert torch.autograd.gradcheck(
         lambda y: call(case, module, (y, *rest))[0],
         x.requires_grad_(),
-        fast_mode=case.network,
+        fast_mode=case.network or case.effect,
         nondet_tol=1e-12,
         atol=1e-4,
     )
@@ -444,6 +489,8 @@ def test_random_parts_repeat_rest_and_switch_off(case):
     if case.function is not None and case.has_p:
         settings = case.settings | {"p": 0.0}
         assert all(a is b for a, b in zip(case.function(*inputs, **settings), inputs, strict=False))
+    if case.effect:
+        assert all(a is b for a, b in zip(type(module)(p=0.0)(*inputs), inputs, strict=False))
 
 
 WITH_LENGTHS = {

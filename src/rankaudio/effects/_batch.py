@@ -1,0 +1,102 @@
+"""What all effects have in common: clips with lengths, one parameter per clip, pieces of a batch."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rankaudio._checks import (
+    check_floating,
+    check_lengths,
+    check_number,
+    check_shape,
+    check_tensor,
+    check_values,
+    describe,
+)
+from rankaudio.lengths import zero_beyond
+
+# Samples in a piece of a batch on a CPU: what lies between the steps of one long clip fills the cache.
+_PIECE = 1 << 19
+
+
+def check_clips(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Check clips and lengths; half precision becomes float32, what lies beyond a length becomes 0."""
+    tensor = check_floating("waveform", waveform)
+    if tensor.ndim != 2:
+        hint = " (a single clip is waveform[None])" if tensor.ndim == 1 else ""
+        raise ValueError(f"waveform: wanted shape (B, T){hint}, got {describe(tensor)}")
+    if tensor.shape[1] == 0:
+        raise ValueError(f"waveform: wanted at least one sample, got {describe(tensor)}")
+    if lengths is not None:
+        lengths = check_lengths(lengths, batch=tensor.shape[0], longest=tensor.shape[1], like=tensor)
+    work = tensor if tensor.dtype == torch.float64 else tensor.float()
+    return zero_beyond(work, lengths), lengths
+
+
+def check_parameter(
+    name: str, value: object, clips: Tensor, low: float = -math.inf, high: float = math.inf
+) -> Tensor:
+    """One value per clip, ``(B,)`` float64, from a tensor of that shape or from one number for all."""
+    # Delays and positions are counted in samples: float32 cannot count those of a long recording.
+    dtype = torch.float32 if clips.device.type == "mps" else torch.float64
+    if not isinstance(value, Tensor):
+        return torch.full(
+            clips.shape[:1], check_number(name, value, low, high), dtype=dtype, device=clips.device
+        )
+    tensor = check_shape(name, check_tensor(name, value), clips.shape[:1], like=clips)
+    if tensor.is_complex() or tensor.dtype == torch.bool:
+        raise TypeError(f"{name}: wanted a number or a tensor of real numbers, got {describe(tensor)}")
+    good = (tensor >= low) & (tensor <= high)
+    check_values(name, tensor, good, f"finite values from {low:g} to {high:g}")
+    # Parameters are settings: gradients flow to the waveform only.
+    return tensor.detach().to(dtype)
+
+
+def bound(value: Tensor | float, worst: float, *, largest: bool = True) -> float:
+    """The largest (or smallest) parameter of a batch where looking is free, else the worst there is."""
+    if not isinstance(value, Tensor):
+        return value
+    if value.device.type != "cpu" or torch.compiler.is_compiling() or value.numel() == 0:
+        return worst
+    return float(value.max() if largest else value.min())
+
+
+def in_pieces(function: Callable[..., Tensor], waveform: Tensor, *parameters: Tensor) -> Tensor:
+    """Some clips at a time: on a CPU for the cache's sake, elsewhere an eighth, to keep memory low.
+
+    No clip's result depends on which others share its piece. A batch of none is a piece of one that is
+    dropped again: FFT libraries refuse to transform nothing.
+    """
+    batch, samples = waveform.shape
+    with _full_precision(waveform.device.type):
+        if batch == 0:
+            one = [F.pad(value, (0,) * (2 * value.ndim - 1) + (1,), value=1.0) for value in parameters]
+            return function(F.pad(waveform, (0, 0, 0, 1)), *one)[:0]
+        rows = max(1, _PIECE // samples) if waveform.device.type == "cpu" else -(-batch // 8)
+        if torch.compiler.is_compiling() or batch <= rows:
+            return function(waveform, *parameters)
+        pieces = zip(*(torch.split(value, rows) for value in (waveform, *parameters)), strict=True)
+        return torch.cat([function(*piece) for piece in pieces])
+
+
+def _full_precision(device_type: str) -> contextlib.AbstractContextManager[object]:
+    """Keep autocast, where the device has one, from multiplying matrices in half precision."""
+    if torch.amp.is_autocast_available(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return contextlib.nullcontext()
+
+
+def smooth_size(least: int) -> int:
+    """The smallest even 2^a 3^b 5^c that is not below ``least``: FFTs of such sizes are quick."""
+    best = 1 << max(1, math.ceil(math.log2(max(least, 2))))
+    for three_five in (3**b * 5**c for b in range(40) for c in range(28) if 3**b * 5**c < best):
+        doublings = max(1, math.ceil(math.log2(max(least / three_five, 2))))
+        size = three_five << doublings
+        best = min(best, size) if size >= least else best
+    return best

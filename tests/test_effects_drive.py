@@ -1,0 +1,105 @@
+"""Reverberation, overdrive and gain against literal slow forms."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import lfilter
+
+from rankaudio.effects import gain, overdrive, reverb
+
+COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)
+ALLPASSES = (225, 341, 441, 556)
+
+
+def comb(x: np.ndarray, delay: int, feedback: float, damping: float) -> np.ndarray:
+    line, store, y = [0.0] * delay, 0.0, np.zeros_like(x)
+    for t, value in enumerate(x):
+        y[t] = line[t % delay]
+        store = y[t] + (store - y[t]) * damping
+        line[t % delay] = value + store * feedback
+    return y
+
+
+def allpass(x: np.ndarray, delay: int) -> np.ndarray:
+    line, y = [0.0] * delay, np.zeros_like(x)
+    for t, value in enumerate(x):
+        held = line[t % delay]
+        line[t % delay] = value + held * 0.5
+        y[t] = held - value
+    return y
+
+
+def freeverb(x, *, reverberance, damping, room_scale, stereo_depth, pre_delay, wet_gain, rate) -> np.ndarray:
+    """Delay lines, sample by sample, both channels."""
+    a = -1 / math.log(0.7)
+    b = 100 / (1 + a * math.log(0.02))
+    feedback, damp = 1 - math.exp((reverberance - b) / (a * b)), 0.2 + 0.3 * damping / 100
+    delayed = np.concatenate([np.zeros(int(pre_delay / 1000 * rate + 0.5)), x])[: len(x)]
+    channels = []
+    for depth in (0, stereo_depth / 100):
+        offsets = [12 * depth * (-1) ** i for i in range(8)]
+        scale = (0.1 + 0.9 * room_scale / 100) * rate / 44100
+        wet = sum(
+            comb(delayed, int(scale * (d + o) + 0.5), feedback, damp)
+            for d, o in zip(COMBS, offsets, strict=True)
+        )
+        for d, o in zip(ALLPASSES, offsets[:4], strict=True):
+            wet = allpass(wet, int(rate / 44100 * (d + o) + 0.5))
+        channels.append(x + 0.015 * 10 ** (wet_gain / 20) * wet)
+    return (channels[0] + channels[1]) / 2
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("stereo_depth", [0, 49])
+@pytest.mark.parametrize("reverberance", [0, 49, 100])
+def test_reverb_by_definition(reverberance, stereo_depth):
+    settings = {"damping": 30, "room_scale": 60, "pre_delay": 7.7, "wet_gain": -3}
+    settings |= {"reverberance": reverberance, "stereo_depth": stereo_depth}
+    x = noise(1, 2000)
+    ours, _ = reverb(x, **settings, sample_rate=4000, tail=40.0)
+    wanted = freeverb(x[0].numpy(), **settings, rate=4000)
+    np.testing.assert_allclose(ours[0].numpy(), wanted, rtol=0, atol=1e-11)
+
+
+def test_reverb_is_linear_and_loud_where_the_room_rings():
+    x = noise(2, 3000)
+    one, two = (reverb(y, sample_rate=4000)[0] for y in (x, 2 * x))
+    torch.testing.assert_close(two, 2 * one)
+    constant, _ = reverb(torch.ones(1, 20000), reverberance=100, damping=0, room_scale=0, sample_rate=4000)
+    assert constant.max() > 1
+
+
+def test_a_longer_tail_than_needed_changes_nothing():
+    x = noise(1, 5000).float()
+    ours, longer = (reverb(x, sample_rate=4000, tail=tail)[0] for tail in (None, 20.0))
+    torch.testing.assert_close(ours, longer, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 64, 65, 5000])
+def test_overdrive_by_definition(samples):
+    x, factor = noise(1, samples) / 3, 10 ** (12 / 20)
+    bent = (factor * x[0].numpy() + 35 / 200).clip(-1, 1)
+    bent = bent - bent**3 / 3
+    wanted = 0.5 * x[0].numpy() + 0.75 * lfilter([1, -1], [1, -0.995], bent)
+    ours, _ = overdrive(x, decibels=12, colour=35)
+    np.testing.assert_allclose(ours[0].numpy(), wanted.clip(-1, 1), rtol=0, atol=1e-12)
+
+
+def test_overdrive_clips_at_one():
+    square = torch.tensor([1.0, -1.0]).repeat_interleave(50).repeat(1, 20)
+    driven, _ = overdrive(square, decibels=60)
+    assert driven.abs().max() == 1
+
+
+def test_gain_is_a_factor_per_clip():
+    x = noise(3, 50)
+    ours, lengths = gain(x, torch.tensor([50, 20, 1]), decibels=torch.tensor([0.0, 20.0, -20.0]))
+    wanted = x * torch.tensor([[1.0], [10.0], [0.1]], dtype=torch.float64)
+    wanted[1, 20:], wanted[2, 1:] = 0, 0
+    torch.testing.assert_close(ours, wanted)
+    assert lengths.tolist() == [50, 20, 1]

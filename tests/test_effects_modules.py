@@ -1,0 +1,255 @@
+"""What holds for all effects: draws, padding, corners, and bad input by name."""
+
+import math
+
+import pytest
+import torch
+
+from rankaudio.effects import (
+    Gain,
+    Overdrive,
+    PitchShift,
+    RecipeEffects,
+    Reverb,
+    Speed,
+    Tempo,
+    gain,
+    overdrive,
+    pitch_shift,
+    reverb,
+    speed,
+    tempo,
+)
+
+MODULES = {
+    "gain": Gain,
+    "overdrive": Overdrive,
+    "reverb": Reverb,
+    "pitch shift": PitchShift,
+    "speed": Speed,
+    "tempo": Tempo,
+    "recipe": RecipeEffects,
+}
+FUNCTIONS = {
+    "gain": (gain, {"decibels": -3.0}),
+    "overdrive": (overdrive, {"decibels": 9.0, "colour": 30.0}),
+    "reverb": (reverb, {"reverberance": 30.0, "stereo_depth": 40.0, "room_scale": 20.0}),
+    "pitch shift": (pitch_shift, {"cents": 130.0}),
+    "speed": (speed, {"factor": 0.93}),
+    "tempo": (tempo, {"factor": 1.07}),
+}
+every_module = pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
+every_function = pytest.mark.parametrize(("function", "settings"), FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return 0.1 * torch.randn(shape, generator=seeded())
+
+
+def uneven(clips: torch.Tensor) -> torch.Tensor:
+    """Loud and soft stretches, a tone under noise that comes late, and a silent start."""
+    time = torch.arange(clips.shape[1]) / 44100
+    tone = 0.3 * torch.sin(2 * torch.pi * 440 * time)
+    late = (time > 0.3) * 0.5
+    return (tone + late * clips) * (time > 0.05)
+
+
+@every_module
+def test_draws_repeat_and_stay_in_their_ranges(module):
+    effect = module(p=0.5)
+    draw, again, other = (effect.draw(torch.zeros(500, 1), generator=seeded(seed)) for seed in (1, 1, 2))
+    assert torch.equal(draw["chosen"], again["chosen"])
+    assert 200 < draw["chosen"].sum() < 300
+    assert list(draw) == ["chosen", *effect.ranges]
+    for name, (low, high) in effect.ranges.items():
+        values = draw[name]
+        assert torch.equal(values, again[name])
+        assert low <= values.min() <= values.max() <= high
+        if low < high:
+            assert values.unique().numel() > 7
+            assert not torch.equal(values, other[name])
+
+
+def test_the_recipe_draws_integers_up_to_both_ends():
+    drawn = RecipeEffects().draw(torch.zeros(20000, 1), generator=seeded())
+    for name in ("reverberance", "room_scale", "stereo_depth"):
+        assert drawn[name].unique().tolist() == list(range(50))
+    assert drawn["decibels"].unique().tolist() == list(range(2, 10))
+    assert drawn["cents"].unique().tolist() == list(range(-300, 300))
+    assert 0.9 <= drawn["factor"].min() < 0.901
+    assert 1.099 < drawn["factor"].max() <= 1.1
+
+
+@every_module
+def test_a_draw_can_be_replayed(module):
+    effect, clips, lengths = module(p=0.5), noise(6, 6000), torch.tensor([6000, 5999, 3000, 1, 6000, 40])
+    ours = effect(clips, lengths, generator=seeded(5))
+    again = effect.replay(clips, effect.draw(clips, lengths, generator=seeded(5)), lengths)
+    assert torch.equal(ours[0], again[0])
+    assert torch.equal(ours[1], again[1])
+
+
+@every_module
+def test_clips_not_chosen_stay_as_they_are(module):
+    effect, clips, lengths = module(p=0.5), noise(4, 5000), torch.tensor([5000, 700, 5000, 700])
+    draw = effect.draw(clips, generator=seeded(1))
+    chosen = torch.tensor([True, True, False, False])
+    changed, new = effect.replay(clips, draw | {"chosen": chosen}, lengths)
+    assert torch.equal(changed[2, :5000], clips[2])
+    assert torch.equal(changed[3, :700], clips[3, :700])
+    assert not changed[3, 700:].any()
+    assert new[2:].tolist() == [5000, 700]
+    assert not torch.equal(changed[0, :5000], clips[0])
+
+
+@every_module
+def test_p_zero_and_eval_return_the_input_itself(module):
+    clips, lengths = noise(2, 50), torch.tensor([50, 3])
+    for effect in (module(p=0.0), module(p=1.0).eval()):
+        result = effect(clips, lengths)
+        assert result[0] is clips
+        assert result[1] is lengths
+        assert effect(clips)[1] is None
+
+
+def test_the_recipe_is_its_four_effects_in_order():
+    effects = RecipeEffects(p=1.0)
+    clips, lengths = noise(3, 9000), torch.tensor([9000, 5000, 400])
+    drawn = effects.draw(clips, generator=seeded())
+    room = {name: drawn[name] for name in ("reverberance", "room_scale", "stereo_depth")}
+    x, _ = reverb(clips, lengths, **room)
+    x, _ = pitch_shift(x, lengths, cents=drawn["cents"])
+    x, _ = overdrive(x, lengths, decibels=drawn["decibels"], colour=20)
+    x, new = speed(x, lengths, factor=drawn["factor"], size=10000)
+    ours = effects.replay(clips, drawn, lengths)
+    torch.testing.assert_close(ours[0], x, rtol=0, atol=1e-5)
+    assert torch.equal(ours[1], new)
+
+
+@every_module
+@pytest.mark.parametrize("kind", ["noise", "uneven"])
+def test_a_clip_alone_and_in_a_padded_batch_is_the_same(module, kind):
+    effect = module(p=1.0)
+    clips = noise(3, 30000) if kind == "noise" else uneven(noise(3, 30000))
+    lengths = torch.tensor([30000, 20001, 9000])
+    draw = effect.draw(clips, generator=seeded(2))
+    together, new = effect.replay(clips, draw, lengths)
+    for row, length in enumerate(lengths.tolist()):
+        own = {name: value[[row]] for name, value in draw.items()}
+        alone, own_length = effect.replay(clips[[row], :length], own, lengths[[row]])
+        end = int(own_length)
+        assert end == int(new[row])
+        torch.testing.assert_close(together[row, :end], alone[0, :end], rtol=0, atol=1e-5)
+        assert not together[row, end:].any()
+        assert not alone[0, end:].any()
+
+
+@every_function
+def test_what_lies_beyond_a_length_has_no_influence(function, settings):
+    clips, lengths = noise(2, 3000), torch.tensor([3000, 1200])
+    spoiled = clips.clone()
+    spoiled[1, 1200:] = torch.nan
+    ours = function(spoiled, lengths, **settings)[0]
+    assert torch.equal(ours, function(clips, lengths, **settings)[0])
+
+
+@every_function
+@pytest.mark.parametrize("samples", [1, 2, 4000])
+@pytest.mark.parametrize("kind", ["silence", "square", "full scale"])
+def test_corners_are_finite_with_finite_gradients(function, settings, samples, kind):
+    clip = {
+        "silence": torch.zeros(1, samples),
+        "square": (torch.arange(samples) % 100 < 50).float()[None] * 2 - 1,
+        "full scale": torch.ones(1, samples),
+    }[kind].requires_grad_()
+    result, _ = function(clip, **settings)
+    assert result.isfinite().all()
+    if kind == "silence" and function is not overdrive:
+        assert not result.any()
+    result.square().sum().backward()
+    assert clip.grad.isfinite().all()
+
+
+@every_function
+def test_gradient_is_that_of_the_same_result(function, settings):
+    """Where a gradient is wanted another way may be taken, to the same numbers."""
+    clip = noise(2, 3000)
+    plain, _ = function(clip, **settings)
+    tracked, _ = function(clip.clone().requires_grad_(), **settings)
+    torch.testing.assert_close(tracked.detach(), plain, rtol=0, atol=1e-6)
+
+
+@every_function
+def test_pieces_of_a_batch_are_the_batch(function, settings, monkeypatch):
+    clips = noise(5, 3000)
+    whole, _ = function(clips, **settings)
+    monkeypatch.setattr("rankaudio.effects._batch._PIECE", 6000)
+    torch.testing.assert_close(function(clips, **settings)[0], whole, rtol=0, atol=1e-6)
+
+
+@every_function
+def test_one_number_is_a_tensor_of_that_number(function, settings):
+    clips = noise(2, 3000)
+    each = {name: torch.full((2,), value) for name, value in settings.items()}
+    exact = {name: torch.full((2,), value, dtype=torch.float64) for name, value in settings.items()}
+    whole, _ = function(clips, **settings)
+    torch.testing.assert_close(function(clips, **exact)[0], whole, rtol=0, atol=1e-6)
+    assert function(clips, **each)[0].shape == whole.shape
+
+
+@every_function
+@pytest.mark.parametrize(
+    ("clips", "lengths", "error", "message"),
+    [
+        (torch.zeros(9), None, ValueError, r"waveform: wanted shape \(B, T\) \(a single clip is"),
+        (torch.zeros(2, 0), None, ValueError, "waveform: wanted at least one sample"),
+        (torch.zeros(2, 9).int(), None, TypeError, "waveform: wanted a floating-point tensor"),
+        (torch.zeros(2, 9), torch.tensor([9]), ValueError, r"lengths: wanted shape \(2,\)"),
+        (torch.zeros(2, 9), torch.tensor([9, 10]), ValueError, "lengths: wanted values from 1 to 9, got 10"),
+        (torch.zeros(2, 9), torch.tensor([9.0, 1.0]), TypeError, "lengths: wanted integers"),
+    ],
+)  # fmt: skip
+def test_bad_clips_are_named(function, settings, clips, lengths, error, message):
+    with pytest.raises(error, match=message):
+        function(clips, lengths, **settings)
+
+
+@every_function
+def test_bad_parameters_are_named(function, settings):
+    clips = torch.zeros(2, 40)
+    for name in settings:
+        for value, error, message in [
+            ("much", TypeError, f"{name}: wanted a number, got 'much'"),
+            (1e9, ValueError, f"{name}: wanted a finite number from .* got 1000000000.0"),
+            (torch.zeros(3), ValueError, rf"{name}: wanted shape \(2,\)"),
+            (torch.tensor([True, False]), TypeError, f"{name}: wanted a number or a tensor of real numbers"),
+            (torch.tensor([1.0, math.nan]), ValueError, f"{name}: wanted finite values from .* got nan"),
+            (torch.zeros(2, device="meta"), ValueError, f"{name}: wanted a tensor on cpu"),
+        ]:
+            with pytest.raises(error, match=message):
+                function(clips, **{**settings, name: value})
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: Gain(p=1.5), ValueError, "p: wanted a finite number from 0 to 1, got 1.5"),
+        (lambda: Gain(decibels=3.0), TypeError, "decibels: wanted two numbers"),
+        (lambda: Overdrive(colour=(30, 20)), ValueError, "colour: wanted .* ascending"),
+        (lambda: Reverb(room_scale=(0, 101)), ValueError, "room_scale: wanted a finite number from 0 to 100"),
+        (lambda: Reverb(sample_rate=44100.0), TypeError, "sample_rate: wanted an integer"),
+        (lambda: PitchShift(n_fft=1022), ValueError, "n_fft: wanted a multiple of 4, got 1022"),
+        (lambda: Speed(factor=(0, 1)), ValueError, "factor: wanted a finite number from 0.1 to 10, got 0"),
+        (lambda: Tempo(n_fft=8), ValueError, "n_fft: wanted an integer >= 16"),
+        (lambda: Gain().draw(torch.zeros(5)), ValueError, "waveform: wanted 2 axes"),
+        (lambda: speed(torch.zeros(1, 9), factor=1.0, size=0), ValueError, "size: wanted an integer >= 1"),
+        (lambda: reverb(torch.zeros(1, 9), tail=-1.0), ValueError, "tail: wanted a finite number >= 0"),
+    ],
+)
+def test_bad_settings_are_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

@@ -1,0 +1,140 @@
+"""Speed, tempo and pitch of tones and clicks, and what must not change them."""
+
+import math
+
+import numpy as np
+import pytest
+import soxr
+import torch
+
+from rankaudio.effects import pitch_shift, speed, tempo
+
+RATE = 44100
+SAMPLES = 40000
+
+
+def tone(hz: float, samples: int = SAMPLES) -> torch.Tensor:
+    return 0.5 * torch.sin(2 * math.pi * hz / RATE * torch.arange(samples, dtype=torch.float64) + 0.3)
+
+
+def decibels(part: torch.Tensor) -> float:
+    """Largest sample, relative to the tone."""
+    return 20 * math.log10(float(part.abs().max()) / 0.5 + 1e-12)
+
+
+def frequency_and_level(samples: torch.Tensor) -> tuple[float, float]:
+    """Frequency in Hz by the peak of a Gaussian-windowed spectrum, and amplitude of a tone there."""
+    inner = samples.double().numpy()[6000:-6000]
+    window = np.exp(-0.5 * (np.linspace(-5, 5, len(inner))) ** 2)
+    size = 1 << 18
+    spectrum = np.abs(np.fft.rfft(inner * window, size))
+    k = int(spectrum.argmax())
+    # The logarithm of a Gaussian is a parabola, so three points give its peak exactly.
+    a, b, c = np.log(spectrum[k - 1 : k + 2])
+    return (k + 0.5 * (a - c) / (a - 2 * b + c)) * RATE / size, 2 * spectrum[k] / window.sum()
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 0.95, 1.0, 1.037, 1.1, 2.0])
+def test_speed_keeps_tones_and_lets_none_fold_back(factor):
+    highest = 15000 if factor <= 1.1 else 9000
+    kept = torch.stack([tone(hz) for hz in (60, 1000, 5000, highest)]).float()
+    played, lengths = speed(kept, factor=factor)
+    position = torch.arange(played.shape[1], dtype=torch.float64) * factor
+    for row, hz in zip(played, (60, 1000, 5000, highest), strict=True):
+        wanted = 0.5 * torch.sin(2 * math.pi * hz / RATE * position + 0.3)
+        assert decibels((row - wanted)[1000:-1000]) < -75
+    assert lengths.tolist() == [math.floor(SAMPLES / factor + 0.5)] * 4
+    # What would lie above half the sample rate is gone, from that very frequency on.
+    nyquist = RATE / 2 / factor
+    gone = [hz for hz in (nyquist, nyquist + 300, 21900) if nyquist <= hz < RATE / 2]
+    for hz in gone:
+        assert decibels(speed(tone(hz)[None], factor=factor)[0][0, 1000:-1000]) < -60
+
+
+def test_speed_is_resampling():
+    """In the band that both filters pass, noise resampled by soxr is the same signal."""
+    noise = torch.randn(SAMPLES, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    spectrum = torch.fft.rfft(noise)
+    spectrum[int(15000 / RATE * SAMPLES) :] = 0
+    clip = 0.1 * torch.fft.irfft(spectrum)
+    ours, _ = speed(clip[None], factor=1.05)
+    theirs = soxr.resample(clip.numpy(), 1.05, 1.0, quality="VHQ")
+    inner = slice(1000, -1000)
+    error = ours[0].numpy()[: len(theirs)][inner] - theirs[: ours.shape[1]][inner]
+    assert np.sqrt((error**2).mean()) < 1e-3 * np.sqrt((theirs**2).mean())
+
+
+@pytest.mark.parametrize("cents", [-300, -50, 0, 7, 299])
+def test_pitch_shift_moves_tones_and_keeps_length_and_level(cents):
+    tones = (100, 440, 3000, 8000)
+    shifted, lengths = pitch_shift(torch.stack([tone(hz) for hz in tones]).float(), cents=cents)
+    assert shifted.shape == (4, SAMPLES)
+    assert lengths is None
+    for row, hz in zip(shifted, tones, strict=True):
+        found, level = frequency_and_level(row)
+        assert abs(1200 * math.log2(found / hz) - cents) < 3
+        assert abs(20 * math.log10(level / 0.5)) < 1
+
+
+@pytest.mark.parametrize("factor", [0.8, 0.93, 1.0, 1.1, 1.25])
+def test_tempo_keeps_pitch_and_level(factor):
+    tones = (100, 440, 8000)
+    played, lengths = tempo(torch.stack([tone(hz) for hz in tones]).float(), factor=factor)
+    assert lengths.tolist() == [math.floor(SAMPLES / factor + 0.5)] * 3
+    for row, hz in zip(played, tones, strict=True):
+        found, level = frequency_and_level(row)
+        assert abs(1200 * math.log2(found / hz)) < 3
+        assert abs(20 * math.log10(level / 0.5)) < 1
+
+
+@pytest.mark.parametrize("factor", [0.8, 0.93, 1.0, 1.1, 1.25])
+@pytest.mark.parametrize("period", [5000, 11025])
+def test_tempo_keeps_clicks(factor, period):
+    clip = torch.zeros(1, 80000)
+    clip[0, 3000::period] = 0.9
+    played, _ = tempo(clip, factor=factor)
+    loud = (played[0] > 0.3).nonzero()[:, 0]
+    wanted = torch.arange(3000, 80000, period) / factor
+    # Each click is one sample, or two next to each other, at its place to 5 ms, and nothing between is loud.
+    groups = loud[torch.cat([torch.tensor([True]), loud.diff() > 50])]
+    assert len(groups) == len(wanted)
+    assert (groups - wanted).abs().max() < 220
+    quiet = played[0].clone()
+    for place in groups.tolist():
+        quiet[place - 2 : place + 3] = 0
+    assert quiet.abs().max() < 0.3
+
+
+def test_tempo_and_pitch_at_rest_are_the_input():
+    clip = torch.randn(2, 9000, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(tempo(clip, factor=1.0)[0], clip)
+    spectrum = torch.fft.rfft(clip)
+    spectrum[:, 3800:] = 0
+    band = torch.fft.irfft(spectrum)
+    torch.testing.assert_close(
+        pitch_shift(band, cents=0.0)[0][:, 500:-500], band[:, 500:-500], rtol=0, atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("effect", [speed, tempo])
+def test_size_cuts_and_fills(effect):
+    clip = torch.randn(1, 4000, generator=torch.Generator().manual_seed(2))
+    whole, _ = effect(clip, factor=1.25)
+    short, cut = effect(clip, factor=1.25, size=1000)
+    long, lengths = effect(clip, factor=1.25, size=5000)
+    assert (whole.shape[1], cut.item(), lengths.item()) == (3200, 1000, 3200)
+    torch.testing.assert_close(short, whole[:, :1000])
+    torch.testing.assert_close(long[:, :3200], whole)
+    assert not long[:, 3200:].any()
+
+
+def test_size_follows_the_slowest_of_a_batch():
+    played, lengths = speed(torch.randn(3, 1000), factor=torch.tensor([0.8, 1.0, 2.0]))
+    assert played.shape == (3, 1250)
+    assert lengths.tolist() == [1250, 1000, 500]
+
+
+def test_new_lengths_have_the_dtype_of_the_old():
+    _, lengths = speed(torch.randn(2, 10), torch.tensor([10, 1], dtype=torch.int32), factor=4.0)
+    assert lengths.dtype == torch.int32
+    assert lengths.tolist() == [3, 1]
