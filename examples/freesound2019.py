@@ -284,6 +284,15 @@ def _add_optimisation(sub: argparse.ArgumentParser, default: Settings) -> None:
         help="longer training clips are cut at random",
     )
     add("--mixup", type=float, default=default.mixup, metavar="P", help="probability of OR-mixup")
+    add("--effects", type=float, default=default.effects, metavar="P", help="probability of audio effects")
+    add("--shuffle", type=float, default=default.shuffle, metavar="P", help="probability of chunk shuffle")
+    add(
+        "--augment-until",
+        type=_at_least_one,
+        default=None,
+        metavar="EPOCH",
+        help="epochs with mixup and effects",
+    )
     add("--lr-min", type=float, default=default.lr_min, help="learning rate at the start of the cycle")
     add("--lr-max", type=float, default=default.lr_max, help="learning rate at its top")
 

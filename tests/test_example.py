@@ -109,6 +109,7 @@ def test_predict_averages_folds_and_evaluate_agrees_with_the_metric(trained, cor
         ["--model", "1d", "--pooling", "max"],
         ["--model", "1d", "--pooling", "rnn", "--loss", "bce"],
         ["--pooling", "rnn", "--no-frequency-encoding", "--dropout", "0.5", "--growth", "1.2"],
+        ["--mixup", "0.5", "--effects", "0.5", "--shuffle", "0.5", "--augment-until", "1"],
         ["--max-seconds", "1", "--batch-size", "3", "--lr-min", "1e-5", "--lr-max", "1e-3", "--workers", "1"],
     ],
     ids=" ".join,

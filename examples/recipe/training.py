@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from rankaudio import (
     Batch,
+    Chain,
     CNN1d,
     CNN2d,
     LengthBucketSampler,
@@ -23,6 +24,8 @@ from rankaudio import (
     LogSTFT,
     LSEPLoss,
     ORMixup,
+    RecipeEffects,
+    ShuffleChunks,
     Tagger,
     lwlrap,
     pad_collate,
@@ -52,6 +55,9 @@ class Settings:
     dropout: float = 0.0
     max_seconds: float = 15.0
     mixup: float = 0.0
+    effects: float = 0.0
+    shuffle: float = 0.0
+    augment_until: int | None = None
     frequency_encoding: bool = True
     noisy: bool = False
     lr_min: float = 1e-4
@@ -89,6 +95,17 @@ def one_cycle(
     return high + (last - high) * (step - top) / (total - top)
 
 
+def build_augmentation(settings: Settings) -> Chain:
+    """Mixup, effects and chunk shuffle of the third-place system, each with its probability."""
+    return Chain(
+        {
+            "mixup": ORMixup(p=settings.mixup),
+            "effects": RecipeEffects(p=settings.effects, sample_rate=SAMPLE_RATE),
+            "shuffle": ShuffleChunks(chunk_length=SAMPLE_RATE // 2, p=settings.shuffle),
+        }
+    )
+
+
 class Trainer:
     """One fold's model, optimiser, loader and random source, and the loop over them."""
 
@@ -102,7 +119,7 @@ class Trainer:
         self.criterion: Callable[[Tensor, Tensor], Tensor] = (
             LSEPLoss() if settings.loss == "lsep" else F.binary_cross_entropy_with_logits
         )
-        self.mixup = ORMixup(p=settings.mixup)
+        self.augmentation = build_augmentation(settings)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.sampler = LengthBucketSampler(
             split.train.lengths,
@@ -125,6 +142,8 @@ class Trainer:
         """One pass over the training clips; returns the mean loss of a clip."""
         self.tagger.train()
         self.sampler.set_epoch(epoch)
+        if self.settings.augment_until is not None and epoch >= self.settings.augment_until:
+            self.augmentation.disable()
         total, clips = torch.zeros((), device=self.device), 0
         bar = tqdm(self.loader, desc=f"epoch {epoch + 1}", unit="batch", leave=False, disable=None)
         for batch in bar:
@@ -146,7 +165,7 @@ class Trainer:
         padded = bool((batch.lengths < batch.waveform.shape[1]).any())
         waveform, target = batch.waveform.to(self.device), batch.target.to(self.device)
         lengths = batch.lengths.to(self.device) if padded else None
-        waveform, target, lengths = self.mixup(waveform, target, lengths, generator=self.generator)
+        waveform, target, lengths = self.augmentation(waveform, target, lengths, generator=self.generator)
         loss = self.criterion(self.tagger(waveform, lengths), target)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
