@@ -496,7 +496,9 @@ def test_deltas_module_precision_and_gradient():
 # Bad input
 
 
-@pytest.mark.parametrize("function", [log_mel, log_stft, LogMel(), LogSTFT()], ids=str)
+@pytest.mark.parametrize(
+    "function", [log_mel, log_stft, LogMel(), LogSTFT()], ids=["log_mel", "log_stft", "LogMel", "LogSTFT"]
+)
 def test_bad_waveforms(function):
     with pytest.raises(
         ValueError, match=r"waveform: wanted shape \(B, T\) \(a single clip is waveform\[None\]\), got"

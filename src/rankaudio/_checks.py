@@ -115,7 +115,7 @@ def check_choice(name: str, value: object, choices: Sequence[Choice]) -> Choice:
 
 def check_number(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
     """Refuse whatever is not a number from ``low`` to ``high``, both included."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}: wanted a number, got {describe(value)}")
     if not low <= value <= high or math.isinf(value):
         raise ValueError(f"{name}: wanted a finite number{_span(low, high)}, got {value!r}")
@@ -135,7 +135,7 @@ def check_range(
     name: str, value: object, low: float = -math.inf, high: float = math.inf
 ) -> tuple[float, float]:
     """Refuse whatever is not a pair of numbers in ascending order."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise TypeError(f"{name}: wanted two numbers (low, high), got {describe(value)}")
     first, last = (check_number(name, end, low, high) for end in value)
     if first > last:

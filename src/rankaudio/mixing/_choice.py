@@ -71,7 +71,7 @@ class RandomMixer(Mixer):
         draw = {"choice": choice.masked_fill(mixed >= self.p, -1)}
         for index, mixer in enumerate(self._all_mixers()):
             drawn = mixer.draw(clips, lengths, partners=partners, generator=generator)
-            draw |= {f"{index}.{name}": field for name, field in drawn.items()}
+            draw.update({f"{index}.{name}": field for name, field in drawn.items()})
         return draw
 
     def replay(

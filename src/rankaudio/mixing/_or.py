@@ -206,7 +206,9 @@ class ORMixup(Mixer):
     ) -> Draw:
         """Draw the fields of an :class:`ORMixupDraw`, by name."""
         real = _real_lengths(waveform, lengths)
-        return draw_or_mixup(real, p=self.p, gain=self.gain, partners=partners, generator=generator)._asdict()
+        draw = draw_or_mixup(real, p=self.p, gain=self.gain, partners=partners, generator=generator)
+        # Not _asdict(), which the compiler of torch 2.7 cannot follow.
+        return {"partner": draw.partner, "gain": draw.gain, "offset": draw.offset}
 
     def replay(
         self, waveform: Tensor, target: Tensor, draw: Draw, lengths: Tensor | None = None

@@ -73,7 +73,8 @@ def mel_filterbank(
     f_max = check_band(sample_rate=sample_rate, n_fft=n_fft, n_mels=n_mels, f_min=f_min, f_max=f_max)
     check_choice("mel_scale", mel_scale, SCALES)
     check_choice("norm", norm, NORMS)
-    home = torch.get_default_device() if device is None else torch.device(device)
+    # Not get_default_device(): before torch 2.8 it does not know of `with torch.device(...)`.
+    home = torch.empty(0).device if device is None else torch.device(device)
     # MPS has no float64, in which everything is computed.
     work = torch.device("cpu") if home.type == "mps" else home
 

@@ -55,7 +55,8 @@ def check_waveform(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Te
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
     """Keep autocast, where the device has one, from multiplying matrices in half precision."""
-    if torch.amp.is_autocast_available(device.type):
+    # While a graph is traced, old releases cannot ask; devices that graphs run on have autocast.
+    if torch.compiler.is_compiling() or torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()
 
