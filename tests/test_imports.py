@@ -22,7 +22,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A file imports only from rows above its own. The files of one package may import each other.
 LAYERS = [
     {"_checks"},
-    {"_random", "_rank_sums", "_parts", "lengths"},
+    {"_random", "_precision", "_rank_sums", "_parts", "lengths"},
     {"losses", "metrics", "encoding", "spectral", "mixing", "effects", "masking"},
     {"chain"},
     {"backbones", "data", "noisy", "ensemble"},

@@ -5,6 +5,7 @@ import io
 import math
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from fractions import Fraction
@@ -447,7 +448,7 @@ rank, folder = int(sys.argv[1]), sys.argv[2]
 torch.set_num_threads(1)
 distributed.init_process_group(
     "gloo",
-    init_method=f"file://{folder}/store",
+    init_method=f"tcp://127.0.0.1:{sys.argv[3]}",
     rank=rank,
     world_size=2,
     timeout=datetime.timedelta(seconds=60),
@@ -471,11 +472,14 @@ distributed.destroy_process_group()
 
 
 def run_both(folder):
-    """Fresh interpreters, which meet in a file and talk over the loopback device."""
+    """Fresh interpreters, which meet at a free port and talk over the loopback device."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
     environment = os.environ | ({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {})
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(rank), str(folder)],
+            [sys.executable, "-c", PROCESS, str(rank), str(folder), port],
             env=environment,
             stderr=subprocess.PIPE,
             text=True,

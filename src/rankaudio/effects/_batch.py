@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 
@@ -19,6 +18,7 @@ from rankaudio._checks import (
     check_values,
     describe,
 )
+from rankaudio._precision import full_precision
 from rankaudio.lengths import zero_beyond
 
 # Samples in a piece of a batch on a CPU: what lies between the steps of one long clip fills the cache.
@@ -74,7 +74,7 @@ def in_pieces(function: Callable[..., Tensor], waveform: Tensor, *parameters: Te
     dropped again: FFT libraries refuse to transform nothing.
     """
     batch, samples = waveform.shape
-    with _full_precision(waveform.device.type):
+    with full_precision(waveform.device):
         if batch == 0:
             one = [F.pad(value, (0,) * (2 * value.ndim - 1) + (1,), value=1.0) for value in parameters]
             return function(F.pad(waveform, (0, 0, 0, 1)), *one)[:0]
@@ -83,13 +83,6 @@ def in_pieces(function: Callable[..., Tensor], waveform: Tensor, *parameters: Te
             return function(waveform, *parameters)
         pieces = zip(*(torch.split(value, rows) for value in (waveform, *parameters)), strict=True)
         return torch.cat([function(*piece) for piece in pieces])
-
-
-def _full_precision(device_type: str) -> contextlib.AbstractContextManager[object]:
-    """Keep autocast, where the device has one, from multiplying matrices in half precision."""
-    if torch.amp.is_autocast_available(device_type):
-        return torch.autocast(device_type, enabled=False)
-    return contextlib.nullcontext()
 
 
 def smooth_size(least: int) -> int:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio._checks import check_floating, check_integer, check_lengths, check_number, describe
+from rankaudio._precision import full_precision
 from rankaudio.lengths import zero_beyond
-from rankaudio.spectral._stft import full_precision
 
 
 def power_to_db(

@@ -8,7 +8,6 @@ gradient finite at digital silence.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rankaudio._checks import check_choice, check_floating, check_lengths, check_number, describe
+from rankaudio._precision import full_precision
 from rankaudio.lengths import frame_lengths, length_mask, zero_beyond
 from rankaudio.spectral._filterbank import check_frames
 
@@ -51,14 +51,6 @@ def check_waveform(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Te
     if lengths is not None:
         lengths = check_lengths(lengths, batch=tensor.shape[0], longest=tensor.shape[1], like=tensor)
     return tensor if tensor.dtype == torch.float64 else tensor.float(), lengths
-
-
-def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Keep autocast, where the device has one, from multiplying matrices in half precision."""
-    # While a graph is traced, old releases cannot ask; devices that graphs run on have autocast.
-    if torch.compiler.is_compiling() or torch.amp.is_autocast_available(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return nullcontext()
 
 
 def spectrogram(
