@@ -2,7 +2,10 @@
 
     python benchmarks/ingredients.py --data DIR --work WORK [--seeds 1 2] [--only lsep bce ...]
 
-DIR has the Kaggle layout, with labels for the test part in test.csv. Whatever WORK holds already is not
+    python benchmarks/ingredients.py --data DIR --work WORK --only none60 mixup effects both
+
+The first line compares losses, networks and batches, the second augmentations over 60 epochs, which are switched
+off for the last 10. DIR has the Kaggle layout, with labels for the test part in test.csv. Whatever WORK holds already is not
 trained again. Intervals are 95 %, by a paired bootstrap over the test clips, for the mean over the seeds;
 they say what other test clips might give, and the spread between seeds stands beside them.
 """
@@ -24,12 +27,17 @@ from rankaudio import lwlrap, read_labels, read_scores
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "freesound2019.py"
 COMMON = ["--folds", "1", "--base-depth", "16", "--epochs", "30"]
+LONGER = ["--epochs", "60", "--augment-until", "50"]
 CONFIGURATIONS = {
     "lsep": ["--loss", "lsep"],
     "sorted": ["--loss", "lsep", "--spread", "1"],
     "bce": ["--loss", "bce"],
     "nofe": ["--no-frequency-encoding"],
     "1d": ["--model", "1d"],
+    "none60": ["--epochs", "60"],
+    "mixup": [*LONGER, "--mixup", "0.5"],
+    "effects": [*LONGER, "--effects", "0.75"],
+    "both": [*LONGER, "--mixup", "0.5", "--effects", "0.75", "--shuffle", "0.5"],
 }
 MEANING = {
     "lsep": "2d, LSEP, frequency encoding, batches in random order",
@@ -37,7 +45,12 @@ MEANING = {
     "bce": "... with BCE",
     "nofe": "... without frequency encoding",
     "1d": "1d, LSEP",
+    "none60": "2d, LSEP, 60 epochs, no augmentation",
+    "mixup": "... with OR-mixup, p 0.5",
+    "effects": "... with effects, p 0.75",
+    "both": "... with OR-mixup, effects and chunk shuffle, p 0.5, 0.75, 0.5",
 }
+LOSSES = ["lsep", "sorted", "bce", "nofe", "1d"]
 
 
 def example(*words: object) -> None:
@@ -74,7 +87,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--only", nargs="+", choices=list(CONFIGURATIONS), default=list(CONFIGURATIONS))
+    parser.add_argument("--only", nargs="+", choices=list(CONFIGURATIONS), default=LOSSES)
     args = parser.parse_args()
 
     draws, base, rows = None, None, []
