@@ -4,10 +4,11 @@
 
     python benchmarks/ingredients.py --data DIR --work WORK --only none60 mixup effects both
 
-The first line compares losses, networks and batches, the second augmentations over 60 epochs, which are switched
-off for the last 10. DIR has the Kaggle layout, with labels for the test part in test.csv. Whatever WORK holds already is not
-trained again. Intervals are 95 %, by a paired bootstrap over the test clips, for the mean over the seeds;
-they say what other test clips might give, and the spread between seeds stands beside them.
+The first line compares losses, networks and batches, the second augmentations over 60 epochs, which are
+switched off for the last 10. DIR has the Kaggle layout, with labels for the test part in test.csv. Whatever
+WORK holds already is not trained again. Intervals are 95 %, by a paired bootstrap over the test clips, for
+the mean over the seeds; they say what other test clips might give, and the spread between seeds stands
+beside them.
 """
 
 from __future__ import annotations
