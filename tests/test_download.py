@@ -27,6 +27,7 @@ from scipy.io import wavfile
 import freesound2019
 from rankaudio import lwlrap, read_classes, read_labels, read_scores
 from recipe.download import unpack as unpacking
+from recipe.download.disk import size_text
 from recipe.download.layout import KNOWN_FAULTS, read_vocabulary
 from recipe.download.parts import PARTS
 from recipe.download.record import archives_of, read_record
@@ -336,6 +337,11 @@ def test_announces_what_it_fetches(zenodo, tmp_path, capsys):
     assert f"{SET}.audio_test.zip  {size / 1000:.1f} kB" in printed
     assert "to fetch, at most about" in printed
     assert "noisy" not in printed
+
+
+def test_sizes_in_words():
+    sizes = {999: "999 B", 1000: "1.0 kB", 4_123_000: "4.1 MB", 12_345_678_901: "12.3 GB"}
+    assert {count: size_text(count) for count in sizes} == sizes
 
 
 def test_some_parts_and_their_labels_now_the_rest_later(zenodo, tmp_path):

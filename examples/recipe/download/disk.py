@@ -30,11 +30,7 @@ def named(path: Path) -> Iterator[None]:
 
 
 def size_text(count: int) -> str:
-    """Bytes, with one digit behind the point.
-
-    >>> size_text(999), size_text(4_123_000), size_text(12_345_678_901)
-    ('999 B', '4.1 MB', '12.3 GB')
-    """
+    """Bytes, with one digit behind the point."""
     for power, unit in ((3, "GB"), (2, "MB"), (1, "kB")):
         if count >= 1000**power:
             return f"{count / 1000**power:.1f} {unit}"
