@@ -11,8 +11,8 @@ from recipe.download.parts import FAULTY, PARTS
 from recipe.runs import write_text
 from recipe.tables import read_columns, read_rows
 
-# By the makers' own account, in the README of the doc archive. The first five have a wrong label, and the right
-# one is not given, in the tables of after the competition neither; the last one holds no signal.
+# By the makers' own account, in the README of the doc archive. The first five have a wrong label, and the
+# tables of after the competition do not give the right one; the last one holds no signal.
 KNOWN_FAULTS = (
     "f76181c4.wav",
     "77b925c2.wav",
