@@ -4,6 +4,10 @@ Try it on sounds that it makes itself:
 
     python examples/freesound2019.py demo --out demo
 
+On the data of the competition, fetched into a folder (33 GB; --parts takes less):
+
+    python examples/freesound2019.py download --root DIR
+
 On data of your own, in a folder with train_curated.csv (columns fname and labels, labels separated
 by commas) and the clips in train_curated/:
 

@@ -8,12 +8,14 @@ from pathlib import Path
 import torch
 
 from rankaudio import lwlrap, read_labels, read_scores
+from recipe.tables import read_columns, read_header
 
 HELP = "compare scores with labels: lwlrap overall and per class"
+LEADERBOARDS = ("public", "private")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print lwlrap, overall and per class."""
+    """Print lwlrap, overall and per class, and of each leaderboard where the labels tell them apart."""
     scores = read_scores(args.scores)
     labels = read_labels(args.labels, classes=scores.classes)
     try:
@@ -23,13 +25,16 @@ def run(args: argparse.Namespace) -> None:
             f"{args.scores} does not have a row for every clip of {args.labels}: {error}"
         ) from error
     print(report(scores.scores, labels.target, labels.classes))
+    usage = read_usage(args.labels)
+    if usage:
+        print(report_usage(scores.scores, labels.target, labels.classes, [usage[n] for n in labels.names]))
 
 
 def report(scores: torch.Tensor, target: torch.Tensor, classes: tuple[str, ...]) -> str:
     """A table of lwlrap per class, best first, and the whole below it."""
     per_class = lwlrap(scores, target, average=None)
     order = per_class.lwlrap.nan_to_num(-1).argsort(descending=True, stable=True).tolist()
-    width = max(len("class"), *(len(name) for name in classes))
+    width = _width(classes)
     lines = [f"{'class':{width}}  clips  lwlrap"]
     for c in order:
         support, value = int(per_class.support[c]), float(per_class.lwlrap[c])
@@ -42,7 +47,38 @@ def report(scores: torch.Tensor, target: torch.Tensor, classes: tuple[str, ...])
     return "\n".join(lines)
 
 
+def read_usage(path: Path) -> dict[str, str]:
+    """From clip to "public" or "private", or nothing where the table has no column ``usage``."""
+    if "usage" not in read_header(path):
+        return {}
+    usage = {}
+    for line, (name, value) in read_columns(path, ["fname", "usage"]):
+        usage[name] = value.strip().lower()
+        if usage[name] not in LEADERBOARDS:
+            raise ValueError(f"{path}, line {line}: wanted Public or Private as usage, got {value!r}")
+    return usage
+
+
+def report_usage(
+    scores: torch.Tensor, target: torch.Tensor, classes: tuple[str, ...], usage: list[str]
+) -> str:
+    """Labels, lwlrap and clips of each leaderboard."""
+    lines = []
+    for board in LEADERBOARDS:
+        of_board = torch.tensor([one == board for one in usage])
+        count = int(target[of_board].sum())
+        value = f"{float(lwlrap(scores[of_board], target[of_board])):6.4f}" if count else "     -"
+        lines.append(f"{board:{_width(classes)}}  {count:5d}  {value}  {int(of_board.sum())} clips")
+    return "\n".join(lines)
+
+
+def _width(classes: tuple[str, ...]) -> int:
+    return max(len("all labels"), *(len(name) for name in classes))
+
+
 def add_arguments(sub: argparse.ArgumentParser) -> None:
     """Two tables."""
     sub.add_argument("--scores", type=Path, required=True, help="CSV with fname and one column per class")
-    sub.add_argument("--labels", type=Path, required=True, help="CSV with fname and labels")
+    sub.add_argument(
+        "--labels", type=Path, required=True, help="CSV with fname and labels; and usage, Public or Private"
+    )

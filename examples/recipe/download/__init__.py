@@ -1,0 +1,1 @@
+"""Getting FSDKaggle2019: its record, its archives, and the folder that training reads."""

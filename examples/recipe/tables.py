@@ -1,0 +1,49 @@
+"""Columns of a CSV file that are neither labels nor scores, with the line that each row is on."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def read_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """All rows that are not blank, and the line that each of them ends on.
+
+    Raises:
+        ValueError: if the file is not CSV in UTF-8, or empty.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            rows = [(reader.line_num, row) for row in reader if row]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: wanted CSV in UTF-8: {error}") from error
+    if not rows:
+        raise ValueError(f"{path}: wanted rows, got an empty file")
+    return rows
+
+
+def read_header(path: Path) -> list[str]:
+    """The names of the columns."""
+    return [column.strip() for column in read_rows(path)[0][1]]
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[int, tuple[str, ...]]]:
+    """Some columns of every row, and the line that it ends on.
+
+    Raises:
+        ValueError: if a column is missing, or a row has nothing in one.
+    """
+    header, rows = read_header(path), read_rows(path)[1:]
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise ValueError(f"{path}: wanted a column {missing[0]!r}, got the columns {', '.join(header)}")
+    places = [header.index(column) for column in columns]
+    found = []
+    for line, row in rows:
+        values = tuple(row[place] if place < len(row) else "" for place in places)
+        if not all(value.strip() for value in values):
+            raise ValueError(f"{path}, line {line}: wanted {', '.join(columns)}, got {row}")
+        found.append((line, values))
+    return found
