@@ -132,8 +132,8 @@ def select_agreeing(scores: Tensor, target: Tensor, *, k: int, balanced: bool = 
 
 def refuse_nan(scores: Tensor) -> None:
     """Refuse NaN on any device: nothing here is part of a training step, so it may wait."""
-    count = int(scores.isnan().count_nonzero())
-    if count:
+    if scores.numel() and bool(scores.amax().isnan()):  # a maximum passes NaN on, and needs no mask
+        count = int(scores.isnan().count_nonzero())
         raise ValueError(f"scores: wanted numbers, got {count} NaN in {describe(scores)}")
 
 
@@ -141,7 +141,8 @@ def _check_rows(scores: object, target: object) -> tuple[Tensor, Tensor]:
     """The scores as ``(R, C)`` and the labels as bool ``(R, C)``."""
     # "graded" only leaves the values to the line below, which has another word for them.
     s, t = check_scores_and_target(scores, target, graded=True)
-    check_values("target", t, (t == 0) | (t == 1), "only 0 and 1")
+    if t.dtype != torch.bool:
+        check_values("target", t, (t == 0) | (t == 1), "only 0 and 1")
     refuse_nan(s)
     rows = s.detach().reshape(-1, s.shape[-1])
     return rows, t.detach().reshape(rows.shape).bool()

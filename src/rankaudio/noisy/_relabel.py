@@ -86,7 +86,7 @@ def relabel(
     _check_settings(mode, k=k, mean_labels=mean_labels)
     if balanced and "k" not in _NEEDS[mode]:
         raise ValueError(f"balanced: mode {mode!r} selects no clips, got True")
-    target, values = given.target, join_scores(given, scores)
+    values, target = join_scores(given, scores), given.target
     keep = torch.zeros(len(given), dtype=torch.bool, device=target.device)
     if k is not None:
         keep[_select(given, values, k, balanced=balanced)] = True

@@ -40,8 +40,8 @@ def calibrate_scores(scores: Tensor) -> Tensor:
     """
     wide = _check_scores(scores)
     top = wide.amax(-1, keepdim=True)
-    # Taken off beforehand, for inf - inf is NaN.
-    return torch.where(wide == top, 0.0, wide - top).log_softmax(-1)
+    # Taken off beforehand, and 0 where that is inf - inf: equal infinities.
+    return (wide - top).nan_to_num_(nan=0.0, neginf=-torch.inf).log_softmax(-1)
 
 
 def label_threshold(scores: Tensor, *, mean_labels: float, calibrate: bool = True) -> Tensor:
@@ -80,10 +80,10 @@ def label_threshold(scores: Tensor, *, mean_labels: float, calibrate: bool = Tru
     if wanted >= len(values):
         return values.new_tensor(-torch.inf)
     cut = _one_after(values, wanted)
-    too_few = wanted - (values > cut).count_nonzero()
-    too_many = (values >= cut).count_nonzero() - wanted
-    next_lower = torch.where(values < cut, values, -torch.inf).amax()
-    return torch.where(too_many < too_few, next_lower, cut)
+    too_few = wanted - int((values > cut).count_nonzero())
+    if too_few and int((values >= cut).count_nonzero()) - wanted < too_few:
+        return torch.where(values < cut, values, -torch.inf).amax()
+    return cut
 
 
 def _one_after(values: Tensor, count: int) -> Tensor:
