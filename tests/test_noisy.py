@@ -25,7 +25,8 @@ from rankaudio.noisy import (
 )
 
 ROOT = Path(__file__).parent
-GOLDEN = np.load(ROOT / "golden" / "noisy.npz")
+with np.load(ROOT / "golden" / "noisy.npz") as stored:
+    GOLDEN = dict(stored)
 INF = math.inf
 EXACT = {"rtol": 0, "atol": 1e-12}
 
