@@ -9,6 +9,7 @@ sorts the chunks of rows that have many labels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 import torch
@@ -61,14 +62,26 @@ def sum_dtype(device: torch.device) -> torch.dtype:
 
 def rank_sums(scores: Tensor, present: Tensor, known: Tensor | None, weight: Tensor) -> RankSums:
     """Sum up rows: ``(R, C)`` scores, target and known labels, ``(R,)`` weights in the sums' dtype."""
-    classes = scores.shape[-1]
-    total = RankSums.zeros(classes, scores.device)
-    step = max(1, (CHUNK if scores.device.type == "cpu" else CHUNK_ON_DEVICE) // classes)
-    for start in range(0, len(scores), step):
-        rows = slice(start, start + step)
+    total = RankSums.zeros(scores.shape[-1], scores.device)
+    for rows in _chunks(scores):
         hidden = None if known is None else ~known[rows]
         total = total.add(_chunk_sums(scores[rows].contiguous(), present[rows].bool(), hidden, weight[rows]))
     return total
+
+
+def row_precisions(scores: Tensor, present: Tensor) -> Tensor:
+    """Of each row the mean precision of its labels, 0 where it has none: ``(R,)``, in the sums' dtype."""
+    means = [torch.zeros(0, dtype=sum_dtype(scores.device), device=scores.device)]
+    for rows in _chunks(scores):
+        part = scores[rows].contiguous()
+        _, _, by_row, labels = _sum_precisions(part, present[rows], None, means[0].new_ones(len(part)))
+        means.append(by_row / labels.clamp(min=1))
+    return torch.cat(means)
+
+
+def _chunks(scores: Tensor) -> Iterator[slice]:
+    step = max(1, (CHUNK if scores.device.type == "cpu" else CHUNK_ON_DEVICE) // scores.shape[-1])
+    return (slice(start, start + step) for start in range(0, len(scores), step))
 
 
 def _chunk_sums(scores: Tensor, present: Tensor, hidden: Tensor | None, weight: Tensor) -> RankSums:
