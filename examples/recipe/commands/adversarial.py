@@ -113,7 +113,7 @@ def _held_out(args: argparse.Namespace, train: dict[str, Path]) -> Iterator[tupl
     if not found:
         raise ValueError(
             f"--run: wanted folds with clips held out (valid.csv), got none in {args.run}: what a model "
-            "makes of clips that it was trained on tells them apart from any others; train with --folds 2 or more"
+            "makes of clips that it was trained on tells them from any others; train with --folds 2 or more"
         )
 
 

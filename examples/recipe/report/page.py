@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import rankaudio
@@ -24,7 +24,7 @@ def write_report(
     trainings: Sequence[Training] = (),
     parts: Sequence[Part] = (),
     selections: Sequence[Selection] = (),
-    figures: Sequence[tuple[str, str]] = (),
+    figures: Mapping[str, str] | None = None,
     missing: Sequence[str] = (),
     clips: int = 12,
 ) -> None:
@@ -36,7 +36,7 @@ def write_report(
         trainings: settings and learning curves, each with its own charts.
         parts: clips with scores and labels: lwlrap, classes, confusions and the hardest clips of each.
         selections: noisy clips that were taken.
-        figures: further figures for the top of the page, each with what it is.
+        figures: further figures for the top of the page: from what each is to its value.
         missing: what the page could not show, and why.
         clips: how many of the hardest clips of each part are shown.
     """
@@ -61,7 +61,7 @@ def write_report(
             {"class": "muted"},
             f"Made {time.strftime('%Y-%m-%d %H:%M')} with rankaudio {rankaudio.__version__}",
         ),
-        glance(trainings, parts, figures),
+        glance(trainings, parts, figures or {}),
         _missing(missing),
         h("nav", None, [h("a", {"href": f"#s{k}"}, name) for k, (name, _) in enumerate(shown)]),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -17,11 +17,9 @@ from recipe.report.numbers import rivals
 WORST, RIVALS = 9, 4
 
 
-def glance(
-    trainings: Sequence[Training], parts: Sequence[Part], figures: Sequence[tuple[str, str]]
-) -> Html | None:
+def glance(trainings: Sequence[Training], parts: Sequence[Part], figures: Mapping[str, str]) -> Html | None:
     """Tiles with the figures that matter most."""
-    tiles = [_tile(value, what, "") for what, value in figures]
+    tiles = [_tile(value, what, "") for what, value in figures.items()]
     for part in parts:
         scores, target = part.scores.scores, part.labels.target
         labels, classes = int(target.sum()), int(target.any(0).sum())
