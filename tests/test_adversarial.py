@@ -107,7 +107,7 @@ class TestCommand:
         adversarial(tmp_path, out=tmp_path / "a.csv")
         out = capsys.readouterr().out
         assert "AUC 0.500" in out
-        assert "cannot be told apart" in out
+        assert "not told apart beyond chance" in out
         assert "30 clips of test have the very features" in out
         rows = rows_of(tmp_path / "a.csv")
         assert len({(row["part"], row["fname"]) for row in rows}) == len(rows) == 60

@@ -176,7 +176,7 @@ def test_tables_are_whole_after_every_row(tmp_path):
 
 
 def test_help_is_for_newcomers(capsys):
-    for command in ["", "demo", "download", "train", "predict", "evaluate"]:
+    for command in ["", "demo", "download", "train", "predict", "evaluate", "report", "adversarial"]:
         with pytest.raises(SystemExit, match="0"):
             freesound2019.main([*command.split(), "--help"])
         assert "usage: freesound2019.py" in capsys.readouterr().out

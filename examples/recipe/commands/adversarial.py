@@ -128,7 +128,7 @@ def _write(path: Path, rows: list[tuple[str, str, float]]) -> None:
 
 def _findings(args: argparse.Namespace, told: list[Told], rows: list[tuple[str, str, float]]) -> list[str]:
     area, low, high = auc_with_interval(told, seed=args.seed)
-    verdict = "can be told apart" if low > 0.5 else "cannot be told apart by these features"
+    verdict = "can be told apart" if low > 0.5 else "not told apart beyond chance"
     counts = {part: sum(row[0] == part for row in rows) for part in (args.train, args.test)}
     lines = [
         f"AUC {area:.3f}, 95 % interval {low:.3f} to {high:.3f}: {verdict}",

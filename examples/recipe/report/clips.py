@@ -51,13 +51,13 @@ def _section(
         f"The {len(hard)} clips with the lowest label-ranking average precision (LRAP), and the rank of each "
         f"of their labels among {len(part.scores.classes)} classes. Spectrograms span 5 Hz to 22 kHz in mel "
         "bands and share one scale of colours; click in one to hear it from there. To keep this page small, "
-        f"clips are cut to their loudest {quality.seconds:g} s, and sound is mono, 16 bits, at most "
+        f"longer clips are cut to their loudest {quality.seconds:g} s, and sound is mono, 16 bits, at most "
         f"{quality.sample_rate:,} samples per second."
     )
     scale = h(
         "p",
         {"class": "scale"},
-        f"{low - high:.0f} dB",
+        h("span", None, f"{low - high:.0f} dB".replace("-", "−")),
         h("i", {"style": f"background:{colour_scale()}"}),
         "0 dB (the loudest point of all clips shown)",
     )

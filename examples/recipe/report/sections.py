@@ -49,7 +49,7 @@ def curves_section(trainings: Sequence[Training]) -> Html | None:
             )
             for title, column, form, best in [
                 ("Training loss", LOSS, ".4f", False),
-                ("Validation lwlrap (ring: the best epoch)", LWLRAP, ".4f", True),
+                ("Validation lwlrap (ring: best)", LWLRAP, ".4f", True),
                 ("Learning rate", RATE, ".2e", False),
             ]
         ]
