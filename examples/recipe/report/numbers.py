@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from rankaudio import label_agreement, label_margin
 from recipe.report.data import Selection
 
 
@@ -65,24 +65,21 @@ def rivals(scores: Tensor, target: Tensor, index: int, *, most: int) -> list[Riv
 def hardest(scores: Tensor, target: Tensor, *, most: int) -> list[Hard]:
     """Clips of the lowest label-ranking average precision, leaving out those without a label or a fault.
 
-    Among equals, the one whose lowest label lies further below the highest score comes first.
+    Among equals, the one whose lowest label lies further below the highest other class comes first.
     """
-    rows, columns = target.nonzero(as_tuple=True)
-    at_least = scores[rows] >= scores[rows, columns, None]
-    rank = at_least.sum(1)
-    precision = (at_least & target[rows]).sum(1).double() / rank
-    count = target.sum(1)
-    lrap = torch.zeros(len(scores), dtype=torch.double).index_add_(0, rows, precision) / count
-    depth = scores.amax(1) - scores.masked_fill(~target, torch.inf).amin(1)
+    lrap = label_agreement(scores, target)
     # Two stable sorts: by the second key first.
-    order = depth.argsort(descending=True, stable=True)
+    order = label_margin(scores, target).argsort(stable=True)
     order = order[lrap[order].argsort(stable=True)]
-    chosen = [row for row in order.tolist() if count[row] > 0 and lrap[row] < 1][:most]
-    ranks: dict[int, dict[int, int]] = {row: {} for row in chosen}
-    for row, column, place in zip(rows.tolist(), columns.tolist(), rank.tolist(), strict=True):
-        if row in ranks:
-            ranks[row][column] = place
-    return [Hard(row, float(lrap[row]), ranks[row]) for row in chosen]
+    faulty = target.any(1) & (lrap < 1)
+    return [
+        Hard(row, float(lrap[row]), _ranks(scores[row], target[row]))
+        for row in order[faulty[order]][:most].tolist()
+    ]
+
+
+def _ranks(scores: Tensor, target: Tensor) -> dict[int, int]:
+    return {c: int((scores >= scores[c]).sum()) for c in target.nonzero().flatten().tolist()}
 
 
 def audit(selection: Selection) -> Audit:
