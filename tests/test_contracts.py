@@ -213,11 +213,11 @@ CASES = {
     "gain": effect(Gain, gain, decibels=(-6.0, 6.0)),
     "overdrive": effect(Overdrive, overdrive, decibels=(2.0, 9.0), colour=(0.0, 50.0)),
     "reverb": effect(Reverb, reverb, reverberance=(0.0, 20.0), pre_delay=(0.0, 20.0), sample_rate=1000),
-    "pitch shift": effect(PitchShift, pitch_shift, cents=(-300.0, 300.0), n_fft=64),
+    "pitch shift": effect(PitchShift, pitch_shift, cents=(-300.0, 300.0), n_fft=48),
     "speed": effect(Speed, speed, factor=(0.9, 1.1)),
-    "tempo": effect(Tempo, tempo, factor=(0.9, 1.1), n_fft=64),
+    "tempo": effect(Tempo, tempo, factor=(0.9, 1.1), n_fft=48),
     "recipe effects": Case(
-        lambda: RecipeEffects(p=1.0, sample_rate=1000, n_fft=64), waves, random=True, effect=True
+        lambda: RecipeEffects(p=1.0, sample_rate=1000, n_fft=48), waves, random=True, effect=True
     ),
     "2d max": Case(
         lambda: CNN2d(3, base_depth=4, n_blocks=2), lambda b: (seeded(b, 12, 40),), network=True, time_axis=-1

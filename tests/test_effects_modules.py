@@ -242,7 +242,7 @@ def test_bad_parameters_are_named(function, settings):
         (lambda: Overdrive(colour=(30, 20)), ValueError, "colour: wanted .* ascending"),
         (lambda: Reverb(room_scale=(0, 101)), ValueError, "room_scale: wanted a finite number from 0 to 100"),
         (lambda: Reverb(sample_rate=44100.0), TypeError, "sample_rate: wanted an integer"),
-        (lambda: PitchShift(n_fft=1022), ValueError, "n_fft: wanted a multiple of 4, got 1022"),
+        (lambda: PitchShift(n_fft=1022), ValueError, "n_fft: wanted a multiple of 6, got 1022"),
         (lambda: Speed(factor=(0, 1)), ValueError, "factor: wanted a finite number from 0.1 to 10, got 0"),
         (lambda: Tempo(n_fft=8), ValueError, "n_fft: wanted an integer >= 16"),
         (lambda: Gain().draw(torch.zeros(5)), ValueError, "waveform: wanted 2 axes"),

@@ -7,7 +7,7 @@ import pytest
 import soxr
 import torch
 
-from rankaudio.effects import pitch_shift, speed, tempo
+from rankaudio.effects import _resample, pitch_shift, speed, tempo
 
 RATE = 44100
 SAMPLES = 40000
@@ -138,3 +138,11 @@ def test_new_lengths_have_the_dtype_of_the_old():
     _, lengths = speed(torch.randn(2, 10), torch.tensor([10, 1], dtype=torch.int32), factor=4.0)
     assert lengths.dtype == torch.int32
     assert lengths.tolist() == [3, 1]
+
+
+def test_the_kernel_is_its_formula_to_a_polynomial():
+    """The numbers in the code are the bump interpolated at the Chebyshev points."""
+    at = np.cos((np.arange(5) + 0.5) * np.pi / 5) / 2
+    for tap, found in enumerate(_resample._POLYNOMIALS):
+        exact = np.exp(_resample._SHARPNESS * (np.sqrt(1 - ((tap - at) / 2.5) ** 2) - 1))
+        np.testing.assert_allclose(np.polynomial.polynomial.polyval(at, found), exact, atol=1e-9)

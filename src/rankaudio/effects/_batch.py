@@ -67,22 +67,41 @@ def bound(value: Tensor | float, worst: float, *, largest: bool = True) -> float
     return float(value.max() if largest else value.min())
 
 
-def in_pieces(function: Callable[..., Tensor], waveform: Tensor, *parameters: Tensor) -> Tensor:
+def in_pieces(function: Callable[..., Tensor], *values: Tensor, samples: int | None = None) -> Tensor:
     """Some clips at a time: on a CPU for the cache's sake, elsewhere an eighth, to keep memory low.
 
-    No clip's result depends on which others share its piece. A batch of none is a piece of one that is
+    ``samples`` are those that the function works on for a clip; None: as many as the first value has. No
+    clip's result depends on which others share its piece. A batch of none is a piece of one that is
     dropped again: FFT libraries refuse to transform nothing.
     """
-    batch, samples = waveform.shape
-    with full_precision(waveform.device):
+    device, batch = values[0].device, values[0].shape[0]
+    samples = values[0].shape[1] if samples is None else samples
+    with full_precision(device):
         if batch == 0:
-            one = [F.pad(value, (0,) * (2 * value.ndim - 1) + (1,), value=1.0) for value in parameters]
-            return function(F.pad(waveform, (0, 0, 0, 1)), *one)[:0]
-        rows = max(1, _PIECE // samples) if waveform.device.type == "cpu" else -(-batch // 8)
+            return function(*(F.pad(v, (0,) * (2 * v.ndim - 1) + (1,), value=1.0) for v in values))[:0]
+        rows = max(1, _PIECE // samples) if device.type == "cpu" else -(-batch // 8)
         if torch.compiler.is_compiling() or batch <= rows:
-            return function(waveform, *parameters)
-        pieces = zip(*(torch.split(value, rows) for value in (waveform, *parameters)), strict=True)
+            return function(*values)
+        pieces = zip(*(torch.split(value, rows) for value in values), strict=True)
         return torch.cat([function(*piece) for piece in pieces])
+
+
+def rfft_rows(rows: Tensor, size: int) -> Tensor:
+    """FFT of each row, ``(R, n)`` to ``(R, size / 2 + 1)``.
+
+    A CPU's library takes another way for a row alone, slower and different in the last bit, which what
+    follows may make larger; so there are always two.
+    """
+    alone = rows.shape[0] == 1
+    spectrum: Tensor = torch.fft.rfft(rows.expand(2, -1) if alone else rows, n=size)
+    return spectrum[:1] if alone else spectrum
+
+
+def irfft_rows(spectrum: Tensor, size: int) -> Tensor:
+    """The inverse of :func:`rfft_rows`, likewise."""
+    alone = spectrum.shape[0] == 1
+    rows: Tensor = torch.fft.irfft(spectrum.expand(2, -1) if alone else spectrum, n=size)
+    return rows[:1] if alone else rows
 
 
 def smooth_size(least: int) -> int:

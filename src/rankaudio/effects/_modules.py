@@ -134,7 +134,7 @@ class PitchShift(RandomEffect):
     torch.Size([2, 4000])
     """
 
-    def __init__(self, *, p: float = 0.5, cents: Range = (-300.0, 300.0), n_fft: int = 2048) -> None:
+    def __init__(self, *, p: float = 0.5, cents: Range = (-300.0, 300.0), n_fft: int = 1536) -> None:
         super().__init__(p=p, ranges={"cents": (cents, (-MOST_CENTS, MOST_CENTS))})
         self.n_fft = check_n_fft(n_fft)
 
@@ -184,7 +184,7 @@ class Tempo(RandomEffect):
     torch.Size([2, 5000])
     """
 
-    def __init__(self, *, p: float = 0.5, factor: Range = (0.9, 1.1), n_fft: int = 2048) -> None:
+    def __init__(self, *, p: float = 0.5, factor: Range = (0.9, 1.1), n_fft: int = 1536) -> None:
         super().__init__(p=p, ranges={"factor": (factor, (SLOWEST, FASTEST))})
         self.n_fft = check_n_fft(n_fft)
 
@@ -215,7 +215,7 @@ class RecipeEffects(RandomEffect):
     torch.Size([2, 10000])
     """
 
-    def __init__(self, *, p: float = 0.75, sample_rate: int = 44100, n_fft: int = 2048) -> None:
+    def __init__(self, *, p: float = 0.75, sample_rate: int = 44100, n_fft: int = 1536) -> None:
         whole: dict[str, tuple[Range, Range]] = {
             "reverberance": ((0, 49), _PERCENT),
             "room_scale": ((0, 49), _PERCENT),

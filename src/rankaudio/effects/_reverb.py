@@ -9,7 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rankaudio._checks import check_integer, check_number
-from rankaudio.effects._batch import bound, check_clips, check_parameter, in_pieces, smooth_size
+from rankaudio.effects._batch import (
+    bound,
+    check_clips,
+    check_parameter,
+    in_pieces,
+    irfft_rows,
+    rfft_rows,
+    smooth_size,
+)
 from rankaudio.lengths import zero_beyond
 
 __all__ = ["reverb"]
@@ -95,12 +103,14 @@ def reverb(
     size = smooth_size(math.ceil(check_number("tail", tail, 0) * sample_rate) + 1)
     stereo = isinstance(stereo_depth, Tensor) or stereo_depth > 0
 
-    def some_clips(piece: Tensor, *settings: Tensor) -> Tensor:
-        with torch.no_grad():
-            response = _impulse_response(settings, size=size, rate=sample_rate, stereo=stereo, like=piece)
-        return piece + _convolve(piece, response)
+    def transfer(*settings: Tensor) -> Tensor:
+        response = _impulse_response(settings, size=size, rate=sample_rate, stereo=stereo, dtype=clips.dtype)
+        return rfft_rows(response, 2 * size)
 
-    wet = in_pieces(some_clips, clips, *values)
+    with torch.no_grad():
+        # Of several clips at a time: alone, a long FFT takes a CPU several times as long.
+        response = in_pieces(transfer, *values, samples=size)
+    wet = in_pieces(_add_convolved, clips, response)
     return zero_beyond(wet, real).to(waveform.dtype), lengths
 
 
@@ -116,25 +126,24 @@ def longest_tail(
 
 
 def _impulse_response(
-    settings: tuple[Tensor, ...], *, size: int, rate: int, stereo: bool, like: Tensor
+    settings: tuple[Tensor, ...], *, size: int, rate: int, stereo: bool, dtype: torch.dtype
 ) -> Tensor:
-    """Impulse response of the reverberation alone, ``(B, size)``, in the dtype of ``like``."""
+    """Impulse response of the reverberation alone, ``(B, size)``."""
     reverberance, damping, room_scale, stereo_depth, pre_delay, wet_gain = settings
     delays = _delays(room_scale, stereo_depth / 100, rate)
     feedback = 1 - torch.exp((reverberance - _B) / (_A * _B))
-    h = (0.2 + 0.3 * damping / 100).to(like.dtype)[:, None]
-    bins = torch.arange(size // 2 + 1, dtype=reverberance.dtype, device=like.device)
-    cosine, sine = _phasor(bins, torch.full_like(feedback, 1 / size), like.dtype)
+    h = (0.2 + 0.3 * damping / 100).to(dtype)[:, None]
+    bins = torch.arange(size // 2 + 1, dtype=reverberance.dtype, device=feedback.device)
+    cosine, sine = _phasor(bins, torch.full_like(feedback, 1 / size), dtype)
     # f L(z) = f (1 - h) / (1 - h z), the same for all combs of a room.
-    scale = feedback.to(like.dtype)[:, None] * (1 - h) / (1 - 2 * h * cosine + h * h)
+    scale = feedback.to(dtype)[:, None] * (1 - h) / (1 - 2 * h * cosine + h * h)
     loop = (scale * (1 - h * cosine), -scale * h * sine)
     channels = delays if stereo else delays[:1]
-    total = torch.stack([_network(bins / size, channel, loop, like.dtype) for channel in channels]).sum(0)
+    total = torch.stack([_network(bins / size, channel, loop, dtype) for channel in channels]).sum(0)
     gain = 0.015 / len(channels) * 10 ** (wet_gain / 20)
-    cosine, sine = _phasor(bins / size, torch.floor(pre_delay / 1000 * rate + 0.5), like.dtype)
-    total = total * torch.complex(cosine, -sine) * gain.to(like.dtype)[:, None]
-    response: Tensor = torch.fft.irfft(total, n=size)
-    return response
+    cosine, sine = _phasor(bins / size, torch.floor(pre_delay / 1000 * rate + 0.5), dtype)
+    total = total * torch.complex(cosine, -sine) * gain.to(dtype)[:, None]
+    return irfft_rows(total, size)
 
 
 def _delays(room_scale: Tensor, depth: Tensor, rate: int) -> list[Tensor]:
@@ -183,19 +192,17 @@ def _network(turns: Tensor, delays: Tensor, loop: tuple[Tensor, Tensor], dtype: 
     return total
 
 
-def _convolve(clips: Tensor, response: Tensor) -> Tensor:
-    """The first T samples of ``(B, T)`` convolved with ``(B, size)``.
+def _add_convolved(clips: Tensor, transfer: Tensor) -> Tensor:
+    """Clips ``(B, T)``, and the first T samples of them convolved with responses added.
 
     In blocks of the response's size, so that what is computed for a clip, to the last bit, does not
-    depend on how long its batch is.
+    depend on how long its batch is. ``transfer`` is the spectrum of a response with as many zeros behind it.
     """
-    (batch, samples), size = clips.shape, response.shape[1]
+    (batch, samples), size = clips.shape, transfer.shape[1] - 1
     blocks = -(-samples // size)
-    spectrum = torch.fft.rfft(
-        F.pad(clips, (0, blocks * size - samples)).view(batch, blocks, size), n=2 * size
-    )
-    spectrum = spectrum * torch.fft.rfft(response, n=2 * size)[:, None]
-    first, second = torch.fft.irfft(spectrum, n=2 * size).split(size, dim=-1)
+    cut = F.pad(clips, (0, blocks * size - samples)).view(-1, size)
+    spectrum = rfft_rows(cut, 2 * size).view(batch, blocks, -1) * transfer[:, None]
+    first, second = irfft_rows(spectrum.flatten(0, 1), 2 * size).view(batch, blocks, -1).split(size, dim=-1)
     late = F.pad(second[:, :-1], (0, 0, 1, 0))
-    wet: Tensor = (first + late).reshape(batch, -1)
-    return wet[:, :samples]
+    wet: Tensor = (first + late).reshape(batch, -1)[:, :samples] + clips
+    return wet

@@ -68,12 +68,12 @@ def tempo(
     lengths: Tensor | None = None,
     *,
     factor: Tensor | float,
-    n_fft: int = 2048,
+    n_fft: int = 1536,
     size: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""Play each clip faster or slower at the same pitch.
 
-    A phase vocoder: frames of ``n_fft`` samples, a quarter of it apart, have the magnitudes that the clip
+    A phase vocoder: frames of ``n_fft`` samples, a third of it apart, have the magnitudes that the clip
     has there and phases that advance as the clip's do; at an onset, where a frame has four times the
     energy of the one before, they start anew, so that a click stays a click. New lengths are those
     of :func:`speed`.
@@ -82,7 +82,7 @@ def tempo(
         waveform: ``(B, T)`` floating point.
         lengths: ``(B,)`` integers, in samples; None: every clip is T long.
         factor: 0.1 to 10, one number for all or a tensor ``(B,)``; 1.1 is a tenth faster.
-        n_fft: samples of a frame, a multiple of 4; tones closer than about four periods of it blend.
+        n_fft: samples of a frame, a multiple of 6; tones closer than about four periods of it blend.
         size: samples of the result, see :func:`speed`.
 
     Returns:
@@ -113,7 +113,7 @@ def pitch_shift(
     lengths: Tensor | None = None,
     *,
     cents: Tensor | float,
-    n_fft: int = 2048,
+    n_fft: int = 1536,
 ) -> tuple[Tensor, Tensor | None]:
     r"""Raise or lower each clip's pitch; its length stays.
 
@@ -174,8 +174,8 @@ def _finish(result: Tensor, waveform: Tensor, lengths: Tensor | None, new: Tenso
 
 
 def check_n_fft(n_fft: object) -> int:
-    """Refuse frames that cannot be cut into quarters."""
+    """Refuse frames that cannot be cut into halves and thirds."""
     size = check_integer("n_fft", n_fft, 16)
-    if size % 4:
-        raise ValueError(f"n_fft: wanted a multiple of 4, got {n_fft!r}")
+    if size % 6:
+        raise ValueError(f"n_fft: wanted a multiple of 6, got {n_fft!r}")
     return size

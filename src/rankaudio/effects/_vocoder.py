@@ -6,6 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Frames that hold a sample.
+OVERLAP = 3
+# Frames whose phases are summed in one product.
+_SUMMED = 32
 # Onset: a band of so many bins has so many times the energy that it had in the frame before.
 _BAND = 16
 _ONSET = 4.0
@@ -21,35 +25,37 @@ def stretch(clips: Tensor, rate: Tensor, *, size: int, n_fft: int) -> Tensor:
     :math:`a_m`: measured, not interpolated, so nothing needs to be unwrapped. What is added up is
     the difference from the clip's own phase; at rate 1 it is exactly 0.
     """
-    hop, window = n_fft // 4, torch.hann_window(n_fft, dtype=clips.dtype, device=clips.device)
-    # Every frame that reaches a sample of 0 .. size - 1, the same ones whatever comes later.
+    hop, window = n_fft // OVERLAP, torch.hann_window(n_fft, dtype=clips.dtype, device=clips.device)
+    # Every frame that reaches a sample of 0 .. size - 1, the same ones whatever comes later; before
+    # them one from which only phases are taken.
     count = -(-size // hop) + 3
-    order = torch.arange(-1, count - 1, device=clips.device)
+    order = torch.arange(-2, count - 1, device=clips.device)
     at = torch.floor(order * hop * rate[:, None] + 0.5).long()
-    now = torch.fft.rfft(_frames(clips, at, n_fft) * window)
-    one_hop_ago = torch.fft.rfft(_frames(clips, at - hop, n_fft) * window)
-    turned = _turned(now, one_hop_ago)
-    frames = torch.fft.irfft(now * turned, n=n_fft) * window
-    # Four squared Hann windows a quarter apart add up to 3/2.
-    return _overlap_add(frames, hop)[:, n_fft // 2 + hop :][:, :size] / 1.5
-
-
-def _frames(clips: Tensor, centre: Tensor, n_fft: int) -> Tensor:
-    """``n_fft`` samples around each centre, ``(B, N)`` to ``(B, N, n_fft)``; silence outside the clips."""
-    samples = clips.shape[1]
-    start = (centre + n_fft // 2).clamp(0, samples + n_fft)
     padded = F.pad(clips, (n_fft, n_fft))
+    spectrum = torch.fft.rfft(_frames(padded, at, n_fft) * window)
+    one_hop_ago = torch.fft.rfft(_frames(padded, at[:, 1:] - hop, n_fft) * window)
+    turned = _turned(spectrum[:, 1:], spectrum[:, :-1], one_hop_ago)
+    frames = torch.fft.irfft(spectrum[:, 1:] * turned, n=n_fft) * window
+    # Squared Hann windows add up to 3/8 of how many overlap.
+    return _overlap_add(frames, hop)[:, n_fft // 2 + hop :][:, :size] / (0.375 * OVERLAP)
+
+
+def _frames(padded: Tensor, centre: Tensor, n_fft: int) -> Tensor:
+    """``n_fft`` samples around each centre, ``(B, N)`` to ``(B, N, n_fft)``.
+
+    The clips have ``n_fft`` samples of silence at either end; farther out there is nothing but silence.
+    """
+    start = (centre + n_fft // 2).clamp(0, padded.shape[1] - n_fft)
     if not padded.requires_grad:
-        rows = torch.arange(clips.shape[0], device=clips.device)[:, None]
+        rows = torch.arange(padded.shape[0], device=padded.device)[:, None]
         return padded.unfold(-1, n_fft, 1)[rows, start]
     # The gradient of the above would be as large as all the frames that overlap.
-    index = start[..., None] + torch.arange(n_fft, device=clips.device)
+    index = start[..., None] + torch.arange(n_fft, device=padded.device)
     return padded.gather(1, index.flatten(1)).view(index.shape)
 
 
-def _turned(now: Tensor, one_hop_ago: Tensor) -> Tensor:
+def _turned(now: Tensor, before: Tensor, one_hop_ago: Tensor) -> Tensor:
     """Unit phasors ``(B, N, F)`` that turn each frame's phases to where the frames before it lead."""
-    before = torch.cat([torch.zeros_like(now[:, :1]), now[:, :-1]], dim=1)
     advance = before * one_hop_ago.conj()
     with torch.no_grad():
         band = _band_energy(now)
@@ -57,10 +63,19 @@ def _turned(now: Tensor, one_hop_ago: Tensor) -> Tensor:
         nothing = _NOTHING * band.sum(-1, keepdim=True) + 1e-18
         since = _last_onset(band)[..., : now.shape[-1]]
     # Copies: a CPU takes 15 times as long for the angle of numbers that are not next to each other.
-    total = torch.atan2(advance.imag.contiguous(), advance.real + nothing).cumsum(1)
+    total = _running_sum(torch.atan2(advance.imag.contiguous(), advance.real + nothing))
     # Where something sets in, phases start anew from the clip's own, so that all of it does so at once.
     total = total - total.gather(1, since)
     return torch.complex(total.cos(), total.sin())
+
+
+def _running_sum(values: Tensor) -> Tensor:
+    """``values.cumsum(1)`` of ``(B, N, F)``: in blocks by a product, a third of the time on a CPU."""
+    batch, count, bins = values.shape
+    blocks = F.pad(values, (0, 0, 0, -count % _SUMMED)).view(batch, -1, _SUMMED, bins)
+    inside = torch.ones(_SUMMED, _SUMMED, dtype=values.dtype, device=values.device).tril() @ blocks
+    ends = F.pad(inside[:, :-1, -1], (0, 0, 1, 0)).cumsum(1)
+    return (inside + ends[:, :, None]).flatten(1, 2)[:, :count]
 
 
 def _band_energy(spectrum: Tensor) -> Tensor:
@@ -79,7 +94,9 @@ def _last_onset(band: Tensor) -> Tensor:
 
 
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:
-    """Frames ``(B, N, 4 hop)`` added up at hops, ``(B, (N + 3) hop)``."""
-    parts = frames.view(*frames.shape[:2], 4, hop)
-    late = [F.pad(parts[:, :, k], (0, 0, k, 3 - k)) for k in range(4)]
-    return (late[0] + late[1] + late[2] + late[3]).flatten(1)
+    """Frames ``(B, N, OVERLAP hop)`` added up at hops, ``(B, (N + OVERLAP - 1) hop)``."""
+    count, parts = frames.shape[1], frames.unflatten(-1, (OVERLAP, hop))
+    total = F.pad(parts[:, :, 0], (0, 0, 0, OVERLAP - 1))
+    for k in range(1, OVERLAP):
+        total[:, k : k + count] += parts[:, :, k]
+    return total.flatten(1)
