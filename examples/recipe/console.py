@@ -9,7 +9,7 @@ import sys
 import torch
 from tqdm import tqdm
 
-COMMANDS = ("demo", "download", "train", "predict", "evaluate")
+COMMANDS = ("demo", "download", "train", "predict", "evaluate", "listen")
 
 
 def parser(description: str | None = None) -> argparse.ArgumentParser:
