@@ -199,6 +199,14 @@ def test_a_picture_of_many_shows_some_and_says_so(tmp_path, monkeypatch):
     assert shown == "1 clips and 1 versions of each"
 
 
+def test_help_is_for_newcomers(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        freesound2019.main(["listen", "--help"])
+    printed = capsys.readouterr().out
+    assert "usage: freesound2019.py listen" in printed
+    assert "audio effects, with this probability" in printed
+
+
 class TestMistakes:
     """Each ends in a line, and nothing is written."""
 

@@ -10,8 +10,8 @@ figure. A page shows it by
     ```
 
 Each picture is drawn twice, in the colours of the light theme and of the dark one, and the page shows the one
-of the reader's theme. So scripts use the colours of the cycle, "C0" to "C3", and colour maps, and leave text and
-axes as they are. Files whose names begin with an underscore are for scripts to import.
+of the reader's theme. So scripts use the colours of the cycle, "C0" to "C3", and colour maps, and leave text
+and axes as they are. Files whose names begin with an underscore are for scripts to import.
 """
 
 import importlib

@@ -23,11 +23,3 @@ def at_least_one(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"wanted an integer from 1, got {text}")
     return value
-
-
-def probability(text: str) -> float:
-    """A number from 0 to 1, or argparse's refusal."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"wanted a number from 0 to 1, got {text}")
-    return value

@@ -12,7 +12,7 @@ from scipy.io import wavfile
 from torch import Tensor
 
 from rankaudio import Batch, ClipDataset, pad_collate
-from recipe.commands._options import at_least_one, probability
+from recipe.commands._options import at_least_one
 from recipe.console import say
 from recipe.corpus import Corpus, read_corpus
 from recipe.listening import draw_parameters, replay
@@ -157,3 +157,11 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
         )
     add("--versions", type=at_least_one, default=2, help="how often each clip is augmented")
     add("--seed", type=int, default=Settings().seed, help="of the choice of clips and of all that is drawn")
+
+
+def probability(text: str) -> float:
+    """A number from 0 to 1, or argparse's refusal."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"wanted a number from 0 to 1, got {text}")
+    return value
