@@ -13,12 +13,13 @@ release = version = installed_version("rankaudio")
 
 extensions = [
     "myst_parser",
+    "pictures",
     "public_names",
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build", "ext"]
+exclude_patterns = ["_build", "ext", "figures"]
 html_theme = "furo"
 html_title = f"rankaudio {release}"
 html_static_path: list[str] = []

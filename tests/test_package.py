@@ -66,6 +66,11 @@ def test_tests_import_what_their_extra_holds():
     assert lacking("tests", REQUIRED | names(EXTRAS["test"]) | {"torchaudio"} | example) == {}
 
 
+def test_docs_import_what_their_extra_holds():
+    """What sphinx itself stands on, docutils, comes with it."""
+    assert lacking("docs", REQUIRED | names(EXTRAS["docs"]) | {"docutils"}) == {}
+
+
 def test_extra_of_tests_holds_what_the_example_needs():
     assert names(EXTRAS["examples"]) <= names(EXTRAS["test"])
 

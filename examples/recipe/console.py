@@ -9,7 +9,7 @@ import sys
 import torch
 from tqdm import tqdm
 
-COMMANDS = ("demo", "download", "train", "predict", "evaluate", "report", "adversarial")
+COMMANDS = ("demo", "download", "train", "predict", "evaluate", "listen", "report", "adversarial")
 
 
 def parser(description: str | None = None) -> argparse.ArgumentParser:

@@ -32,7 +32,7 @@ def speed(
 
     where :math:`x(t)` is the band-limited signal through the samples, low-passed where speeding up
     would alias. Every ratio costs the same: blocks are oversampled by FFT, then read at fractional
-    positions with a kernel of six taps.
+    positions with a kernel of five taps.
 
     Args:
         waveform: ``(B, T)`` floating point.
