@@ -359,18 +359,18 @@ def test_bad_tables_are_named(change, error, message):
         blend_tables(arguments.pop("tables"), **arguments)
 
 
-# How far a fitted figure may stay below the best of a grid of 501 weights: half of what one of the 580
+# How far a fitted figure may stay below the best of a grid of 251 weights: half of what one of the 540
 # labels can add. The grid's best may be a stair that is 0.004 wide.
 GRID_TOLERANCE = 1e-3
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_fitted_weights_are_as_good_as_the_best_of_a_grid(method, seed):
     scores, target = task([1.0, 1.5], clips=400, seed=seed)
     scores = scores.sigmoid() if method == "geometric" else scores
     fit = fit_blend_weights(scores, target, method=method, n_folds=2, starts=1)
-    grid = [[w / 500, 1 - w / 500] for w in range(501)]
+    grid = [[w / 250, 1 - w / 250] for w in range(251)]
     best = max(lwlrap(blend(scores, weights=w, method=method), target).item() for w in grid)
     assert fit.lwlrap >= best - GRID_TOLERANCE
     assert fit.lwlrap > max(fit.equal, *fit.alone)
@@ -387,7 +387,7 @@ def noisy_fit():
     """Four members, the second of which knows nothing. (Some noise helps by chance, this one does not.)"""
     scores, target = task([1.0, 0.0, 1.5, 1.2], clips=400, seed=1)
     scores[1] = torch.randn(scores[1].shape, generator=torch.Generator().manual_seed(8))
-    return scores, target, fit_blend_weights(scores, target, n_folds=2, starts=2)
+    return scores, target, fit_blend_weights(scores, target, n_folds=2, starts=1)
 
 
 def test_a_member_of_pure_noise_gets_next_to_no_weight(noisy_fit):
@@ -412,7 +412,7 @@ def test_the_order_of_the_members_makes_no_difference(noisy_fit):
     scores, target, fit = noisy_fit
     order = [2, 3, 1, 0]
     state = torch.get_rng_state()
-    again = fit_blend_weights(list(scores[order]), target.float(), n_folds=2, starts=2)
+    again = fit_blend_weights(list(scores[order]), target.float(), n_folds=2, starts=1)
     assert torch.equal(again.weights, fit.weights[order])
     assert torch.equal(again.fold_weights, fit.fold_weights[:, order])
     assert (again.lwlrap, again.nested, again.equal) == (fit.lwlrap, fit.nested, fit.equal)
@@ -424,7 +424,7 @@ def test_the_nested_figure_repeats_the_fit_without_each_fold(noisy_fit):
     folds, judged = multilabel_folds(target, n_folds=2), torch.zeros(target.shape)
     for fold in range(2):
         rest = folds != fold
-        weights = fit_blend_weights(scores[:, rest], target[rest], n_folds=2, starts=2).weights
+        weights = fit_blend_weights(scores[:, rest], target[rest], n_folds=2, starts=1).weights
         assert torch.equal(weights, fit.fold_weights[fold])
         judged[~rest] = blend(scores[:, ~rest], weights=weights)
     official = label_ranking_average_precision_score(target, judged, sample_weight=target.sum(1).numpy())

@@ -42,15 +42,15 @@ class BlendFit(NamedTuple):
     weights: Tensor
     """``(M,)`` float64, not negative, of sum 1."""
     lwlrap: float
-    """Of the blend with these weights, on the clips that they were fitted on: too high a figure."""
+    """Of the blend with these weights on the clips that they were fitted on, so too high a figure."""
     nested: float
-    """Of clips scored with weights that were fitted on the other folds: the figure to report."""
+    """Of clips scored with weights that were fitted on the other folds, so the figure to report."""
     equal: float
     """Of the blend with equal weights, into which no fitting went."""
     alone: Tensor
     """``(M,)`` float64, of each member with all the weight."""
     fold_weights: Tensor
-    """``(K, M)`` float64, the weights behind ``nested``: how much they depend on the clips."""
+    """``(K, M)`` float64, the weights behind ``nested``, which show how much they depend on the clips."""
 
 
 def fit_blend_weights(
