@@ -261,6 +261,14 @@ ELSEWHERE = {
         "relabel",
         "select_agreeing",
     },
+    "test_ensemble.py": {
+        "BlendFit",
+        "StackedTables",
+        "blend",
+        "blend_tables",
+        "fit_blend_weights",
+        "stack_tables",
+    },
     "test_data_*.py": {
         "AudioInfo",
         "Batch",

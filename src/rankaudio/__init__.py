@@ -34,6 +34,14 @@ from rankaudio.effects import (
     tempo,
 )
 from rankaudio.encoding import FrequencyEncoding, frequency_encoding
+from rankaudio.ensemble import (
+    BlendFit,
+    StackedTables,
+    blend,
+    blend_tables,
+    fit_blend_weights,
+    stack_tables,
+)
 from rankaudio.inference import predict
 from rankaudio.lengths import frame_lengths, length_mask
 from rankaudio.losses import LSEPLoss, lsep_loss
@@ -90,6 +98,7 @@ __all__ = [
     "AudioInfo",
     "Augmentation",
     "Batch",
+    "BlendFit",
     "CNN1d",
     "CNN2d",
     "Chain",
@@ -121,14 +130,18 @@ __all__ = [
     "SigmoidConcatMixup",
     "SpecAugment",
     "Speed",
+    "StackedTables",
     "Tagger",
     "Tempo",
     "WeightedMixup",
     "apply_or_mixup",
     "audio_info",
+    "blend",
+    "blend_tables",
     "calibrate_scores",
     "deltas",
     "draw_or_mixup",
+    "fit_blend_weights",
     "frame_lengths",
     "frequency_encoding",
     "gain",
@@ -163,6 +176,7 @@ __all__ = [
     "sigmoid_concat_mixup",
     "spec_augment",
     "speed",
+    "stack_tables",
     "tempo",
     "weighted_mixup",
     "write_scores",

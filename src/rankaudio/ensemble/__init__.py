@@ -1,0 +1,14 @@
+"""Several models, one score: blends, and weights for them fitted on out-of-fold lwlrap."""
+
+from rankaudio.ensemble._blend import blend
+from rankaudio.ensemble._fit import BlendFit, fit_blend_weights
+from rankaudio.ensemble._tables import StackedTables, blend_tables, stack_tables
+
+__all__ = [
+    "BlendFit",
+    "StackedTables",
+    "blend",
+    "blend_tables",
+    "fit_blend_weights",
+    "stack_tables",
+]

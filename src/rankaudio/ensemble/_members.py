@@ -1,0 +1,204 @@
+"""What the members of an ensemble say, checked and made ready to be averaged.
+
+Averages are taken entry by entry in double precision, a product and a sum at a time. A matrix product
+would be no quicker, for there are few members, and it may round the entries of one row in different
+ways; labels that every member scores alike would then be ordered by chance instead of tied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from rankaudio._checks import (
+    check_choice,
+    check_floating,
+    check_number,
+    check_same_device,
+    check_shape,
+    check_tensor,
+    describe,
+)
+from rankaudio._rank_sums import sum_dtype
+
+Method = Literal["mean", "geometric", "rank"]
+METHODS: tuple[Method, ...] = ("mean", "geometric", "rank")
+
+
+@dataclass(frozen=True)
+class Members:
+    """What is averaged, and what the average becomes."""
+
+    prepared: tuple[Tensor, ...]
+    """Of each member ``(*, C)`` in double precision: its scores, their logarithms or their ranks from 0."""
+    present: Tensor
+    """``(M, *, 1)`` bool: which member has which clip."""
+    method: Method
+    dtype: torch.dtype
+    """Of the blend."""
+
+    def __len__(self) -> int:
+        return len(self.prepared)
+
+    def rows(self, rows: Tensor) -> Members:
+        """The same members on some of the clips, for scores with two axes."""
+        return replace(
+            self, prepared=tuple(each[rows] for each in self.prepared), present=self.present[:, rows]
+        )
+
+    def on_cpu(self) -> Members:
+        """The same members on the CPU, and without gradients."""
+        prepared = tuple(each.detach().cpu().to(torch.float64) for each in self.prepared)
+        return replace(self, prepared=prepared, present=self.present.cpu())
+
+    def blend(self, weights: Tensor) -> Tensor:
+        """Weighted average ``(*, C)``; ``weights`` are non-negative and not all zero."""
+        # Equal weights become ones, whatever their sum: then sums of ranks are exact, and so are ties.
+        factor = (weights / weights.max()).to(self.present.device, sum_dtype(self.present.device))
+        share = torch.where(self.present, factor.reshape(-1, *[1] * (self.present.ndim - 1)), 0.0)
+        # Where all that is present weighs nothing, some score is better than none.
+        share = torch.where(share.sum(0) > 0, share, self.present.to(share.dtype))
+        total = torch.zeros_like(self.prepared[0])
+        for part, scores in zip(share, self.prepared, strict=True):
+            # Not the product alone: what has no weight may be infinite, or NaN where it is missing.
+            total = total + torch.where(part > 0, part * scores, 0.0)
+        average = total / share.sum(0)
+        if self.method == "geometric":
+            average = average.exp()
+        elif self.method == "rank":
+            average = average / max(1, average.shape[-1] - 1)
+        return average.to(self.dtype)
+
+
+@dataclass(frozen=True)
+class Words:
+    """How messages call the members, the clips and the classes."""
+
+    members: str = "scores"
+    clips: Sequence[object] = ()
+    classes: Sequence[object] = ()
+
+    def place(self, at: Sequence[int]) -> str:
+        """Name an entry of a member."""
+        if len(at) != 2:
+            return f"at {tuple(at)}"
+        clip, label = at
+        return (
+            f"for clip {self.clips[clip]!r}, class {self.classes[label]!r}"
+            if self.clips
+            else f"for clip {clip}, class {label}"
+        )
+
+
+def prepare(
+    scores: object, *, method: Method, present: Tensor | None = None, words: Words | None = None
+) -> Members:
+    """Check members and whatever they score, and take logarithms or ranks."""
+    check_choice("method", method, METHODS)
+    words = words or Words()
+    members = _check_members(scores, words.members)
+    known = _check_present(present, members)
+    for index, member in enumerate(members):
+        _check_numbers(f"{words.members}[{index}]", member, known[index], method, words)
+    wide = sum_dtype(members[0].device)
+    prepared = tuple(_PREPARE[method](member.to(wide)) for member in members)
+    _check_infinities(prepared, known, method, words)
+    dtype = reduce(torch.promote_types, (member.dtype for member in members), torch.float32)
+    return Members(prepared, known, method, dtype)
+
+
+def check_weights(weights: Sequence[float] | Tensor | None, count: int) -> Tensor:
+    """Weights as ``(M,)`` float64 on the CPU, by default ones."""
+    if weights is None:
+        return torch.ones(count, dtype=torch.float64)
+    values = check_shape("weights", weights, (count,)).tolist() if isinstance(weights, Tensor) else weights
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise TypeError(f"weights: wanted a tensor or a list of numbers, got {describe(weights)}")
+    if len(values) != count:
+        raise ValueError(f"weights: wanted one for each of the {count} members, got {len(values)}")
+    numbers = [check_number(f"weights[{i}]", value, 0) for i, value in enumerate(values)]
+    if not any(numbers):
+        raise ValueError(f"weights: wanted at least one above 0, got {numbers}")
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def _mid_ranks(scores: Tensor) -> Tensor:
+    """Scores below plus half of the other scores that are equal: 0 to C - 1, in halves."""
+    scores = scores.detach().contiguous()
+    ranked = scores.sort(dim=-1).values
+    below = torch.searchsorted(ranked, scores)
+    reached = torch.searchsorted(ranked, scores, right=True)
+    return (below + reached - 1).to(scores.dtype) / 2
+
+
+_PREPARE: dict[Method, Callable[[Tensor], Tensor]] = {
+    "mean": lambda scores: scores,
+    "geometric": torch.log,
+    "rank": _mid_ranks,
+}
+
+
+def _check_members(scores: object, name: str) -> tuple[Tensor, ...]:
+    if isinstance(scores, Tensor):
+        if check_floating(name, scores).ndim < 2:
+            raise ValueError(f"{name}: wanted shape (M, *, C), got {describe(scores)}")
+    elif isinstance(scores, str) or not isinstance(scores, Sequence):
+        raise TypeError(f"{name}: wanted a tensor or a list of tensors, got {describe(scores)}")
+    members = tuple(check_floating(f"{name}[{i}]", member) for i, member in enumerate(scores))
+    if not members:
+        raise ValueError(f"{name}: wanted at least one member, got none")
+    first = members[0]
+    if first.ndim == 0 or first.shape[-1] == 0:
+        raise ValueError(f"{name}[0]: wanted shape (*, C) with C >= 1 classes, got {describe(first)}")
+    for i, member in enumerate(members):
+        if member.shape != first.shape:
+            wanted = f"the shape of {name}[0], {tuple(first.shape)}"
+            raise ValueError(f"{name}[{i}]: wanted {wanted}, got {describe(member)}")
+        check_same_device(f"{name}[{i}]", member, f"{name}[0]", first)
+    return members
+
+
+def _check_present(present: object, members: tuple[Tensor, ...]) -> Tensor:
+    """``(M, *, 1)``: which member has which clip; every clip has one."""
+    first, shape = members[0], (len(members), *members[0].shape[:-1])
+    if present is None:
+        return torch.ones(*shape, 1, dtype=torch.bool, device=first.device)
+    known = check_shape("present", check_tensor("present", present), shape, like=first)
+    if known.dtype != torch.bool:
+        raise TypeError(f"present: wanted a bool tensor, got {describe(known)}")
+    alone = ~known.any(0)
+    if alone.any():
+        clip = alone.nonzero()[0].tolist()
+        raise ValueError(
+            f"present: wanted a member for every clip, got none for clip {', '.join(map(str, clip))}"
+        )
+    return known[..., None]
+
+
+def _check_numbers(name: str, member: Tensor, known: Tensor, method: Method, words: Words) -> None:
+    """Refuse NaN, and numbers that have no logarithm where one is needed; wait for them on any device."""
+    bad, wanted = member.isnan(), "numbers"
+    if method == "geometric":
+        bad, wanted = bad | (member < 0), "numbers >= 0 for a geometric mean"
+    bad = bad & known
+    if bad.any():
+        at = bad.nonzero()[0].tolist()
+        raise ValueError(f"{name}: wanted {wanted}, got {member[tuple(at)].item()} {words.place(at)}")
+
+
+def _check_infinities(prepared: tuple[Tensor, ...], known: Tensor, method: Method, words: Words) -> None:
+    """Refuse entries whose average is one of plus and minus infinity."""
+    high = reduce(torch.logical_or, ((x == torch.inf) & k for x, k in zip(prepared, known, strict=True)))
+    low = reduce(torch.logical_or, ((x == -torch.inf) & k for x, k in zip(prepared, known, strict=True)))
+    if (high & low).any():
+        ends = "0 and inf" if method == "geometric" else "-inf and inf"
+        at = (high & low).nonzero()[0].tolist()
+        raise ValueError(
+            f"{words.members}: wanted members that can be averaged, got {ends} {words.place(at)} "
+            "(method='rank' takes them)"
+        )
