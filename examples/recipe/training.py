@@ -138,8 +138,9 @@ class Trainer:
         seed = mixed_seed(self.settings.seed, self.world.rank, self.progress.epoch, number)
         torch.manual_seed(seed)
         self.generator.manual_seed(mixed_seed(seed))
-        # Whether anything is padded is known on the CPU for nothing; without padding there are no masks.
-        padded = bool((batch.lengths < batch.waveform.shape[1]).any())
+        # Whether anything is padded is known on the CPU for nothing; without padding there are no masks,
+        # unless one program is to serve all batches.
+        padded = self.settings.compile or bool((batch.lengths < batch.waveform.shape[1]).any())
         device = self.world.device
         waveform, target = batch.waveform.to(device), batch.target.to(device)
         lengths = batch.lengths.to(device) if padded else None

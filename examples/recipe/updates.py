@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -38,9 +39,7 @@ class Updates:
         # Lengths differ from batch to batch, so one program for all sizes.
         self.model = torch.compile(model, dynamic=True) if settings.compile else model
         if world.size > 1:
-            ids = None if world.device.type == "cpu" else [world.device]
-            # Running statistics are averaged at the end of an epoch instead of sent before every batch.
-            self.model = DistributedDataParallel(self.model, device_ids=ids, broadcast_buffers=False)
+            self.model = distributed_form(self.model, world.device)
 
     def backward(
         self, waveform: Tensor, target: Tensor, lengths: Tensor | None, *, of: int, final: bool
@@ -97,3 +96,15 @@ class Updates:
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         dtype = DTYPES.get(self.settings.precision)
         return contextlib.nullcontext() if dtype is None else torch.autocast(self.world.device.type, dtype)
+
+
+def distributed_form(model: nn.Module, device: torch.device) -> DistributedDataParallel:
+    """A model whose gradients are averaged over processes.
+
+    Running statistics are left alone: they are averaged at the end of an epoch, not sent before every batch.
+    """
+    # torch 2.13 has a new name for this and warns of the old one.
+    known = inspect.signature(DistributedDataParallel).parameters
+    setting = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    ids = None if device.type == "cpu" else [device]
+    return DistributedDataParallel(model, device_ids=ids, **{setting: False})
