@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from typing import NoReturn
 
@@ -12,7 +11,7 @@ import torch
 from torch import distributed
 from tqdm import tqdm
 
-from recipe.processes import MISTAKES, MistakeElsewhereError, joint, own_device
+from recipe.processes import MISTAKES, MistakeElsewhereError, end, joint, own_device
 
 COMMANDS = ("demo", "download", "train", "predict", "evaluate", "report", "adversarial")
 
@@ -77,6 +76,8 @@ def main(argv: list[str] | None = None, *, description: str | None = None) -> No
         if not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
             raise
         leave("another process has ended, so this one has to")
+    if joint():
+        end(0)
 
 
 def leave(message: str = "") -> NoReturn:
@@ -85,6 +86,5 @@ def leave(message: str = "") -> NoReturn:
         sys.exit(f"freesound2019.py: {message}")
     if message:
         which = f"process {distributed.get_rank()} of {distributed.get_world_size()}"
-        print(f"freesound2019.py: {which}: {message}", file=sys.stderr, flush=True)
-    # At once: whoever takes leave of the others first could wait for them forever.
-    os._exit(1)
+        print(f"freesound2019.py: {which}: {message}", file=sys.stderr)
+    end(1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import torch
 from torch import Tensor, distributed
@@ -93,18 +93,29 @@ def own_device(name: str) -> str:
     return name if alone else f"{name}:{os.environ['LOCAL_RANK']}"
 
 
-@contextmanager
-def joined(device: str) -> Iterator[World]:
-    """Meet the other processes, if there are any."""
+def joined(device: str) -> World:
+    """Meet the other processes, if there are any.
+
+    The group is never taken apart; processes that have met end with :func:`end`.
+    """
     place = torch.device(device)
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield World(place)
-        return
+        return World(place)
     if place.type == "cuda":
         torch.cuda.set_device(place)
-    backend = "nccl" if place.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=PATIENCE)
-    yield World(place, rank=distributed.get_rank(), size=size)
-    # Not after an error: the others may be waiting in the middle of an exchange.
-    distributed.destroy_process_group()
+    if not joint():
+        distributed.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=PATIENCE)
+    return World(place, rank=distributed.get_rank(), size=size)
+
+
+def end(status: int) -> NoReturn:
+    """End one of several processes at once.
+
+    After a mistake, whoever takes leave of the others in due form could wait for them forever. And a group of
+    gloo can hang even when all is done: while it is taken apart, Python's lock is held, and a thread of
+    the group may need that lock to let go of the tensor that was sent last (seen in torch 2.13).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -146,9 +146,10 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
 def read_state(path: Path) -> dict[str, Any]:
     """Read what :func:`write_state` wrote; no code in it is run."""
     wrong = f"{path}: wanted a state of training ({FORMAT}), got a file that is none or is damaged"
+    content = io.BytesIO(path.read_bytes())
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
+        state: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, OSError) as error:
         raise ValueError(wrong) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(wrong)

@@ -193,9 +193,12 @@ class Trainer:
             self.load_state_dict(state)
         clips = self.world.from_first(lambda: fingerprint(self.split) if state is None else state["clips"])
         self.world.together(lambda: self._check_clips(clips, path))
+        self.world.together(lambda: self._clear(folder, first_state=state is None))
+
+    def _clear(self, folder: Path, *, first_state: bool) -> None:
         if self.world.first:
             remove_parts(folder)
-        if state is None:
+        if first_state:
             self._write_state(folder)
 
     def _check_clips(self, clips: str, path: Path) -> None:

@@ -21,17 +21,17 @@ HELP = "train on a folder in the Kaggle layout"
 
 def run(args: argparse.Namespace) -> None:
     """Train one fold or all of them, alone or together with other processes."""
-    with joined(args.device) as world:
-        settings, corpus, splits = world.together(lambda: _prepare(args))
-        kept = {"classes": list(corpus.classes), **asdict(settings), "processes": world.size}
-        folder = Run(args.run)
-        left = world.from_first(lambda: folder.start(kept, list(splits), resume=args.resume))
-        for fold, split in splits.items():
-            if fold in left:
-                trainer = world.together(lambda split=split: _trainer(args, settings, corpus, split, world))
-                _train(trainer, fold, folder, scalars=args.tensorboard)
-            elif world.first:
-                say(f"fold {fold}: finished already, in {folder.fold(fold)}")
+    world = joined(args.device)
+    settings, corpus, splits = world.together(lambda: _prepare(args))
+    kept = {"classes": list(corpus.classes), **asdict(settings), "processes": world.size}
+    folder = Run(args.run)
+    left = world.from_first(lambda: folder.start(kept, list(splits), resume=args.resume))
+    for fold, split in splits.items():
+        if fold in left:
+            trainer = world.together(lambda split=split: _trainer(args, settings, corpus, split, world))
+            _train(trainer, fold, folder, scalars=args.tensorboard)
+        elif world.first:
+            say(f"fold {fold}: finished already, in {folder.fold(fold)}")
 
 
 def _prepare(args: argparse.Namespace) -> tuple[Settings, Corpus, dict[int, Split]]:
