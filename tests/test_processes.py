@@ -13,7 +13,7 @@ from torch import distributed
 import freesound2019
 from rankaudio import Tagger, lwlrap, predict, read_labels, read_scores
 from recipe.corpus import read_corpus, split_corpus
-from recipe.processes import World, own_device
+from recipe.processes import MistakeElsewhereError, World, own_device
 from recipe.synthetic import make_corpus
 
 pytestmark = pytest.mark.skipif(
@@ -113,7 +113,6 @@ import freesound2019
 from recipe.training import Trainer
 
 what, data, run, *options = sys.argv[1:]
-first = os.environ["RANK"] == "0"
 validate, calls = Trainer.validate, 0
 
 
@@ -123,16 +122,8 @@ def end_in_the_second_epoch(trainer):
     return os._exit(7) if calls == 2 else validate(trainer)
 
 
-def write_on_a_full_disk(trainer, folder):
-    raise OSError(28, "No space left on device")
-
-
-if what == "data" and not first:
-    data += "_elsewhere"
-if what == "death" and not first:
+if what == "death" and os.environ["RANK"] == "1":
     Trainer.validate = lambda _: os._exit(9)
-if what == "disk" and first:
-    Trainer._write_state = write_on_a_full_disk
 if what == "interrupt":
     Trainer.validate = end_in_the_second_epoch
 freesound2019.main(["train", "--data", data, "--run", run, *options])
@@ -196,21 +187,34 @@ def test_both_resume(whole, interrupted, corpus):
         assert (fold / name).read_bytes() == (whole / name).read_bytes()
 
 
+def test_where_one_ends_the_other_says_so_in_a_line(corpus, tmp_path):
+    first, second = run_both(TRAIN, words=["death", corpus, tmp_path / "run", *OPTIONS, "--epochs", "1"])
+    assert first == ("freesound2019.py: process 0 of 2: another process has ended, so this one has to\n", 1)
+    assert second == ("", 9)
+
+
 @pytest.mark.parametrize(
-    ("what", "first", "second", "statuses"),
+    ("rank", "complaints", "error", "message"),
     [
-        ("data", "process 0 of 2: process 1 of 2: --data: wanted a folder", "", [1, 1]),
-        ("disk", "process 0 of 2: [Errno 28] No space left on device", "", [1, 1]),
-        ("death", "process 0 of 2: another process has ended, so this one has to", "", [1, 9]),
+        (0, ["no room", None], OSError, "no room"),
+        (1, ["no room", None], MistakeElsewhereError, ""),
+        (0, [None, "no clip"], ValueError, "process 1 of 2: no clip"),
+        (1, [None, "no clip"], MistakeElsewhereError, ""),
+        (0, ["no room", "no clip"], OSError, "no room"),
     ],
 )
-def test_mistakes_end_all_processes_with_a_line(corpus, tmp_path, what, first, second, statuses):
-    words = [what, corpus, tmp_path / "run", *OPTIONS, "--epochs", "1"]
-    done = run_both(TRAIN, words=words)
-    assert [status for _, status in done] == statuses
-    for (complaint, _), wanted in zip(done, (first, second), strict=True):
-        assert complaint.startswith(f"freesound2019.py: {wanted}" if wanted else "")
-        assert len(complaint.splitlines()) == bool(wanted)
+def test_a_mistake_anywhere_stops_all_and_is_said_once(monkeypatch, rank, complaints, error, message):
+    def gather(out, own):
+        assert own == complaints[rank]
+        out[:] = complaints
+
+    def work():
+        if complaints[rank] is not None:
+            raise OSError(complaints[rank])
+
+    monkeypatch.setattr(distributed, "all_gather_object", gather)
+    with pytest.raises(error, match=message):
+        World(torch.device("cpu"), rank=rank, size=2).together(work)
 
 
 def test_each_process_has_a_device_of_its_own(monkeypatch):
