@@ -197,9 +197,9 @@ def test_where_one_ends_the_other_says_so_in_a_line(corpus, tmp_path):
     ("rank", "complaints", "error", "message"),
     [
         (0, ["no room", None], OSError, "no room"),
-        (1, ["no room", None], MistakeElsewhereError, ""),
+        (1, ["no room", None], MistakeElsewhereError, None),
         (0, [None, "no clip"], ValueError, "process 1 of 2: no clip"),
-        (1, [None, "no clip"], MistakeElsewhereError, ""),
+        (1, [None, "no clip"], MistakeElsewhereError, None),
         (0, ["no room", "no clip"], OSError, "no room"),
     ],
 )

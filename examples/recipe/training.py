@@ -101,7 +101,7 @@ class Trainer:
         while not self.finished:
             self._end_epoch(folder, self.train_epoch(folder))
         self.journal.close()
-        self.world.together(lambda: (folder / "state.pt").unlink() if self.world.first else None)
+        self.world.together(lambda: self._finish(folder))
         return self.progress.best
 
     @property
@@ -200,6 +200,10 @@ class Trainer:
             remove_parts(folder)
         if first_state:
             self._write_state(folder)
+
+    def _finish(self, folder: Path) -> None:
+        if self.world.first:
+            (folder / "state.pt").unlink(missing_ok=True)
 
     def _check_clips(self, clips: str, path: Path) -> None:
         if fingerprint(self.split) != clips:
