@@ -37,6 +37,15 @@ def test_any_position_of_the_channel_axis(channel_dim):
     assert torch.equal(encoding, encoding[:, :1, :1].expand_as(encoding))
 
 
+def test_one_graph_for_all_sizes():
+    """Settings are numbers of any size there too, of which nothing may be asked that breaks the graph."""
+    torch.compiler.reset()
+    compiled = torch.compile(frequency_encoding, fullgraph=True, dynamic=True, backend="eager")
+    for shape in [(2, 7, 5), (3, 9, 4)]:
+        x = torch.randn(shape)
+        assert torch.equal(compiled(x), frequency_encoding(x))
+
+
 def test_channels_last_layout_from_three_axes():
     x = torch.randn(2, 6, 5)
     y = FrequencyEncoding(frequency_dim=1, channel_dim=-1)(x)

@@ -20,7 +20,7 @@ from recipe.synthetic import SOUNDS, make_corpus
 from recipe.training import one_cycle
 
 EXAMPLE = Path(freesound2019.__file__)
-SMALL = ["--base-depth", "4", "--blocks", "3", "--epochs", "2", "--device", "cpu"]
+SMALL = ["--base-depth", "4", "--blocks", "3", "--epochs", "2", "--device", "cpu", "--no-tensorboard"]
 
 
 @pytest.fixture(scope="module")

@@ -92,6 +92,15 @@ def test_progress_counts_to_the_end(clips):
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
 
 
+def test_every_process_scores_all_clips(tagger, clips, monkeypatch):
+    """Processes that run together share the batches of training, but each one gets what it asks for here."""
+    expected = predict(tagger, clips)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    assert torch.equal(predict(tagger, clips), expected)
+
+
 def test_modes_are_as_before(tagger, clips):
     tagger.train()
     tagger.backbone.blocks[0].eval()

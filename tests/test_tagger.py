@@ -126,6 +126,22 @@ def test_a_failed_save_leaves_the_file_that_was_there(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_file_that_finds_no_room_is_an_oserror(tmp_path):
+    resource = pytest.importorskip("resource")
+    tagger = Tagger(LogMel(), CNN2d(3, base_depth=16), classes=NAMES)
+    tagger.save(tmp_path / "model.pt")
+    before = (tmp_path / "model.pt").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            tagger.save(tmp_path / "model.pt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+    assert (tmp_path / "model.pt").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [

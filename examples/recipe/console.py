@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from typing import NoReturn
 
 import torch
+from torch import distributed
 from tqdm import tqdm
+
+from recipe.processes import MISTAKES, MistakeElsewhereError, end, joint, own_device
 
 COMMANDS = ("demo", "download", "train", "predict", "evaluate", "listen", "report", "adversarial")
 
@@ -37,6 +41,7 @@ def run_command(argv: list[str] | None = None, *, description: str | None = None
     """Run one command."""
     args = parser(description).parse_args(argv)
     if hasattr(args, "device"):
+        args.device = own_device(args.device)
         check_device(args.device)
     args.run_command(args)
 
@@ -60,7 +65,26 @@ def main(argv: list[str] | None = None, *, description: str | None = None) -> No
     """Run one command; what is the user's to mend is said in a line, not in a traceback."""
     try:
         run_command(argv, description=description)
-    except (OSError, ValueError, TypeError, ImportError, FloatingPointError) as error:
-        sys.exit(f"freesound2019.py: {error}")
+    except MISTAKES as error:
+        leave(str(error))
+    except MistakeElsewhereError:
+        leave()
     except KeyboardInterrupt:
-        sys.exit("freesound2019.py: interrupted")
+        leave("interrupted")
+    except RuntimeError as error:
+        # Where one of several processes ends, the others fail in the middle of an exchange with it.
+        if not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+            raise
+        leave("another process has ended, so this one has to")
+    if joint():
+        end(0)
+
+
+def leave(message: str = "") -> NoReturn:
+    """Say what is wrong, and end with status 1."""
+    if not joint():
+        sys.exit(f"freesound2019.py: {message}")
+    if message:
+        which = f"process {distributed.get_rank()} of {distributed.get_world_size()}"
+        print(f"freesound2019.py: {which}: {message}", file=sys.stderr)
+    end(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from rankaudio import ClipDataset, LabelTable, multilabel_folds, read_classes, r
 
 @dataclass(frozen=True)
 class Corpus:
-    """The labelled clips of a data folder."""
+    """The labelled clips of a data folder; ``noisy`` are those in ``train_noisy`` that are trained on."""
 
     folder: Path
     classes: tuple[str, ...]
@@ -21,15 +22,30 @@ class Corpus:
     noisy: LabelTable | None
 
 
-def read_corpus(folder: Path, *, noisy: bool) -> Corpus:
-    """Read the label files; the classes are those of ``sample_submission.csv``, or those in use."""
+def read_corpus(folder: Path, *, noisy: bool, extra: Path | None = None) -> Corpus:
+    """Read the label files; the classes are those of ``sample_submission.csv``, or those in use.
+
+    Args:
+        folder: the data folder.
+        noisy: whether to take the clips and labels of ``train_noisy.csv``.
+        extra: a table of clips in ``train_noisy`` to take instead, every label of which has to be a class.
+    """
     if not folder.is_dir():
         raise FileNotFoundError(f"--data: wanted a folder in the Kaggle layout, got {folder}, which is none")
     submission = folder / "sample_submission.csv"
     classes = read_classes(submission) if submission.exists() else None
     curated = read_labels(folder / "train_curated.csv", classes=classes)
-    extra = read_labels(folder / "train_noisy.csv", classes=curated.classes, strict=False) if noisy else None
-    return Corpus(folder, curated.classes, curated, extra)
+    more = None
+    if extra is not None:
+        more = read_labels(extra, classes=curated.classes)
+    elif noisy:
+        more = read_labels(folder / "train_noisy.csv", classes=curated.classes, strict=False)
+    return Corpus(folder, curated.classes, curated, more)
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)

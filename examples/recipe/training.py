@@ -1,208 +1,284 @@
-"""Training of one fold: plain, short, and the same again under the same seed."""
+"""Training of one fold: plain, the same again under the same seed, and to be interrupted at any moment."""
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
-from rankaudio import (
-    Batch,
-    Chain,
-    CNN1d,
-    CNN2d,
-    LengthBucketSampler,
-    LogMel,
-    LogSTFT,
-    LSEPLoss,
-    ORMixup,
-    RecipeEffects,
-    ShuffleChunks,
-    Tagger,
-    lwlrap,
-    pad_collate,
-    predict,
-    write_scores,
-)
+from rankaudio import Batch, LengthBucketSampler, lwlrap, pad_collate, predict, write_scores
+from recipe.averaging import build_average
+from recipe.batches import EpochBatches, SeededClips
+from recipe.building import build_augmentation, build_tagger, one_cycle
 from recipe.corpus import Split
-from recipe.runs import Table
+from recipe.journal import Epoch, Journal
+from recipe.processes import World
+from recipe.runs import read_state, remove_parts, write_state
+from recipe.settings import SAMPLE_RATE, Settings, mixed_seed
+from recipe.updates import Updates
 
-SAMPLE_RATE = 44_100
-COLUMNS = ["epoch", "train_loss", "valid_lwlrap", "learning_rate", "seconds"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides what is trained; the command line sets it."""
-
-    model: str = "2d"
-    pooling: str = "max"
-    loss: str = "lsep"
-    epochs: int = 30
-    batch_size: int = 20
-    spread: float = 32.0
-    base_depth: int = 50
-    blocks: int = 5
-    growth: float = 1.5
-    dropout: float = 0.0
-    max_seconds: float = 15.0
-    mixup: float = 0.0
-    effects: float = 0.0
-    shuffle: float = 0.0
-    augment_until: int | None = None
-    frequency_encoding: bool = True
-    noisy: bool = False
-    lr_min: float = 1e-4
-    lr_max: float = 5e-3
-    folds: int = 5
-    seed: int = 42
+__all__ = ["SAMPLE_RATE", "Settings", "Trainer", "build_augmentation", "build_tagger", "one_cycle"]
 
 
-def build_tagger(settings: Settings, classes: tuple[str, ...]) -> Tagger:
-    """The third-place model: log-mel and 2d, or log-STFT and 1d."""
-    shared = {
-        "n_blocks": settings.blocks,
-        "base_depth": settings.base_depth,
-        "growth_rate": settings.growth,
-        "pooling": settings.pooling,
-        "dropout": settings.dropout,
-    }
-    frontend: nn.Module
-    if settings.model == "2d":
-        frontend = LogMel.from_descriptor("mel_2048_1024_128", sample_rate=SAMPLE_RATE)
-        backbone = CNN2d(len(classes), frequency_encoding=settings.frequency_encoding, **shared)
-    else:
-        frontend = LogSTFT.from_descriptor("stft_256_128", sample_rate=SAMPLE_RATE)
-        backbone = CNN1d(len(classes), n_bins=frontend.n_bins, **shared)
-    return Tagger(frontend, backbone, classes=classes)
+@dataclass
+class Progress:
+    """How far training has come: epochs done, batches done of the next one, and their sums."""
 
-
-def one_cycle(
-    step: int, total: int, *, low: float, high: float, last: float = 1e-7, rise: float = 0.3
-) -> float:
-    """Learning rate at a step: linear up to ``high`` over 30 % of the steps, then down to ``last``."""
-    top = rise * total
-    if step < top:
-        return low + (high - low) * step / top
-    return high + (last - high) * (step - top) / (total - top)
-
-
-def build_augmentation(settings: Settings) -> Chain:
-    """Mixup, effects and chunk shuffle of the third-place system, each with its probability."""
-    return Chain(
-        {
-            "mixup": ORMixup(p=settings.mixup),
-            "effects": RecipeEffects(p=settings.effects, sample_rate=SAMPLE_RATE),
-            "shuffle": ShuffleChunks(chunk_length=SAMPLE_RATE // 2, p=settings.shuffle),
-        }
-    )
+    epoch: int = 0
+    batch: int = 0
+    loss: float = 0.0
+    clips: int = 0
+    seconds: float = 0.0
+    best: float = -math.inf
+    without_better: int = 0
 
 
 class Trainer:
-    """One fold's model, optimiser, loader and random source, and the loop over them."""
+    """One fold's model, its clips, and the loop over them.
+
+    Every random number is a function of the seed, the epoch, the place in it and the process, so the state
+    of training is in tensors and counters alone, and what is continued ends as if it had never stopped.
+    """
 
     def __init__(
-        self, split: Split, settings: Settings, classes: tuple[str, ...], *, device: str, workers: int
+        self,
+        split: Split,
+        settings: Settings,
+        classes: tuple[str, ...],
+        *,
+        world: World,
+        workers: int = 0,
+        checkpoint_seconds: float = math.inf,
+        say: Callable[[str], None] = print,
     ) -> None:
         torch.manual_seed(settings.seed)
-        self.split, self.settings, self.device = split, settings, torch.device(device)
-        self.tagger = build_tagger(settings, classes).to(self.device)
-        self.optimizer = torch.optim.Adam(self.tagger.parameters(), lr=settings.lr_min, amsgrad=True)
-        self.criterion: Callable[[Tensor, Tensor], Tensor] = (
-            LSEPLoss() if settings.loss == "lsep" else F.binary_cross_entropy_with_logits
-        )
+        self.split, self.settings, self.world, self.workers = split, settings, world, workers
+        self.tagger = build_tagger(settings, classes).to(world.device)
+        self.average = build_average(settings, self.tagger, world)
+        # What is validated and kept: the average in a network of its own, or the network itself.
+        self.judged = self.tagger if self.average is None else copy.deepcopy(self.tagger)
         self.augmentation = build_augmentation(settings)
-        self.generator = torch.Generator().manual_seed(settings.seed)
-        self.sampler = LengthBucketSampler(
+        self.generator = torch.Generator()
+        sampler = LengthBucketSampler(
             split.train.lengths,
             batch_size=settings.batch_size,
             max_samples=round(settings.batch_size * settings.max_seconds * SAMPLE_RATE),
             spread=settings.spread,
             seed=settings.seed,
+            rank=world.rank,
+            world_size=world.size,
         )
+        self.batches = EpochBatches(sampler, world)
         self.loader = DataLoader(
-            split.train,
-            batch_sampler=self.sampler,
+            SeededClips(split.train, seed=settings.seed),
+            batch_sampler=self.batches,
             collate_fn=pad_collate,
             num_workers=workers,
             persistent_workers=workers > 0,
         )
-        self.workers = workers
-        self.step, self.steps = 0, settings.epochs * len(self.loader)
+        steps = -(-len(self.batches) // settings.accumulate)
+        self.updates = Updates(self.tagger, settings, world, total=settings.epochs * steps)
+        self.progress, self.say = Progress(), say
+        self.journal = Journal(epochs=settings.epochs, classes=classes, say=say)
+        self.checkpoint_seconds = checkpoint_seconds
+        self.saved_at, self.began = time.monotonic(), time.perf_counter()
 
-    def train_epoch(self, epoch: int) -> float:
-        """One pass over the training clips; returns the mean loss of a clip."""
+    def fit(self, folder: Path, *, scalars: bool = False) -> float:
+        """Train, or go on; keep the model that validates best, or the last one if nothing is held out."""
+        self._begin(folder)
+        if scalars and self.world.first:
+            self.journal.show_scalars(folder)
+        while not self.finished:
+            self._end_epoch(folder, self.train_epoch(folder))
+        self.journal.close()
+        self.world.together(lambda: self._finish(folder))
+        return self.progress.best
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or too many without a better model."""
+        patience = self.settings.early_stop
+        stopped = patience is not None and self.progress.without_better >= patience
+        return stopped or self.progress.epoch >= self.settings.epochs
+
+    def train_epoch(self, folder: Path) -> float:
+        """The rest of a pass over the training clips; returns the mean loss of a clip."""
+        progress = self.progress
+        self.began = time.perf_counter() - progress.seconds
         self.tagger.train()
-        self.sampler.set_epoch(epoch)
-        if self.settings.augment_until is not None and epoch >= self.settings.augment_until:
+        until = self.settings.augment_until
+        if until is not None and progress.epoch >= until:
             self.augmentation.disable()
-        total, clips = torch.zeros((), device=self.device), 0
-        bar = tqdm(self.loader, desc=f"epoch {epoch + 1}", unit="batch", leave=False, disable=None)
-        for batch in bar:
-            loss = self.train_step(batch)
-            total += loss * len(batch.lengths)
-            clips += len(batch.lengths)
-        mean = float(total / clips)
+        self.batches.begin(progress.epoch, first=progress.batch)
+        counts, group = self.batches.counts(), self.settings.accumulate
+        total = torch.tensor(progress.loss, device=self.world.device)
+        for number, batch in enumerate(self._bar(), start=progress.batch):
+            first = number - number % group
+            members = counts[first : first + group]
+            final = number == first + len(members) - 1
+            total += self.train_batch(batch, number, of=sum(members), final=final) * len(batch.lengths)
+            progress.clips += len(batch.lengths)
+            if final:
+                progress.batch = number + 1
+                self._checkpoint_if_due(folder, total)
+        return self._mean_loss(total)
+
+    def train_batch(self, batch: Batch, number: int, *, of: int, final: bool) -> Tensor:
+        """Add a batch to the gradient, and with the final one of a step change the weights."""
+        seed = mixed_seed(self.settings.seed, self.world.rank, self.progress.epoch, number)
+        torch.manual_seed(seed)
+        self.generator.manual_seed(mixed_seed(seed))
+        # Whether anything is padded is known on the CPU for nothing; without padding there are no masks,
+        # unless one program is to serve all batches.
+        padded = self.settings.compile or bool((batch.lengths < batch.waveform.shape[1]).any())
+        device = self.world.device
+        waveform, target = batch.waveform.to(device), batch.target.to(device)
+        lengths = batch.lengths.to(device) if padded else None
+        waveform, target, lengths = self.augmentation(waveform, target, lengths, generator=self.generator)
+        loss = self.updates.backward(waveform, target, lengths, of=of, final=final)
+        if final:
+            self.updates.step()
+            if self.average is not None:
+                self.average.after_step(self.tagger)
+        return loss
+
+    def validate(self) -> Tensor | None:
+        """Scores of the clips held out, which the processes share among them; None if there are none."""
+        if self.split.valid is None:
+            return None
+        # Dealt out by length, so that all have about as much to do.
+        lengths, world = self.split.valid.lengths, self.world
+        own = lengths.argsort(descending=True, stable=True)[world.rank :: world.size]
+        scores = torch.zeros(len(lengths), len(self.tagger.classes))
+        mine = Subset(self.split.valid, own.tolist())
+        scores[own] = predict(self.judged, mine, lengths=lengths[own].tolist(), workers=self.workers)
+        world.add_up(scores)
+        return scores
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on, in tensors and plain types."""
+        return {
+            "clips": fingerprint(self.split),
+            "progress": asdict(self.progress),
+            "model": self.tagger.state_dict(),
+            "updates": self.updates.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "journal": self.journal.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.progress = Progress(**state["progress"])
+        self.tagger.load_state_dict(state["model"])
+        self.updates.load_state_dict(state["updates"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.journal.load_state_dict(state["journal"])
+
+    def _begin(self, folder: Path) -> None:
+        """Take up the state that was left, or leave a first one before anything else is written."""
+        path = folder / "state.pt"
+        state = self.world.from_first(lambda: read_state(path) if path.exists() else None)
+        if state is not None:
+            self.load_state_dict(state)
+        clips = self.world.from_first(lambda: fingerprint(self.split) if state is None else state["clips"])
+        self.world.together(lambda: self._check_clips(clips, path))
+        self.world.together(lambda: self._clear(folder, first_state=state is None))
+
+    def _clear(self, folder: Path, *, first_state: bool) -> None:
+        if self.world.first:
+            remove_parts(folder)
+        if first_state:
+            self._write_state(folder)
+
+    def _finish(self, folder: Path) -> None:
+        if self.world.first:
+            (folder / "state.pt").unlink(missing_ok=True)
+
+    def _check_clips(self, clips: str, path: Path) -> None:
+        if fingerprint(self.split) != clips:
+            raise ValueError(f"--data: wanted the clips and labels that {path} was begun with, got others")
+
+    def _end_epoch(self, folder: Path, loss: float) -> None:
+        """Validate, keep what is better, write everything down."""
+        progress, rate = self.progress, self.updates.learning_rate
+        self.world.average(self._running_statistics())
+        if self.average is not None:
+            self.average.after_epoch(self.tagger)
+            self.judged.load_state_dict(self.average.mean())
+        scores, value, of_classes = self.validate(), math.nan, None
+        if scores is not None:
+            value = float(lwlrap(scores, self.split.valid_target))
+            of_classes = lwlrap(scores, self.split.valid_target, average=None)
+        better = scores is None or value > progress.best
+        progress.best = value if better else progress.best
+        progress.without_better = 0 if better else progress.without_better + 1
+        progress.epoch, progress.batch, progress.loss, progress.clips = progress.epoch + 1, 0, 0.0, 0
+        progress.seconds, seconds = 0.0, time.perf_counter() - self.began
+        self.journal.add(Epoch(progress.epoch, loss, value, of_classes, better, rate, seconds))
+        # The state comes last: killed before it, all this is done again and ends the same.
+        self.world.together(lambda: self._write_epoch(folder, scores if better else None, better=better))
+
+    def _running_statistics(self) -> list[Tensor]:
+        kept = self.tagger.state_dict()
+        return [kept[name] for name, _ in self.tagger.named_buffers() if name in kept]
+
+    def _write_epoch(self, folder: Path, scores: Tensor | None, *, better: bool) -> None:
+        if not self.world.first:
+            return
+        if better:
+            self.judged.save(folder / "model.pt")
+        if scores is not None:
+            names, classes = self.split.valid_names, self.tagger.classes
+            write_scores(folder / "valid.csv", names=names, classes=classes, scores=scores)
+        self.journal.write(folder)
+        self._write_state(folder)
+
+    def _write_state(self, folder: Path) -> None:
+        if self.world.first:
+            write_state(folder / "state.pt", self.state_dict())
+        self.saved_at = time.monotonic()
+
+    def _checkpoint_if_due(self, folder: Path, total: Tensor) -> None:
+        """Several processes save at the ends of epochs only: within, each has sums of its own."""
+        due = time.monotonic() - self.saved_at >= self.checkpoint_seconds
+        if due and self.world.size == 1:
+            self.progress.loss = float(total)
+            self.progress.seconds = time.perf_counter() - self.began
+            self._write_state(folder)
+
+    def _mean_loss(self, total: Tensor) -> float:
+        sums = torch.stack([total.cpu().double(), torch.tensor(self.progress.clips, dtype=torch.float64)])
+        self.world.add_up(sums)
+        mean = float(sums[0] / sums[1])
         if not math.isfinite(mean):
-            raise FloatingPointError(f"the training loss became {mean} in epoch {epoch + 1}; lower --lr-max")
+            epoch = self.progress.epoch + 1
+            raise FloatingPointError(f"the training loss became {mean} in epoch {epoch}; lower --lr-max")
         return mean
 
-    def train_step(self, batch: Batch) -> Tensor:
-        """One update of the weights; returns the loss, still on the device."""
-        rate = one_cycle(self.step, self.steps, low=self.settings.lr_min, high=self.settings.lr_max)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.step += 1
-        # Whether anything is padded is known on the CPU for nothing; without padding there are no masks.
-        padded = bool((batch.lengths < batch.waveform.shape[1]).any())
-        waveform, target = batch.waveform.to(self.device), batch.target.to(self.device)
-        lengths = batch.lengths.to(self.device) if padded else None
-        waveform, target, lengths = self.augmentation(waveform, target, lengths, generator=self.generator)
-        loss = self.criterion(self.tagger(waveform, lengths), target)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        return loss.detach()
+    def _bar(self) -> tqdm:
+        silent = None if self.world.first else True
+        title, done = f"epoch {self.progress.epoch + 1}", self.progress.batch
+        return tqdm(self.loader, desc=title, unit="batch", leave=False, disable=silent, initial=done)
 
-    def validate(self) -> tuple[float, Tensor | None]:
-        """Lwlrap on the clips held out, and their scores; NaN if there are none."""
-        if self.split.valid is None:
-            return math.nan, None
-        scores = predict(self.tagger, self.split.valid, workers=self.workers)
-        return float(lwlrap(scores, self.split.valid_target)), scores
 
-    def fit(self, folder: Path, *, say: Callable[[str], None]) -> float:
-        """Train all epochs; keep the model that validates best, or the last one if nothing is held out."""
-        table = Table(folder / "metrics.csv", COLUMNS)
-        best, epochs = -math.inf, self.settings.epochs
-        with (folder / "log.txt").open("a", encoding="utf-8") as log:
-            for epoch in range(epochs):
-                start = time.perf_counter()
-                loss = self.train_epoch(epoch)
-                value, scores = self.validate()
-                better = scores is None or value > best
-                if better:
-                    best = value
-                    self.tagger.save(folder / "model.pt")
-                    if scores is not None:
-                        names, classes = self.split.valid_names, self.tagger.classes
-                        write_scores(folder / "valid.csv", names=names, classes=classes, scores=scores)
-                rate, seconds = self.optimizer.param_groups[0]["lr"], time.perf_counter() - start
-                row = [epoch + 1, f"{loss:.6f}", f"{value:.6f}", f"{rate:.3e}", f"{seconds:.2f}"]
-                table.add(dict(zip(COLUMNS, row, strict=True)))
-                judged = "" if scores is None else f"  valid lwlrap {value:.4f}{' *' if better else ''}"
-                line = (
-                    f"epoch {epoch + 1:3d}/{epochs}  loss {loss:.4f}{judged}  lr {rate:.1e}  {seconds:.1f} s"
-                )
-                say(line)
-                log.write(line + "\n")
-                log.flush()
-        return best
+def fingerprint(split: Split) -> str:
+    """One number for all clips and labels of a split."""
+    digest = hashlib.blake2b(digest_size=16)
+    for clips in (split.train, split.valid):
+        if clips is not None:
+            digest.update("\n".join(f"{path.parent.name}/{path.name}" for path in clips.paths).encode())
+            digest.update(clips.lengths.numpy().tobytes())
+    digest.update(split.train.target.numpy().tobytes())
+    digest.update(split.valid_target.numpy().tobytes())
+    return digest.hexdigest()

@@ -117,7 +117,8 @@ def check_number(name: str, value: object, low: float = -math.inf, high: float =
     """Refuse whatever is not a number from ``low`` to ``high``, both included."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}: wanted a number, got {describe(value)}")
-    if not low <= value <= high or math.isinf(value):
+    # Not math.isinf, on which a graph breaks that is compiled for numbers of any size.
+    if not (low <= value <= high and abs(value) < math.inf):
         raise ValueError(f"{name}: wanted a finite number{_span(low, high)}, got {value!r}")
     return value
 

@@ -63,7 +63,7 @@ def predict(
     sizes = _sizes(clips, lengths, len(readable))
     parameter = next(tagger.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
-    batches = list(LengthBucketSampler(sizes, max_samples=max_samples, shuffle=False)) if sizes else []
+    batches = _batches(sizes, max_samples)
     loader = DataLoader(readable, batch_sampler=batches, collate_fn=list, num_workers=workers)
 
     scores = torch.full((len(sizes), _n_classes(tagger)), torch.nan)
@@ -83,6 +83,13 @@ def predict(
             if progress is not None:
                 progress(done, len(sizes))
     return scores
+
+
+def _batches(sizes: list[int], max_samples: int) -> list[list[int]]:
+    """All clips, in this process: where several run together, the sampler would deal out the batches."""
+    if not sizes:
+        return []
+    return list(LengthBucketSampler(sizes, max_samples=max_samples, shuffle=False, rank=0, world_size=1))
 
 
 def _score(tagger: nn.Module, clips: list[Tensor], device: torch.device) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import tempfile
@@ -106,10 +107,15 @@ class Tagger(nn.Module):
             "classes": list(self.classes),
             "state": self.state_dict(),
         }
+        # Whole in memory first: where a disk fills up, torch.save would raise errors of its own kind.
+        archive = io.BytesIO()
+        torch.save(content, archive)
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                torch.save(content, file)
+                file.write(archive.getvalue())
+                file.flush()
+                os.fsync(file.fileno())
             Path(beside).replace(path)
         except BaseException:
             Path(beside).unlink(missing_ok=True)

@@ -1,0 +1,134 @@
+"""kill -9 at random moments: does a resumed run end as one that was never interrupted?
+
+    python benchmarks/interrupt.py --work WORK [--kills 10] [--seed 0]
+
+A small corpus of synthetic sounds is made in WORK, and a network trained on it once without interruption.
+Then the same training is started again and again, killed at a moment drawn from the whole of its duration,
+start-up included, and resumed. After each kill every file must be readable, and after each resumption
+every file must equal that of the first training to the bit, but for the seconds in metrics.csv and log.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from _table import machine, show
+from rankaudio import Tagger, read_scores
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "freesound2019.py"
+sys.path.insert(0, str(EXAMPLE.parent))
+OPTIONS = [
+    *("--folds", "2", "--fold", "0", "--epochs", "12", "--base-depth", "4", "--blocks", "3"),
+    *("--batch-size", "5", "--max-seconds", "1", "--mixup", "0.5", "--effects", "0.3", "--shuffle", "0.5"),
+    *("--dropout", "0.2", "--accumulate", "2", "--clip-norm", "5", "--average", "ema"),
+    *("--average-decay", "0.9", "--early-stop", "4", "--workers", "1", "--checkpoint-seconds", "0"),
+    *("--device", "cpu", "--no-tensorboard"),
+]
+
+
+def command(data: Path, run: Path, *more: str) -> list[str]:
+    return [sys.executable, str(EXAMPLE), "train", "--data", str(data), "--run", str(run), *OPTIONS, *more]
+
+
+def whole(data: Path, run: Path) -> float:
+    """Train without interruption; returns the seconds from start to end of the process."""
+    start = time.perf_counter()
+    subprocess.run(command(data, run), check=True, stdout=subprocess.DEVNULL, timeout=600)
+    return time.perf_counter() - start
+
+
+def killed(data: Path, run: Path, moment: float) -> bool:
+    """Kill -9 the training and all its workers after so many seconds; whether it was still running."""
+    process = subprocess.Popen(command(data, run), stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        process.wait(timeout=moment)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+    return process.wait(timeout=60) == -signal.SIGKILL
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines(), strict=True))
+
+
+def unreadable(fold: Path) -> list[str]:
+    """Files of a fold that cannot be read, whatever had been begun when it was killed."""
+    readers = {
+        "state.pt": lambda path: torch.load(path, weights_only=True),
+        "model.pt": Tagger.load,
+        "valid.csv": read_scores,
+        "metrics.csv": lambda path: table(path)[0]["epoch"],
+        "log.txt": lambda path: re.fullmatch(r"(epoch .* s\n)+", path.read_text())[0],
+    }
+    bad = []
+    for name, read in readers.items():
+        try:
+            if (fold / name).exists():
+                read(fold / name)
+        except Exception as error:  # noqa: BLE001
+            bad.append(f"{name}: {error}")
+    return bad
+
+
+def outcome(fold: Path) -> dict[str, object]:
+    """Every file, as bytes, but for seconds."""
+    found: dict[str, object] = {path.name: path.read_bytes() for path in fold.iterdir()}
+    rows = table(fold / "metrics.csv")
+    found["metrics.csv"] = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    found["log.txt"] = re.sub(r"\d+\.\d s", "", (fold / "log.txt").read_text())
+    return found
+
+
+def where(fold: Path) -> str:
+    """How far training had come by the last good state."""
+    if not (fold / "state.pt").exists():
+        return "finished" if (fold / "model.pt").exists() else "before the first state"
+    progress = torch.load(fold / "state.pt", weights_only=True)["progress"]
+    return f"{progress['epoch']} epochs, {progress['batch']} batches"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, required=True, help="new folder")
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    from recipe.synthetic import make_corpus
+
+    args.work.mkdir(parents=True)
+    data = args.work / "corpus"
+    make_corpus(data, per_class=2, test_per_class=1)
+    duration = whole(data, args.work / "whole")
+    expected = outcome(args.work / "whole" / "fold_0")
+    drawn = random.Random(args.seed)
+    rows, wrong = [], 0
+    for number in range(args.kills):
+        run = args.work / f"killed_{number}"
+        while not killed(data, run, moment := drawn.uniform(0, duration)):
+            shutil.rmtree(run)  # quicker than the first one: it was over before that moment
+        place, bad = where(run / "fold_0"), unreadable(run / "fold_0")
+        subprocess.run(command(data, run, "--resume"), check=True, stdout=subprocess.DEVNULL, timeout=600)
+        same = outcome(run / "fold_0") == expected
+        wrong += bool(bad) or not same
+        rows.append([f"{moment:.2f} s", place, ", ".join(bad) or "none", "yes" if same else "NO"])
+        print(*rows[-1], sep=" | ", flush=True)
+    print(f"\n{machine()}; the whole run takes {duration:.1f} s")
+    show("Killed and resumed", ["killed after", "last good state", "unreadable files", "identical end"], rows)
+    sys.exit(wrong > 0)
+
+
+if __name__ == "__main__":
+    main()
