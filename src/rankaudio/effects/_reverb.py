@@ -133,7 +133,9 @@ def _impulse_response(
     delays = _delays(room_scale, stereo_depth / 100, rate)
     feedback = 1 - torch.exp((reverberance - _B) / (_A * _B))
     h = (0.2 + 0.3 * damping / 100).to(dtype)[:, None]
-    bins = torch.arange(size // 2 + 1, dtype=reverberance.dtype, device=feedback.device)
+    # Rows of whole vector registers, so that a clip's last bins are computed as in any other row: what differs
+    # in the last bit here, the pitch shift behind it can make a thousand times as large.
+    bins = torch.arange(_whole(size // 2 + 1), dtype=reverberance.dtype, device=feedback.device)
     cosine, sine = _phasor(bins, torch.full_like(feedback, 1 / size), dtype)
     # f L(z) = f (1 - h) / (1 - h z), the same for all combs of a room.
     scale = feedback.to(dtype)[:, None] * (1 - h) / (1 - 2 * h * cosine + h * h)
@@ -144,6 +146,10 @@ def _impulse_response(
     cosine, sine = _phasor(bins / size, torch.floor(pre_delay / 1000 * rate + 0.5), dtype)
     total = total * torch.complex(cosine, -sine) * gain.to(dtype)[:, None]
     return irfft_rows(total, size)
+
+
+def _whole(count: int) -> int:
+    return -(-count // 64) * 64
 
 
 def _delays(room_scale: Tensor, depth: Tensor, rate: int) -> list[Tensor]:
