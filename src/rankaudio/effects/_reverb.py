@@ -133,7 +133,7 @@ def _impulse_response(
     delays = _delays(room_scale, stereo_depth / 100, rate)
     feedback = 1 - torch.exp((reverberance - _B) / (_A * _B))
     h = (0.2 + 0.3 * damping / 100).to(dtype)[:, None]
-    # Rows of whole vector registers, so that a clip's last bins are computed as in any other row: what differs
+    # Rows of whole vector registers, so that a clip's last bins are computed as in any row: what differs
     # in the last bit here, the pitch shift behind it can make a thousand times as large.
     bins = torch.arange(_whole(size // 2 + 1), dtype=reverberance.dtype, device=feedback.device)
     cosine, sine = _phasor(bins, torch.full_like(feedback, 1 / size), dtype)
