@@ -257,7 +257,7 @@ class TestPlainChoices:
         state = Tagger.load(tmp_path / "half" / "fold_0" / "model.pt").state_dict()
         assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float32}
 
-    def test_compile_makes_one_program_for_all_lengths(self, corpus, tmp_path, monkeypatch):
+    def test_compile_asks_for_one_program_for_all_lengths(self, corpus, tmp_path, monkeypatch):
         made = []
 
         def stub(model, *, dynamic):

@@ -36,7 +36,8 @@ class Updates:
             LSEPLoss() if settings.loss == "lsep" else F.binary_cross_entropy_with_logits
         )
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "fp16")
-        # Lengths differ from batch to batch, so one program for all sizes.
+        # Lengths differ from batch to batch, so ask for one program for all sizes. (torch 2.13 still makes
+        # another one on a CPU for each number of frames after pooling.)
         self.model = torch.compile(model, dynamic=True) if settings.compile else model
         if world.size > 1:
             self.model = distributed_form(self.model, world.device)

@@ -110,7 +110,11 @@ def _add_optimisation(sub: argparse.ArgumentParser, default: Settings) -> None:
         default=default.precision,
         help="of the network in training; weights, spectrograms, losses and validation stay in fp32",
     )
-    add("--compile", action="store_true", help="compile the network for training")
+    add(
+        "--compile",
+        action="store_true",
+        help="compile the network for training, which takes minutes; on a CPU again for new lengths",
+    )
     add(
         "--early-stop",
         type=at_least_one,
