@@ -70,7 +70,14 @@ class Recipe:
             self._check_clips("train_noisy", noisy.names)
 
     def begin(self) -> None:
-        """Make the folder, or refuse one that holds another plan or other things."""
+        """Make the folder, and note what it is for."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "plan.json"
+        if not path.exists():
+            write_text(path, json.dumps(self.plan.settings(), indent=2) + "\n")
+
+    def refuse_another(self) -> None:
+        """Refuse a folder that holds another plan or other things."""
         path = self.folder / "plan.json"
         settings = json.loads(json.dumps(self.plan.settings()))
         if path.exists():
@@ -86,9 +93,6 @@ class Recipe:
             raise FileExistsError(
                 f"--run: wanted a new or empty folder, got {self.folder}, which holds other things"
             )
-        else:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps(settings, indent=2) + "\n")
 
     def _check_clips(self, part: str, names: Sequence[str]) -> None:
         """Read every header; the message names what cannot be read."""

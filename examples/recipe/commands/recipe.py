@@ -13,6 +13,7 @@ from recipe.commands._options import at_least_one
 from recipe.console import check_device, say
 from recipe.members import Recipe
 from recipe.plan import MEMBERS, SCALES, Plan
+from recipe.settings import Settings
 from recipe.steps import Steps
 
 HELP = "carry out the whole plan: folds, rounds over noisy clips, 11 members, their blend, submission.csv"
@@ -47,6 +48,7 @@ def carry_out(args: argparse.Namespace, plan: Plan) -> None:
     if args.dry_run:
         show_steps(steps)
         return
+    recipe.refuse_another()
     if any(not step.done for step in steps.steps):
         recipe.check()
         recipe.begin()
@@ -92,9 +94,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     )
     add("--dry-run", action="store_true", help="only say what is done and what there is to do")
     add("--folds", type=at_least_one, default=None, help="folds; default: those of the scale")
-    add(
-        "--seed", type=int, default=Plan(SCALES["full"]).seed, help="of folds, weights, batches, augmentation"
-    )
+    add("--seed", type=int, default=Settings().seed, help="of folds, weights, batches, augmentation")
     _add_rounds(sub)
     _add_machine(sub)
 
