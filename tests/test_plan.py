@@ -408,17 +408,17 @@ class TestSteps:
         assert order == ["a", "c", "d"]
 
     def test_the_first_that_can_begin_is_next(self, tmp_path):
-        def step(name, *needs, ready=None):
-            return Step(name, needs, command=("train",), ready=ready)
+        def step(name, *needs, work=None):
+            return Step(name, needs, command=("train",), work=work)
 
-        a, b, c = step("a"), step("b", "a"), step("c", ready=lambda: False)
-        d = step("d")
-        steps = Steps([a, b, c, d], tmp_path)
-        assert steps._next([a, b, c, d], {}, room=True) is a
-        assert steps._next([b, c, d], {None: (a, "cpu")}, room=True) is d
-        assert steps._next([b, c, d], {}, room=True) is b
-        assert steps._next([b, c, d], {}, room=False) is None
-        assert steps._next([c], {}, room=True) is None
+        a, b, c = step("a"), step("b", "a"), step("c")
+        quick = step("quick", "a", work=lambda: None)
+        steps = Steps([a, b, c, quick], tmp_path)
+        assert steps._next([a, b, c, quick], {}, room=True) is a
+        assert steps._next([b, c, quick], {None: (a, "cpu")}, room=True) is c
+        assert steps._next([b, c, quick], {}, room=True) is b
+        assert steps._next([b, c, quick], {}, room=False) is quick
+        assert steps._next([b, quick], {None: (a, "cpu")}, room=True) is None
 
 
 CLASSES = ("Bark", "Meow", "Purr")

@@ -105,15 +105,12 @@ class Recipe:
             words += ["--extra", str(self.clips(member.clips))]
             needs = (f"choose {member.clips}",)
         words += ["--data", str(self.data), "--run", str(run.folder), "--resume", "--no-tensorboard"]
-        # The first fold to be begun writes the settings of all.
-        started = (run.folder / "settings.json").exists
         return [
             Step(
                 f"train {member.name} fold {fold}",
                 needs=needs,
                 command=("train", *words, "--fold", str(fold), *self.options),
                 finished=lambda fold=fold: run.finished(fold),
-                ready=started if fold else None,
             )
             for fold in range(self.plan.scale.folds)
         ]

@@ -25,8 +25,7 @@ class Step:
     """A command of this program, or a function; and the steps that have to be done before it.
 
     ``out`` is the file that it makes. A command gets it as ``--out``, under another name until all is in it.
-    ``finished`` says whether the step is done, by default whether ``out`` is there; ``ready`` whether it can
-    be begun once what it needs is done.
+    ``finished`` says whether the step is done, by default whether ``out`` is there.
     """
 
     name: str
@@ -35,7 +34,6 @@ class Step:
     work: Callable[[], object] | None = None
     out: Path | None = None
     finished: Callable[[], bool] | None = None
-    ready: Callable[[], bool] | None = None
 
     @property
     def done(self) -> bool:
@@ -115,7 +113,7 @@ class Steps:
         """The first step that can be begun: what it needs is neither to be done nor being done."""
         open_names = {step.name for step in left} | {step.name for step, _ in running.values()}
         for step in left:
-            waits = any(name in open_names for name in step.needs) or not (step.ready is None or step.ready())
+            waits = any(name in open_names for name in step.needs)
             if not waits and (room or step.work is not None):
                 return step
         return None
