@@ -1,7 +1,7 @@
 """What the whole plan comes to on real sounds: each member, round and blend on the test part.
 
     python examples/freesound2019.py recipe --scale small --data DIR --run RUN
-    python benchmarks/recipe.py --data DIR --run RUN
+    python benchmarks/plan.py --data DIR --run RUN
 
 DIR has the Kaggle layout, with labels for the test part in test.csv and, for the second table, true labels
 of the noisy part in train_noisy_truth.csv; the recipe reads neither. Intervals are 95 %, by paired bootstrap
