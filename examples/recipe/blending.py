@@ -30,7 +30,7 @@ from rankaudio import (
 from recipe.runs import Run, Table
 
 if TYPE_CHECKING:
-    from recipe.members import Recipe
+    from recipe.assembly import Recipe
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from recipe.report import Part, Selection, write_report
 from recipe.report.data import read_label_sets, read_training
 
 if TYPE_CHECKING:
-    from recipe.members import Recipe
+    from recipe.assembly import Recipe
 
 
 def write_page(recipe: Recipe, path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from recipe.commands._options import at_least_one
+from recipe.assembly import Recipe
+from recipe.commands._options import at_least_one, number
 from recipe.console import check_device, say
-from recipe.members import Recipe
 from recipe.plan import MEMBERS, SCALES, Plan
 from recipe.settings import Settings
 from recipe.steps import Steps
@@ -118,7 +118,7 @@ def _add_rounds(sub: argparse.ArgumentParser) -> None:
     )
     add(
         "--mean-labels",
-        type=float,
+        type=number(above=0),
         default=None,
         metavar="X",
         help="mean number of labels that the model gives them; default: that of the curated clips",

@@ -31,6 +31,8 @@ class Recipe:
         self.data, self.folder, self.plan = data, folder, plan
         self.options = list(options)
         self.corpus = read_corpus(data, noisy=False)
+        if plan.mean_labels is not None and plan.mean_labels > (most := len(self.corpus.classes)):
+            raise ValueError(f"--mean-labels: wanted at most {most}, the classes, got {plan.mean_labels:g}")
 
     def model(self, member: Member) -> Run:
         """The run of a member."""
