@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from _bootstrap import draw_clips, interval, resampled
 from _table import machine, show
 from rankaudio import lwlrap, read_labels, read_scores
 
@@ -71,16 +71,6 @@ def train(data: Path, place: Path, options: list[str]) -> None:
     (place / "done").write_text(f"{seconds:.0f} s\n")
 
 
-def resampled(scores: Tensor, target: Tensor, draws: Tensor) -> Tensor:
-    """Lwlrap of each bootstrap draw of clips: a weighted mean of each clip's sums."""
-    labels = target.sum(1).double()
-    each = torch.stack(
-        [lwlrap(s[None], t[None], average="sample") for s, t in zip(scores, target, strict=True)]
-    )
-    sums = (each.nan_to_num(0) * labels)[draws].sum(1)
-    return sums / labels[draws].sum(1)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -101,21 +91,19 @@ def main() -> None:
             truth = read_labels(args.data / "test.csv", classes=scores.classes)
             kept = scores.select(truth.names).scores
             if draws is None:
-                generator = torch.Generator().manual_seed(0)
-                draws = torch.randint(len(truth), (2000, len(truth)), generator=generator)
+                draws = draw_clips(len(truth))
             values.append(float(lwlrap(kept, truth.target)))
             boots.append(resampled(kept, truth.target, draws))
             seconds.append((place / "done").read_text().split()[0])
         boot = torch.stack(boots).mean(0)
         base = boot if base is None else base
-        low, high = (float((boot - base).quantile(q)) for q in (0.025, 0.975))
-        ends = [float(boot.quantile(q)) for q in (0.025, 0.975)]
-        difference = "" if boot is base else f"{float((boot - base).mean()):+.3f} [{low:+.3f}, {high:+.3f}]"
+        apart = boot - base
+        difference = "" if boot is base else f"{float(apart.mean()):+.3f} {interval(apart, signed=True)}"
         rows.append(
             [
                 MEANING[name],
                 " ".join(f"{value:.4f}" for value in values),
-                f"{sum(values) / len(values):.3f} [{ends[0]:.3f}, {ends[1]:.3f}]",
+                f"{sum(values) / len(values):.3f} {interval(boot)}",
                 difference,
                 " ".join(seconds),
             ]

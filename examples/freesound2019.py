@@ -8,6 +8,10 @@ On the data of the competition, fetched into a folder (33 GB; --parts takes less
 
     python examples/freesound2019.py download --root DIR
 
+The whole plan of the third-place team on such a folder, to be interrupted and gone on with at will:
+
+    python examples/freesound2019.py recipe --data DIR --run RUN
+
 On data of your own, in a folder with train_curated.csv (columns fname and labels, labels separated
 by commas) and the clips in train_curated/:
 

@@ -526,10 +526,11 @@ class TestResume:
     def test_a_start_that_was_killed_is_a_start(self, corpus, tmp_path):
         run = tmp_path / "run"
         run.mkdir()
-        (run / ".settings.json.part").write_text("{")
+        stump = run / ".settings.json.7.part"  # of a process that may still be at work on another fold
+        stump.write_text("{")
         train(corpus, run, "--epochs", "1")
         assert json.loads((run / "settings.json").read_text())["processes"] == 1
-        assert {path.name for path in run.iterdir()} == {"settings.json", "fold_0"}
+        assert {path.name for path in run.iterdir()} == {"settings.json", "fold_0", stump.name}
 
     def test_states_hold_tensors_and_plain_types(self, tmp_path):
         state = {"a": torch.arange(3), "b": [1, 2.5, None, True], "c": {"d": "e", 4: -float("inf")}}

@@ -13,7 +13,18 @@ from tqdm import tqdm
 
 from recipe.processes import MISTAKES, MistakeElsewhereError, end, joint, own_device
 
-COMMANDS = ("demo", "download", "train", "predict", "evaluate", "listen", "report", "adversarial")
+COMMANDS = (
+    "demo",
+    "download",
+    "train",
+    "predict",
+    "evaluate",
+    "listen",
+    "recipe",
+    "noisy_audit",
+    "report",
+    "adversarial",
+)
 
 
 def parser(description: str | None = None) -> argparse.ArgumentParser:

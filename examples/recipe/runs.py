@@ -74,6 +74,11 @@ class Run:
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
         path = self.folder / "settings.json"
+        # Another process may begin another fold just now; its settings are there before anything else is.
+        if self.folder.exists() and not path.exists() and not self._is_new() and not path.exists():
+            raise FileExistsError(
+                f"--run: wanted a new or empty folder, got {self.folder}, which holds other things"
+            )
         if path.exists():
             before = json.loads(path.read_text(encoding="utf-8"))
             changed = [key for key in settings if key not in NOTES and before.get(key) != settings[key]]
@@ -83,15 +88,12 @@ class Run:
                     + ", ".join(f"{key} {before.get(key)!r}, now {settings[key]!r}" for key in changed)
                     + "; choose another folder"
                 )
-        elif self.folder.exists() and not self._is_new():
-            raise FileExistsError(
-                f"--run: wanted a new or empty folder, got {self.folder}, which holds other things"
-            )
 
     def _is_new(self) -> bool:
         """Whether it is empty, or as it was left by a process that was killed at its very first file."""
-        first = part_of(self.folder / "settings.json")
-        return self.folder.is_dir() and all(path == first for path in self.folder.iterdir())
+        return self.folder.is_dir() and all(
+            path.name.startswith(".settings.json.") for path in self.folder.iterdir()
+        )
 
     def models(self) -> list[Path]:
         """Every fold's best model."""
@@ -110,8 +112,8 @@ class Run:
 
 
 def part_of(path: Path) -> Path:
-    """Where a file is written before it takes its place."""
-    return path.with_name(f".{path.name}.part")
+    """Where a file is written before it takes its place; in each process elsewhere."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
