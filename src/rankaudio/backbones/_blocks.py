@@ -85,13 +85,16 @@ def with_room(x: Tensor, frames: Tensor | None, shortest: int) -> tuple[Tensor, 
     frames after the last halving.
     """
     exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
-    if not exporting() and x.shape[-1] >= shortest:
+    time = x.shape[-1]
+    if not exporting() and time >= shortest:
         return x, frames
     if frames is None:
-        frames = torch.full((x.shape[0],), x.shape[-1], device=x.device)
-    time = x.shape[-1]
-    wanted = torch.sym_max(time, 2 * shortest)  # type: ignore[no-untyped-call]
-    return F.pad(x, (0, wanted - time)), frames
+        frames = torch.full((x.shape[0],), time, device=x.device)
+    room = 2 * shortest
+    # Where bytecode is traced (strict export, the rule in torch 2.7) a maximum would be a branch after all.
+    if not torch.compiler.is_dynamo_compiling():
+        room = torch.sym_max(time, room) - time  # type: ignore[no-untyped-call]
+    return F.pad(x, (0, room)), frames
 
 
 def halve(x: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -91,7 +91,8 @@ class _Frontend(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
 
     def _constants(self, device: torch.device | None, dtype: torch.dtype) -> dict[str, Tensor]:
-        window = torch.hann_window(self.n_fft, device=device, dtype=dtype)
+        # PyTorch's is a view of a longer one; torch.export.save warns of such.
+        window = torch.hann_window(self.n_fft, device=device, dtype=dtype).clone()
         stages = dft_stages(self.transform, self.n_fft, device=device, dtype=dtype)
         return {"window": window, **{f"stage{i}": stage for i, stage in enumerate(stages)}}
 
