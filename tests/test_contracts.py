@@ -139,6 +139,13 @@ CASES = {
     "log-STFT": Case(
         lambda: LogSTFT(**STFT), waves, log_stft, time_axis=-1, settings={"n_fft": 32, "hop_length": 16}
     ),
+    "log-mel, matmul": Case(
+        lambda: LogMel(**MEL, transform="matmul"),
+        waves,
+        log_mel,
+        time_axis=-1,
+        settings={**MEL, "transform": "matmul"},
+    ),
     "deltas": Case(Deltas, lambda b: (seeded(b, 6, 20),), deltas, time_axis=-1),
     "OR-mixup": Case(
         lambda: ORMixup(p=1.0),

@@ -56,8 +56,8 @@ def test_library_imports_what_is_required_or_an_extra():
     assert lacking("src", REQUIRED | names(EXTRAS["audio"])) == {}
 
 
-def test_example_imports_what_its_extra_holds():
-    assert lacking("examples", REQUIRED | names(EXTRAS["examples"])) == {}
+def test_examples_import_what_their_extras_hold():
+    assert lacking("examples", REQUIRED | names(EXTRAS["examples"]) | names(EXTRAS["onnx"])) == {}
 
 
 def test_tests_import_what_their_extra_holds():
@@ -71,8 +71,8 @@ def test_docs_import_what_their_extra_holds():
     assert lacking("docs", REQUIRED | names(EXTRAS["docs"]) | {"docutils"}) == {}
 
 
-def test_extra_of_tests_holds_what_the_example_needs():
-    assert names(EXTRAS["examples"]) <= names(EXTRAS["test"])
+def test_extra_of_tests_holds_what_the_examples_need():
+    assert names(EXTRAS["examples"] + EXTRAS["onnx"]) <= names(EXTRAS["test"])
 
 
 def test_torchaudio_is_in_no_extra_but_its_own():

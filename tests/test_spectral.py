@@ -21,8 +21,14 @@ MEL, STFT = np.load(GOLDEN / "features_mel.npz"), np.load(GOLDEN / "features_stf
 SIGNAL = torch.from_numpy(MEL["signal"])[None]
 SMALL_MEL = {"sample_rate": 8000, "n_fft": 64, "hop_length": 24, "n_mels": 10}
 SMALL_STFT = {"n_fft": 32, "hop_length": 12}
-FRONTENDS = [LogMel(**SMALL_MEL), LogSTFT(**SMALL_STFT)]
-both = pytest.mark.parametrize("frontend", FRONTENDS, ids=["mel", "stft"])
+FRONTENDS = [
+    LogMel(**SMALL_MEL),
+    LogSTFT(**SMALL_STFT),
+    LogMel(**SMALL_MEL, transform="matmul"),
+    LogSTFT(**SMALL_STFT, transform="matmul"),
+]
+both = pytest.mark.parametrize("frontend", FRONTENDS, ids=["mel", "stft", "mel, matmul", "stft, matmul"])
+transforms = pytest.mark.parametrize("transform", ["fft", "matmul"])
 
 
 def noise(*shape, dtype=torch.float64, seed=0):
@@ -48,17 +54,20 @@ def log_stft_by_definition(clip, n_fft, hop_length, pad_mode):
 # Golden numbers
 
 
-def test_log_mel_equals_the_original():
-    assert largest_difference(log_mel(SIGNAL)[0], MEL["logmel"]) < 2e-5
+@transforms
+def test_log_mel_equals_the_original(transform):
+    assert largest_difference(log_mel(SIGNAL, transform=transform)[0], MEL["logmel"]) < 2e-5
 
 
-def test_log_stft_equals_the_original():
-    assert largest_difference(log_stft(SIGNAL)[0, :, ::8], STFT["logstft"]) < 1e-3
+@transforms
+def test_log_stft_equals_the_original(transform):
+    assert largest_difference(log_stft(SIGNAL, transform=transform)[0, :, ::8], STFT["logstft"]) < 1e-3
 
 
-def test_both_equal_the_originals_in_double_precision_on_their_window():
+@transforms
+def test_both_equal_the_originals_in_double_precision_on_their_window(transform):
     """The originals' double precision went on with a window, and bands, rounded to float32."""
-    mel, stft = LogMel().double(), LogSTFT().double()
+    mel, stft = LogMel(transform=transform).double(), LogSTFT(transform=transform).double()
     for frontend in (mel, stft):
         frontend.window.copy_(torch.hann_window(frontend.n_fft))
     mel.filterbank.copy_(torch.from_numpy(MEL["filterbank"]))
@@ -167,6 +176,18 @@ def test_any_length_equals_the_definition(pad_mode, samples, n_fft, hop_length):
     assert ours.shape[1:] == expected.shape == (n_fft + 1, samples // hop_length + 1)
     # Where the magnitude is near zero its rounding, 1e-15 times what cancels, meets 1 / 1e-4.
     assert largest_difference(ours[0], expected) < 1e-9
+
+
+@pytest.mark.parametrize("n_fft", [2, 4, 22, 34, 64, 400, 1102, 2048, 2560])
+def test_matrices_equal_the_fft(n_fft):
+    """Powers of 2, products of small primes, and primes that no stage of few terms divides."""
+    x = noise(2, 3 * n_fft + 1)
+    settings = {"n_fft": n_fft, "hop_length": n_fft, "eps": None, "power": 2}
+    ours, expected = log_stft(x, transform="matmul", **settings), log_stft(x, **settings)
+    assert largest_difference(ours, expected) < 1e-12 * expected.max()
+    # In float32, as far from the exact result as the FFT is, give or take.
+    rounded = log_stft(x.float(), transform="matmul", **settings)
+    assert largest_difference(rounded, expected) < 2e-6 * expected.max()
 
 
 # Lengths
@@ -539,6 +560,7 @@ BAD_STFT = [
     ({"power": 3}, ValueError, r"power: wanted 1 \(magnitude\) or 2 \(power\), got 3"),
     ({"eps": 0.0}, ValueError, "eps: wanted a finite number >= 1e-30, got 0"),
     ({"pad_mode": "wrap"}, ValueError, "pad_mode: wanted one of 'reflect', 'constant', got 'wrap'"),
+    ({"transform": "dct"}, ValueError, "transform: wanted one of 'fft', 'matmul', got 'dct'"),
 ]
 BAD_MEL = [
     ({"sample_rate": 0}, ValueError, "sample_rate: wanted an integer >= 1, got 0"),

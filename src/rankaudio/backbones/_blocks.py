@@ -80,16 +80,21 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 def with_room(x: Tensor, frames: Tensor | None, shortest: int) -> tuple[Tensor, Tensor | None]:
     """Padding, so that a batch of clips shorter than ``shortest`` frames can be halved all the way.
 
-    An exported program gets it whatever the example is: it has to serve any length, and a branch on
-    the length would nail it to the lengths of one side. Sizes of 1 are such a branch inside PyTorch,
-    hence room for two frames after the last halving.
+    An exported program has to serve any length, and a branch on the length would nail it to the lengths of
+    one side, so there it is a maximum. Sizes of 1 are such a branch inside PyTorch, hence room for two
+    frames after the last halving.
     """
     exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
-    if not exporting() and x.shape[-1] >= shortest:
+    time = x.shape[-1]
+    if not exporting() and time >= shortest:
         return x, frames
     if frames is None:
-        frames = torch.full((x.shape[0],), x.shape[-1], device=x.device)
-    return F.pad(x, (0, 2 * shortest - 1)), frames
+        frames = torch.full((x.shape[0],), time, device=x.device)
+    room = 2 * shortest
+    # Where bytecode is traced (strict export, the rule in torch 2.7) a maximum would be a branch after all.
+    if not torch.compiler.is_dynamo_compiling():
+        room = torch.sym_max(time, room) - time  # type: ignore[no-untyped-call]
+    return F.pad(x, (0, room)), frames
 
 
 def halve(x: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor | None]:

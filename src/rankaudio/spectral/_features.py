@@ -8,9 +8,11 @@ from torch import Tensor
 from rankaudio.spectral._filterbank import MelScale, Norm, mel_filterbank
 from rankaudio.spectral._stft import (
     PadMode,
+    Transform,
     check_eps,
     check_settings,
     check_waveform,
+    dft_stages,
     spectrogram,
 )
 
@@ -30,6 +32,7 @@ def log_mel(
     power: float = 1.0,
     eps: float | None = 1e-4,
     pad_mode: PadMode = "reflect",
+    transform: Transform = "fft",
 ) -> Tensor:
     r"""Log-mel spectrogram: the natural logarithm of what each mel band holds.
 
@@ -54,6 +57,9 @@ def log_mel(
         eps: :math:`\varepsilon`, added before the logarithm; ``None`` takes no logarithm, which is
             what :func:`power_to_db` wants.
         pad_mode: ``"reflect"`` or ``"constant"`` (zeros).
+        transform: how :math:`X` is summed: ``"fft"``, or ``"matmul"``, products of real matrices, for
+            programs exported to where there are no complex numbers. The same numbers but for rounding, in
+            about three times the time.
 
     Returns:
         ``(B, F, N)`` with :math:`N = \lfloor T / H \rfloor + 1` frames; float64 for a float64
@@ -75,7 +81,7 @@ def log_mel(
     torch.Size([2, 128, 44])
     """
     waveform, lengths = check_waveform(waveform, lengths)
-    check_settings(n_fft=n_fft, hop_length=hop_length, power=power, pad_mode=pad_mode)
+    check_settings(n_fft=n_fft, hop_length=hop_length, power=power, pad_mode=pad_mode, transform=transform)
     filterbank = mel_filterbank(
         sample_rate=sample_rate,
         n_fft=n_fft,
@@ -96,6 +102,7 @@ def log_mel(
         power=power,
         eps=None if eps is None else check_eps(eps),
         pad_mode=pad_mode,
+        stages=dft_stages(transform, n_fft, device=waveform.device, dtype=waveform.dtype),
     )
 
 
@@ -108,6 +115,7 @@ def log_stft(
     power: float = 1.0,
     eps: float | None = 1e-4,
     pad_mode: PadMode = "reflect",
+    transform: Transform = "fft",
 ) -> Tensor:
     r"""Logarithm of a short-time Fourier transform, every bin for itself.
 
@@ -124,6 +132,7 @@ def log_stft(
         power: :math:`p`, 1 for magnitude or 2 for power.
         eps: :math:`\varepsilon`, added before the logarithm; ``None`` takes no logarithm.
         pad_mode: ``"reflect"`` or ``"constant"`` (zeros).
+        transform: ``"fft"`` or ``"matmul"``, as in :func:`log_mel`.
 
     Returns:
         ``(B, n / 2 + 1, N)``, else as for :func:`log_mel`.
@@ -140,7 +149,7 @@ def log_stft(
     torch.Size([2, 129, 345])
     """
     waveform, lengths = check_waveform(waveform, lengths)
-    check_settings(n_fft=n_fft, hop_length=hop_length, power=power, pad_mode=pad_mode)
+    check_settings(n_fft=n_fft, hop_length=hop_length, power=power, pad_mode=pad_mode, transform=transform)
     return spectrogram(
         waveform,
         lengths,
@@ -149,4 +158,5 @@ def log_stft(
         power=power,
         eps=None if eps is None else check_eps(eps),
         pad_mode=pad_mode,
+        stages=dft_stages(transform, n_fft, device=waveform.device, dtype=waveform.dtype),
     )

@@ -14,9 +14,11 @@ from rankaudio.lengths import frame_lengths
 from rankaudio.spectral._filterbank import NORMS, SCALES, MelScale, Norm, check_band, mel_filterbank
 from rankaudio.spectral._stft import (
     PadMode,
+    Transform,
     check_eps,
     check_settings,
     check_waveform,
+    dft_stages,
     spectrogram,
 )
 
@@ -39,13 +41,17 @@ class _Frontend(nn.Module):
         power: float,
         eps: float | None,
         pad_mode: PadMode,
+        transform: Transform,
     ) -> None:
         super().__init__()
-        check_settings(n_fft=n_fft, hop_length=hop_length, power=power, pad_mode=pad_mode)
+        check_settings(
+            n_fft=n_fft, hop_length=hop_length, power=power, pad_mode=pad_mode, transform=transform
+        )
         self.sample_rate = check_integer("sample_rate", sample_rate)
         self.n_fft, self.hop_length, self.power = n_fft, hop_length, power
         self.eps = None if eps is None else check_eps(eps)
         self.pad_mode: PadMode = pad_mode
+        self.transform: Transform = transform
 
     @property
     def n_bins(self) -> int:
@@ -58,7 +64,7 @@ class _Frontend(nn.Module):
 
     def settings(self) -> dict[str, int | float | str | None]:
         """Plain values from which ``type(self)(**settings)`` makes the same Module again."""
-        names = ("sample_rate", "n_fft", "hop_length", "power", "eps", "pad_mode")
+        names = ("sample_rate", "n_fft", "hop_length", "power", "eps", "pad_mode", "transform")
         return {name: getattr(self, name) for name in names}
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -77,6 +83,7 @@ class _Frontend(nn.Module):
             power=self.power,
             eps=self.eps,
             pad_mode=self.pad_mode,
+            stages=[value for name, value in constants.items() if name.startswith("stage")],
         )
 
     def extra_repr(self) -> str:
@@ -84,7 +91,10 @@ class _Frontend(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
 
     def _constants(self, device: torch.device | None, dtype: torch.dtype) -> dict[str, Tensor]:
-        return {"window": torch.hann_window(self.n_fft, device=device, dtype=dtype)}
+        # PyTorch's is a view of a longer one; torch.export.save warns of such.
+        window = torch.hann_window(self.n_fft, device=device, dtype=dtype).clone()
+        stages = dft_stages(self.transform, self.n_fft, device=device, dtype=dtype)
+        return {"window": window, **{f"stage{i}": stage for i, stage in enumerate(stages)}}
 
     def _build(self, device: torch.device | None, dtype: torch.dtype) -> None:
         for name, constant in self._constants(device, dtype).items():
@@ -115,6 +125,7 @@ class LogMel(_Frontend):
         power: as in the function.
         eps: as in the function.
         pad_mode: as in the function.
+        transform: as in the function.
 
     >>> frontend = LogMel.from_descriptor("mel_2048_1024_128")
     >>> frontend(torch.zeros(2, 44100)).shape
@@ -139,6 +150,7 @@ class LogMel(_Frontend):
         power: float = 1.0,
         eps: float | None = 1e-4,
         pad_mode: PadMode = "reflect",
+        transform: Transform = "fft",
     ) -> None:
         super().__init__(
             sample_rate=sample_rate,
@@ -147,6 +159,7 @@ class LogMel(_Frontend):
             power=power,
             eps=eps,
             pad_mode=pad_mode,
+            transform=transform,
         )
         check_band(sample_rate=sample_rate, n_fft=n_fft, n_mels=n_mels, f_min=f_min, f_max=f_max)
         self.n_mels, self.f_min, self.f_max = n_mels, f_min, f_max
@@ -205,6 +218,7 @@ class LogSTFT(_Frontend):
         power: as in the function.
         eps: as in the function.
         pad_mode: as in the function.
+        transform: as in the function.
 
     >>> LogSTFT.from_descriptor("stft_256_128")(torch.zeros(2, 44100)).shape
     torch.Size([2, 129, 345])
@@ -219,6 +233,7 @@ class LogSTFT(_Frontend):
         power: float = 1.0,
         eps: float | None = 1e-4,
         pad_mode: PadMode = "reflect",
+        transform: Transform = "fft",
     ) -> None:
         super().__init__(
             sample_rate=sample_rate,
@@ -227,6 +242,7 @@ class LogSTFT(_Frontend):
             power=power,
             eps=eps,
             pad_mode=pad_mode,
+            transform=transform,
         )
         self._build(None, torch.float32)
 
