@@ -26,19 +26,7 @@ import torch
 from scipy.io import wavfile
 
 from _table import machine, show
-from rankaudio import (
-    CNN2d,
-    LogMel,
-    RecipeEffects,
-    Tagger,
-    lsep_loss,
-    or_mixup,
-    overdrive,
-    pitch_shift,
-    reverb,
-    speed,
-    tempo,
-)
+from rankaudio import RecipeEffects, overdrive, pitch_shift, reverb, speed, tempo
 
 RATE = 44100
 
@@ -256,28 +244,6 @@ def memory() -> None:
     show("Peak memory of the chain beyond its input", ["clips", "times the input"], rows)
 
 
-def mixup(repeats: int) -> None:
-    """Eight steps of 8 clips stand for one of 64, whose activations would not fit into memory."""
-    x, target = noise(64, 10 * RATE, level=0.1), (torch.rand(64, 80) > 0.98).float()
-    tagger = Tagger(LogMel(), CNN2d(80, base_depth=50))
-    optimizer = torch.optim.Adam(tagger.parameters(), amsgrad=True)
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        lsep_loss(tagger(x[:8]), target[:8]).backward()
-        optimizer.step()
-
-    times: dict[str, float] = {"or_mixup": math.inf, "step": math.inf}
-    for _ in range(repeats):
-        for name, run in (("or_mixup", lambda: or_mixup(x, target, p=1.0)), ("step", step)):
-            start = time.perf_counter()
-            run()
-            times[name] = min(times[name], time.perf_counter() - start)
-    share = times["or_mixup"] / (8 * times["step"])
-    row = [f"{1e3 * times['or_mixup']:.0f}", f"{8 * times['step']:.1f}", f"{100 * share:.2f} %"]
-    show("OR-mixup of 64 clips of 10 s", ["ms", "training step, 8 x 8 clips, s", "share"], [row])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
@@ -300,7 +266,6 @@ PARTS = {
     "ratios": lambda _: ratios(),
     "chain": lambda arguments: chain(arguments.repeats),
     "memory": lambda _: memory(),
-    "mixup": lambda arguments: mixup(arguments.repeats),
 }
 
 if __name__ == "__main__":
