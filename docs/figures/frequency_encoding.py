@@ -22,9 +22,7 @@ def draw(figure: Figure) -> None:
     axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.3])
     encoded = frequency_encoding(log_mel(calls()[None], hop_length=345))[0]
     for axis, image, title in zip(axes, encoded, ("the spectrogram", "the encoding"), strict=False):
-        shown = axis.imshow(
-            image.numpy(), origin="lower", aspect="auto", cmap="magma", interpolation="none"
-        )
+        shown = axis.imshow(image.numpy(), origin="lower", aspect="auto", cmap="magma", interpolation="none")
         axis.set(title=title, xlabel="frame")
     figure.colorbar(shown, ax=axes[1], ticks=[-1, 0, 1])
     axes[0].set_ylabel("mel band")
@@ -32,7 +30,7 @@ def draw(figure: Figure) -> None:
     bands = torch.arange(10, 118)
     kernel = torch.randn(1, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     both = frequency_encoding(blobs(bands))
-    # Without padding, and within the blob's surroundings: its own answer, not that of an edge or a place without it.
+    # Without padding, and on the blob alone: its own answer, not that of an edge or of a place without it.
     near = blobs(bands)[:, None, 1:-1, 1:-1] > 0.5
     answers = {
         "without encoding": F.conv2d(both[:, :1], kernel[:, :1]),

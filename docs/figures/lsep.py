@@ -26,7 +26,7 @@ def draw(figure: Figure) -> None:
         finite = plain.isfinite()
         name = str(dtype).removeprefix("torch.")
         (line,) = cost.plot(margin[finite], plain[finite], style, label=f"as written, {name}")
-        cost.plot(margin[finite][-1], plain[finite][-1], "x", color=line.get_color())
+        cost.plot(float(margin[finite][-1]), float(plain[finite][-1]), "x", color=line.get_color())
     cost.set(title="one pair", xlabel="score absent - score present", ylabel="loss", xlim=(-20, 120))
     cost.legend()
 
@@ -39,8 +39,8 @@ def draw(figure: Figure) -> None:
     }
     for shift, (name, loss) in zip((-0.2, 0.2), losses.items(), strict=True):
         (gradient,) = torch.autograd.grad(loss, scores)
-        pull.bar(places + shift, -gradient[0], width=0.38, label=name)
+        pull.bar((places + shift).tolist(), (-gradient[0]).tolist(), width=0.38, label=name)
     pull.axhline(0, color=pull.spines["left"].get_edgecolor(), linewidth=0.7)
-    pull.set_xticks(places, [f"{score:g}" for score in scores[0].tolist()])
+    pull.set_xticks(places.tolist(), [f"{score:g}" for score in scores[0].tolist()])
     pull.set(title="one clip: the first two are present", xlabel="score of the class", ylabel="pulled up")
     pull.legend()

@@ -14,7 +14,8 @@ def draw(figure: Figure) -> None:
     scores = torch.tensor([[2.6, 2.1, 1.7, 0.9, 0.4, -0.3]])
     target = torch.tensor([[1, 0, 1, 0, 1, 0]])
     per_class = lwlrap(scores, target, average=None).lwlrap
-    bars = clip.barh(names, scores[0] + 1, left=-1, color=["C0" if true else "C1" for true in target[0]])
+    colours = ["C0" if true else "C1" for true in target[0].tolist()]
+    bars = clip.barh(names, (scores[0] + 1).tolist(), left=-1, color=colours)
     for bar, true, precision, above in zip(bars, target[0], per_class, range(1, 7), strict=True):
         if true:
             hits = round(float(precision) * above)
