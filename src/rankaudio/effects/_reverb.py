@@ -208,7 +208,7 @@ def _add_convolved(clips: Tensor, transfer: Tensor) -> Tensor:
     blocks = -(-samples // size)
     cut = F.pad(clips, (0, blocks * size - samples)).view(-1, size)
     spectrum = rfft_rows(cut, 2 * size).view(batch, blocks, -1) * transfer[:, None]
-    first, second = irfft_rows(spectrum.flatten(0, 1), 2 * size).view(batch, blocks, -1).split(size, dim=-1)
-    late = F.pad(second[:, :-1], (0, 0, 1, 0))
-    wet: Tensor = (first + late).reshape(batch, -1)[:, :samples] + clips
+    halves = irfft_rows(spectrum.flatten(0, 1), 2 * size).view(batch, blocks, 2, size)
+    late = F.pad(halves[:, :-1, 1], (0, 0, 1, 0))
+    wet: Tensor = (halves[:, :, 0] + late).reshape(batch, -1)[:, :samples] + clips
     return wet

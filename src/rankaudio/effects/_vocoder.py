@@ -95,7 +95,7 @@ def _last_onset(band: Tensor) -> Tensor:
 
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:
     """Frames ``(B, N, OVERLAP hop)`` added up at hops, ``(B, (N + OVERLAP - 1) hop)``."""
-    count, parts = frames.shape[1], frames.unflatten(-1, (OVERLAP, hop))
+    count, parts = frames.shape[1], frames.view(*frames.shape[:2], OVERLAP, hop)
     total = F.pad(parts[:, :, 0], (0, 0, 0, OVERLAP - 1))
     for k in range(1, OVERLAP):
         total[:, k : k + count] += parts[:, :, k]
