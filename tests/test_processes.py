@@ -56,7 +56,9 @@ def free_ports(count):
 
 
 def environment(**more):
-    return os.environ | ({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}) | more
+    """This one, and what this process imports from: pytest has added the example's folder to it."""
+    loopback = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | loopback | more
 
 
 def run_both(source, *, words):
