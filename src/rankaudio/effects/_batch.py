@@ -100,7 +100,8 @@ def rfft_rows(rows: Tensor, size: int) -> Tensor:
 def irfft_rows(spectrum: Tensor, size: int) -> Tensor:
     """The inverse of :func:`rfft_rows`, likewise."""
     alone = spectrum.shape[0] == 1
-    rows: Tensor = torch.fft.irfft(spectrum.expand(2, -1) if alone else spectrum, n=size)
+    # MKL beside torch 2.7 refuses rows that do not lie next to each other.
+    rows: Tensor = torch.fft.irfft((spectrum.expand(2, -1) if alone else spectrum).contiguous(), n=size)
     return rows[:1] if alone else rows
 
 

@@ -145,7 +145,7 @@ def _impulse_response(
     gain = 0.015 / len(channels) * 10 ** (wet_gain / 20)
     cosine, sine = _phasor(bins / size, torch.floor(pre_delay / 1000 * rate + 0.5), dtype)
     total = total * torch.complex(cosine, -sine) * gain.to(dtype)[:, None]
-    return irfft_rows(total, size)
+    return irfft_rows(total[:, : size // 2 + 1], size)
 
 
 def _whole(count: int) -> int:
