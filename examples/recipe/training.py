@@ -69,16 +69,7 @@ class Trainer:
         self.judged = self.tagger if self.average is None else copy.deepcopy(self.tagger)
         self.augmentation = build_augmentation(settings)
         self.generator = torch.Generator()
-        sampler = LengthBucketSampler(
-            split.train.lengths,
-            batch_size=settings.batch_size,
-            max_samples=round(settings.batch_size * settings.max_seconds * SAMPLE_RATE),
-            spread=settings.spread,
-            seed=settings.seed,
-            rank=world.rank,
-            world_size=world.size,
-        )
-        self.batches = EpochBatches(sampler, world)
+        self.batches = EpochBatches(_sampler(split, settings, world), world)
         self.loader = DataLoader(
             SeededClips(split.train, seed=settings.seed),
             batch_sampler=self.batches,
@@ -282,3 +273,16 @@ def fingerprint(split: Split) -> str:
     digest.update(split.train.target.numpy().tobytes())
     digest.update(split.valid_target.numpy().tobytes())
     return digest.hexdigest()
+
+
+def _sampler(split: Split, settings: Settings, world: World) -> LengthBucketSampler:
+    """Batches of this process, of clips that are alike in length as far as the settings want it."""
+    return LengthBucketSampler(
+        split.train.lengths,
+        batch_size=settings.batch_size,
+        max_samples=round(settings.batch_size * settings.max_seconds * SAMPLE_RATE),
+        spread=settings.spread,
+        seed=settings.seed,
+        rank=world.rank,
+        world_size=world.size,
+    )

@@ -53,7 +53,35 @@ def _audited(selection: Selection) -> list[str]:
 
 
 def _taken(selection: Selection) -> Html:
-    """The clips by name, those in error first, and how many were taken of each class."""
+    """The clips taken, by class and by name."""
+    return join(
+        [
+            _folded(f"{selection.title}: by class", "bars", _classes(selection)),
+            _folded(f"{selection.title}: {many(len(selection.taken), 'clip')}", "names", _names(selection)),
+        ]
+    )
+
+
+def _folded(summary: str, kind: str, items: list[Html]) -> Html:
+    return h("details", None, h("summary", None, summary), h("ul", {"class": kind}, items))
+
+
+def _classes(selection: Selection) -> list[Html]:
+    """How many clips were taken of each class."""
+    return [
+        h(
+            "li",
+            None,
+            h("span", {"class": "name"}, name),
+            bar(taken / given if given else 1.0),
+            h("small", None, f"{taken} of {given}"),
+        )
+        for name, taken, given in taken_by_class(selection)
+    ]
+
+
+def _names(selection: Selection) -> list[Html]:
+    """The clips by name, those in error first."""
     truth = selection.truth
 
     def in_error(name: str) -> bool:
@@ -71,32 +99,7 @@ def _taken(selection: Selection) -> Html:
     ]
     if len(order) > MOST_TAKEN:
         rows.append(h("li", None, f"... and {len(order) - MOST_TAKEN} more"))
-    classes = [
-        h(
-            "li",
-            None,
-            h("span", {"class": "name"}, name),
-            bar(taken / given if given else 1.0),
-            h("small", None, f"{taken} of {given}"),
-        )
-        for name, taken, given in taken_by_class(selection)
-    ]
-    return join(
-        [
-            h(
-                "details",
-                None,
-                h("summary", None, f"{selection.title}: by class"),
-                h("ul", {"class": "bars"}, classes),
-            ),
-            h(
-                "details",
-                None,
-                h("summary", None, f"{selection.title}: {many(len(order), 'clip')}"),
-                h("ul", {"class": "names"}, rows),
-            ),
-        ]
-    )
+    return rows
 
 
 def _cell(index: int, text: str, head: str) -> Html:
