@@ -1,10 +1,12 @@
-"""Columns of a CSV file that are neither labels nor scores, with the line that each row is on."""
+"""Scores joined with labels; and other columns of a CSV file, with the line that each row is on."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+
+from rankaudio import LabelTable, ScoreTable, read_labels, read_scores
 
 
 def read_rows(path: Path) -> list[tuple[int, list[str]]]:
@@ -47,3 +49,19 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[int, tuple[st
             raise ValueError(f"{path}, line {line}: wanted {', '.join(columns)}, got {row}")
         found.append((line, values))
     return found
+
+
+def read_scored(scores_path: Path, labels_path: Path) -> tuple[ScoreTable, LabelTable]:
+    """Scores and labels of the same clips, in the order of the labels.
+
+    Raises:
+        ValueError: if a clip with labels has no scores, or either file is not what it should be.
+    """
+    scores = read_scores(scores_path)
+    labels = read_labels(labels_path, classes=scores.classes)
+    try:
+        return scores.select(labels.names), labels
+    except ValueError as error:
+        raise ValueError(
+            f"{scores_path} does not have a row for every clip of {labels_path}: {error}"
+        ) from error

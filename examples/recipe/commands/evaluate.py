@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from rankaudio import lwlrap, read_labels, read_scores
-from recipe.tables import read_columns, read_header
+from rankaudio import lwlrap
+from recipe.tables import read_columns, read_header, read_scored
 
 HELP = "compare scores with labels: lwlrap overall and per class"
 LEADERBOARDS = ("public", "private")
@@ -16,14 +16,7 @@ LEADERBOARDS = ("public", "private")
 
 def run(args: argparse.Namespace) -> None:
     """Print lwlrap, overall and per class, and of each leaderboard where the labels tell them apart."""
-    scores = read_scores(args.scores)
-    labels = read_labels(args.labels, classes=scores.classes)
-    try:
-        scores = scores.select(labels.names)
-    except ValueError as error:
-        raise ValueError(
-            f"{args.scores} does not have a row for every clip of {args.labels}: {error}"
-        ) from error
+    scores, labels = read_scored(args.scores, args.labels)
     print(report(scores.scores, labels.target, labels.classes))
     usage = read_usage(args.labels)
     if usage:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from rankaudio import LabelTable, ScoreTable, read_labels, read_scores
+from recipe import tables
 
 LOSS, LWLRAP, RATE = "train_loss", "valid_lwlrap", "learning_rate"
 Labels = Mapping[str, frozenset[str]]
@@ -88,10 +89,10 @@ def read_out_of_fold(folder: Path, data: Path, *, title: str) -> tuple[Part | No
             f"Scores of clips held out: no fold of {folder} has a valid.csv. A run with --folds 1 trains on "
             "all clips; train with two folds or more, or give --scores and --labels of a test part."
         ]
-    tables = [read_scores(path) for path in paths]
+    scored = [read_scores(path) for path in paths]
     fold_of: dict[str, Path] = {}
-    for path, table in zip(paths, tables, strict=True):
-        if table.classes != tables[0].classes:
+    for path, table in zip(paths, scored, strict=True):
+        if table.classes != scored[0].classes:
             raise ValueError(f"{path}: wanted the classes of {paths[0]}, got other ones")
         for name in table.names:
             if name in fold_of:
@@ -99,9 +100,9 @@ def read_out_of_fold(folder: Path, data: Path, *, title: str) -> tuple[Part | No
                     f"{path}: wanted clips that no other fold held out, got {name!r}, also in {fold_of[name]}"
                 )
             fold_of[name] = path
-    labels = read_labels(data / "train_curated.csv", classes=tables[0].classes)
-    scores = ScoreTable(tuple(fold_of), tables[0].classes, torch.cat([table.scores for table in tables]))
-    folds = {_fold_title(path.parent): table.names for path, table in zip(paths, tables, strict=True)}
+    labels = read_labels(data / "train_curated.csv", classes=scored[0].classes)
+    scores = ScoreTable(tuple(fold_of), scored[0].classes, torch.cat([table.scores for table in scored]))
+    folds = {_fold_title(path.parent): table.names for path, table in zip(paths, scored, strict=True)}
     missing = []
     if len(scores.names) < len(labels):
         count = f"{len(labels) - len(scores.names)} of {len(labels)}"
@@ -111,14 +112,7 @@ def read_out_of_fold(folder: Path, data: Path, *, title: str) -> tuple[Part | No
 
 def read_scored(scores_path: Path, labels_path: Path, *, audio: Path, title: str) -> Part:
     """Join scores and labels of a part; every clip with labels has to have scores."""
-    scores = read_scores(scores_path)
-    labels = read_labels(labels_path, classes=scores.classes)
-    try:
-        scores = scores.select(labels.names)
-    except ValueError as error:
-        raise ValueError(
-            f"{scores_path} does not have a row for every clip of {labels_path}: {error}"
-        ) from error
+    scores, labels = tables.read_scored(scores_path, labels_path)
     return Part(title, scores, labels, audio)
 
 
