@@ -170,19 +170,25 @@ def cpu_seconds() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
+def sox_commands(x: torch.Tensor, draw: dict[str, torch.Tensor], folder: str) -> list[list[str]]:
+    """The program's chain of the recipe for each clip, with what was drawn for it."""
+    commands = []
+    for i, clip in enumerate(x):
+        wavfile.write(Path(folder, f"{i}.wav"), RATE, clip.numpy())
+        drawn = {name: value[i].item() for name, value in draw.items() if name != "chosen"}
+        room = [drawn["reverberance"], 50, drawn["room_scale"], drawn["stereo_depth"]]
+        names = ["reverb", *room, "pitch", drawn["cents"], "overdrive", drawn["decibels"]]
+        asked = [*names, "speed", drawn["factor"]]
+        commands.append(command(Path(folder, f"{i}.wav"), Path(folder, f"{i}.out.wav"), asked))
+    return commands
+
+
 def chain(repeats: int, clips: int = 16) -> None:
     x = noise(clips, 10 * RATE, level=0.1)
     effects = RecipeEffects(p=1.0)
     draw = effects.draw(x, generator=torch.Generator().manual_seed(0))
-    each = [{name: value[i].item() for name, value in draw.items() if name != "chosen"} for i in range(clips)]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool, torch.no_grad():
-        commands = []
-        for i, drawn in enumerate(each):
-            wavfile.write(Path(folder, f"{i}.wav"), RATE, x[i].numpy())
-            room = [drawn["reverberance"], 50, drawn["room_scale"], drawn["stereo_depth"]]
-            names = ["reverb", *room, "pitch", drawn["cents"], "overdrive", drawn["decibels"]]
-            asked = [*names, "speed", drawn["factor"]]
-            commands.append(command(Path(folder, f"{i}.wav"), Path(folder, f"{i}.out.wav"), asked))
+        commands = sox_commands(x, draw, folder)
 
         def program(words: list[str]) -> None:
             subprocess.run(words, check=True)

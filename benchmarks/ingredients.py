@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from _bootstrap import draw_clips, interval, resampled
 from _table import machine, show
@@ -71,6 +72,35 @@ def train(data: Path, place: Path, options: list[str]) -> None:
     (place / "done").write_text(f"{seconds:.0f} s\n")
 
 
+def results(data: Path, place: Path) -> tuple[Tensor, Tensor]:
+    """Scores and targets of the test part."""
+    scores = read_scores(place / "scores.csv")
+    truth = read_labels(data / "test.csv", classes=scores.classes)
+    return scores.select(truth.names).scores, truth.target
+
+
+def compare(data: Path, work: Path, names: list[str], seeds: list[int]) -> list[list[str]]:
+    """Train what is not there yet; a row for each configuration, with its difference from the first."""
+    base, rows = None, []
+    for name in names:
+        values, boots, seconds = [], [], []
+        for seed in seeds:
+            place = work / f"{name}_s{seed}"
+            train(data, place, [*CONFIGURATIONS[name], "--seed", str(seed)])
+            scores, target = results(data, place)
+            values.append(float(lwlrap(scores, target)))
+            boots.append(resampled(scores, target, draw_clips(len(target))))
+            seconds.append((place / "done").read_text().split()[0])
+        boot = torch.stack(boots).mean(0)
+        base = boot if base is None else base
+        apart = boot - base
+        difference = "" if boot is base else f"{float(apart.mean()):+.3f} {interval(apart, signed=True)}"
+        each = " ".join(f"{value:.4f}" for value in values)
+        mean = f"{sum(values) / len(values):.3f} {interval(boot)}"
+        rows.append([MEANING[name], each, mean, difference, " ".join(seconds)])
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -80,42 +110,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", nargs="+", choices=list(CONFIGURATIONS), default=LOSSES)
     args = parser.parse_args()
-
-    draws, base, rows = None, None, []
-    for name in args.only:
-        values, boots, seconds = [], [], []
-        for seed in args.seeds:
-            place = args.work / f"{name}_s{seed}"
-            train(args.data, place, [*CONFIGURATIONS[name], "--seed", str(seed)])
-            scores = read_scores(place / "scores.csv")
-            truth = read_labels(args.data / "test.csv", classes=scores.classes)
-            kept = scores.select(truth.names).scores
-            if draws is None:
-                draws = draw_clips(len(truth))
-            values.append(float(lwlrap(kept, truth.target)))
-            boots.append(resampled(kept, truth.target, draws))
-            seconds.append((place / "done").read_text().split()[0])
-        boot = torch.stack(boots).mean(0)
-        base = boot if base is None else base
-        apart = boot - base
-        difference = "" if boot is base else f"{float(apart.mean()):+.3f} {interval(apart, signed=True)}"
-        rows.append(
-            [
-                MEANING[name],
-                " ".join(f"{value:.4f}" for value in values),
-                f"{sum(values) / len(values):.3f} {interval(boot)}",
-                difference,
-                " ".join(seconds),
-            ]
-        )
+    rows = compare(args.data, args.work, args.only, args.seeds)
     print(machine())
-    columns = [
-        "",
-        "lwlrap of each seed",
-        "mean [95 %]",
-        "difference from the first [95 %]",
-        "seconds of training",
-    ]
+    difference, seconds = "difference from the first [95 %]", "seconds of training"
+    columns = ["", "lwlrap of each seed", "mean [95 %]", difference, seconds]
     show(f"{args.data.name}: test part", columns, rows)
 
 

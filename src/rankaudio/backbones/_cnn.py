@@ -72,14 +72,7 @@ class CNN(nn.Module):
         else:
             self.aggregates = nn.ModuleList(GRUAggregate(depth, units=rnn_units) for depth in supervised)
             d = 2 * rnn_units * len(supervised)
-        self.classifier = nn.Sequential(
-            MaskedBatchNorm(d),
-            nn.Linear(d, d),
-            MaskedBatchNorm(d),
-            nn.PReLU(d),
-            nn.Dropout(dropout),
-            nn.Linear(d, n_classes),
-        )
+        self.classifier = _classifier(d, n_classes, dropout=dropout)
 
     def settings(self) -> dict[str, int | float | str | bool]:
         """Return the keyword arguments that build this network again."""
@@ -130,3 +123,15 @@ def _from_reference(key: str) -> str:
         if found:
             return renamed
     return key
+
+
+def _classifier(d: int, n_classes: int, *, dropout: float) -> nn.Sequential:
+    """From the aggregates, ``d`` channels of them, to the scores."""
+    return nn.Sequential(
+        MaskedBatchNorm(d),
+        nn.Linear(d, d),
+        MaskedBatchNorm(d),
+        nn.PReLU(d),
+        nn.Dropout(dropout),
+        nn.Linear(d, n_classes),
+    )
