@@ -502,7 +502,9 @@ NAN = torch.tensor([[0.0, math.nan, 1.0], [0.0, 0.0, 0.0]])
 
 
 @pytest.mark.parametrize(
-    "function", [label_agreement, label_margin, lambda s, t: select_agreeing(s, t, k=1)], ids=str
+    "function",
+    [label_agreement, label_margin, lambda s, t: select_agreeing(s, t, k=1)],
+    ids=["agreement", "margin", "selection"],
 )
 @pytest.mark.parametrize(
     ("scores", "target", "error", "message"),
