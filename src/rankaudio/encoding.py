@@ -55,9 +55,8 @@ def frequency_encoding(
     check_number("high", high)
     if spectrogram.ndim == 3:
         spectrogram = spectrogram.unsqueeze(channel_axis)
-    shape = list(spectrogram.shape)
-    bins = shape[frequency_axis]
-    shape[channel_axis] = 1
+    bins = spectrogram.shape[frequency_axis]
+    shape = [1 if axis == channel_axis else size for axis, size in enumerate(spectrogram.shape)]
     ramp = torch.linspace(
         low,
         high,
