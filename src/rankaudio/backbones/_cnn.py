@@ -10,7 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio._checks import check_choice, check_integer, check_number
-from rankaudio.backbones._blocks import ConvBlock, GRUAggregate, MaskedBatchNorm, MaxAggregate, with_room
+from rankaudio.backbones._blocks import (
+    ConvBlock,
+    GRUAggregate,
+    MaxAggregate,
+    frame_mask,
+    in_quick_order,
+    with_room,
+)
+from rankaudio.backbones._norm import MaskedBatchNorm, zero_padding
 
 Pooling = Literal["max", "rnn"]
 _POOLINGS: tuple[Pooling, ...] = ("max", "rnn")
@@ -95,6 +103,8 @@ class CNN(nn.Module):
     def features(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Return the concatenated aggregates of the supervised blocks, ``(B, d)``."""
         x, lengths = with_room(x, lengths, 2**self.n_blocks)
+        # Whatever there is in the padding, NaN included: from here on it is zero.
+        x = in_quick_order(zero_padding(x, frame_mask(x, lengths)))
         aggregates = []
         for k, block in enumerate(self.blocks):
             x, lengths = block(x, lengths)
