@@ -188,7 +188,7 @@ def test_gradient_is_that_of_the_same_result(function, settings):
 def test_pieces_of_a_batch_are_the_batch(function, settings, monkeypatch):
     clips = noise(5, 3000)
     whole, _ = function(clips, **settings)
-    monkeypatch.setattr("rankaudio.effects._batch._PIECE", 6000)
+    monkeypatch.setattr("rankaudio.effects._batch.PIECE", 6000)
     torch.testing.assert_close(function(clips, **settings)[0], whole, rtol=0, atol=1e-6)
 
 
@@ -254,3 +254,49 @@ def test_bad_parameters_are_named(function, settings):
 def test_bad_settings_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@every_module
+@pytest.mark.parametrize("with_lengths", [True, False])
+def test_only_the_chosen_are_changed_on_a_cpu_and_the_result_is_the_same(module, with_lengths, monkeypatch):
+    monkeypatch.setattr("rankaudio.effects._draw.PIECE", 9000)
+    effect = module(p=0.6)
+    waveform, lengths = (
+        uneven(noise(9, 4000)).double(),
+        torch.tensor([4000, 90, 2000, 1, 3999, 1500, 700, 701, 90]),
+    )
+    if not with_lengths:
+        lengths = None
+    draw = effect.draw(waveform, lengths, generator=seeded())
+    assert 2 < draw["chosen"].sum() < 8
+    seen = []
+    change = effect.change
+
+    def counted(clips, some_lengths, parameters):
+        seen.append(clips.shape)
+        return change(clips, some_lengths, parameters)
+
+    effect.change = counted
+    got = effect.replay(waveform, draw, lengths)
+    assert sum(rows for rows, _ in seen) == draw["chosen"].sum()
+    if with_lengths:
+        assert sum(rows * samples for rows, samples in seen) < 1.5 * lengths[draw["chosen"]].sum()
+    parameters = {name: draw[name] for name in effect.ranges}
+    expected = effect._replay_all(waveform, lengths, draw["chosen"], parameters)
+    torch.testing.assert_close(got[0], expected[0], rtol=0, atol=1e-9)
+    assert (got[1] is None) == (expected[1] is None)
+    if got[1] is not None:
+        assert torch.equal(got[1], expected[1])
+
+
+@every_module
+def test_none_chosen_is_the_padded_batch(module):
+    effect, waveform = module(p=0.5), noise(3, 500)
+    draw = effect.draw(waveform, generator=seeded()) | {"chosen": torch.zeros(3, dtype=torch.bool)}
+    for lengths in (None, torch.tensor([500, 20, 1])):
+        got, after = effect.replay(waveform, draw, lengths)
+        expected, expected_after = effect._replay_all(
+            waveform, lengths, draw["chosen"], {name: draw[name] for name in effect.ranges}
+        )
+        assert torch.equal(got, expected)
+        assert (after is None and expected_after is None) or torch.equal(after, expected_after)

@@ -22,7 +22,7 @@ from rankaudio._precision import full_precision
 from rankaudio.lengths import zero_beyond
 
 # Samples in a piece of a batch on a CPU: what lies between the steps of one long clip fills the cache.
-_PIECE = 1 << 19
+PIECE = 1 << 19
 
 
 def check_clips(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -79,7 +79,7 @@ def in_pieces(function: Callable[..., Tensor], *values: Tensor, samples: int | N
     with full_precision(device):
         if batch == 0:
             return function(*(F.pad(v, (0,) * (2 * v.ndim - 1) + (1,), value=1.0) for v in values))[:0]
-        rows = max(1, _PIECE // samples) if device.type == "cpu" else -(-batch // 8)
+        rows = max(1, PIECE // samples) if device.type == "cpu" else -(-batch // 8)
         if torch.compiler.is_compiling() or batch <= rows:
             return function(*values)
         pieces = zip(*(torch.split(value, rows) for value in values), strict=True)

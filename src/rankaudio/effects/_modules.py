@@ -166,8 +166,12 @@ class Speed(RandomEffect):
 
     def change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply :func:`speed` to every clip."""
-        size = _size(waveform, self.ranges["factor"][0], self.p)
+        size = self.size_after(waveform.shape[1])
         return speed(waveform, lengths, factor=parameters["factor"], size=size)
+
+    def size_after(self, samples: int) -> int:
+        """As many as the slowest factor of the range makes of them."""
+        return _slowed(samples, self.ranges["factor"][0], self.p)
 
 
 class Tempo(RandomEffect):
@@ -190,8 +194,12 @@ class Tempo(RandomEffect):
 
     def change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply :func:`tempo` to every clip."""
-        size = _size(waveform, self.ranges["factor"][0], self.p)
+        size = self.size_after(waveform.shape[1])
         return tempo(waveform, lengths, factor=parameters["factor"], n_fft=self.n_fft, size=size)
+
+    def size_after(self, samples: int) -> int:
+        """As many as the slowest factor of the range makes of them."""
+        return _slowed(samples, self.ranges["factor"][0], self.p)
 
     def extra_repr(self) -> str:
         """Show the settings."""
@@ -237,16 +245,20 @@ class RecipeEffects(RandomEffect):
         x, _ = reverb(x, lengths, **room, sample_rate=self.sample_rate, tail=tail)
         x, _ = pitch_shift(x, lengths, cents=parameters["cents"], n_fft=self.n_fft)
         x, _ = overdrive(x, lengths, decibels=parameters["decibels"])
-        size = _size(waveform, self.ranges["factor"][0], self.p)
+        size = self.size_after(waveform.shape[1])
         x, lengths = speed(x, lengths, factor=parameters["factor"], size=size)
         return x.to(waveform.dtype), lengths
+
+    def size_after(self, samples: int) -> int:
+        """As many as the slowest factor of the range makes of them."""
+        return _slowed(samples, self.ranges["factor"][0], self.p)
 
     def extra_repr(self) -> str:
         """Show the settings."""
         return f"p={self.p}, sample_rate={self.sample_rate}, n_fft={self.n_fft}"
 
 
-def _size(waveform: Tensor, slowest: float, p: float) -> int:
+def _slowed(samples: int, slowest: float, p: float) -> int:
     """Samples of a batch in which every clip may be played that slowly; without p = 1, or not at all."""
-    size = max(1, math.floor(waveform.shape[1] / slowest + 0.5))
-    return size if p == 1 else max(size, waveform.shape[1])
+    size = max(1, math.floor(samples / slowest + 0.5))
+    return size if p == 1 else max(size, samples)
