@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import torch
 from scipy.io import wavfile
 
 import freesound2019
-from rankaudio import CNN2d, LogMel, Tagger, lwlrap, read_labels, read_scores
+from rankaudio import CNN2d, LogMel, Tagger, lwlrap, read_labels, read_scores, write_scores
 from recipe import console
 from recipe.pictures import varied
 from recipe.runs import Run, Table
@@ -283,3 +284,16 @@ class TestMistakes:
         assert done.returncode == 1
         assert done.stderr.startswith("freesound2019.py: --data: wanted a folder")
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_reader_that_has_had_enough_is_no_mistake(corpus, tmp_path):
+    labels = read_labels(corpus / "test.csv")
+    scores = torch.rand(len(labels), len(labels.classes))
+    write_scores(tmp_path / "scores.csv", names=labels.names, classes=labels.classes, scores=scores)
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w") as nobody:
+        command = [sys.executable, EXAMPLE, "evaluate", "--scores", tmp_path / "scores.csv"]
+        command += ["--labels", corpus / "test.csv"]
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")

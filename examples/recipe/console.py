@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from typing import NoReturn
 
@@ -76,6 +77,10 @@ def main(argv: list[str] | None = None, *, description: str | None = None) -> No
     """Run one command; what is the user's to mend is said in a line, not in a traceback."""
     try:
         run_command(argv, description=description)
+    except BrokenPipeError:
+        # Who read the output has had enough, `head` for one. What is left of it must not fail at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave()
     except MISTAKES as error:
         leave(str(error))
     except MistakeElsewhereError:
@@ -94,7 +99,7 @@ def main(argv: list[str] | None = None, *, description: str | None = None) -> No
 def leave(message: str = "") -> NoReturn:
     """Say what is wrong, and end with status 1."""
     if not joint():
-        sys.exit(f"freesound2019.py: {message}")
+        sys.exit(f"freesound2019.py: {message}" if message else 1)
     if message:
         which = f"process {distributed.get_rank()} of {distributed.get_world_size()}"
         print(f"freesound2019.py: {which}: {message}", file=sys.stderr)
