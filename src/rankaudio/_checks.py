@@ -106,6 +106,19 @@ def check_lengths(lengths: object, *, batch: int, longest: int, like: Tensor) ->
     return tensor.long()
 
 
+def check_waveform(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Check the clips and their lengths; half precision becomes float32."""
+    tensor = check_floating("waveform", waveform)
+    if tensor.ndim != 2:
+        hint = " (a single clip is waveform[None])" if tensor.ndim == 1 else ""
+        raise ValueError(f"waveform: wanted shape (B, T){hint}, got {describe(tensor)}")
+    if tensor.shape[1] == 0:
+        raise ValueError(f"waveform: wanted at least one sample, got {describe(tensor)}")
+    if lengths is not None:
+        lengths = check_lengths(lengths, batch=tensor.shape[0], longest=tensor.shape[1], like=tensor)
+    return tensor if tensor.dtype == torch.float64 else tensor.float(), lengths
+
+
 def check_choice(name: str, value: object, choices: Sequence[Choice]) -> Choice:
     """Refuse a value that is not one of the choices."""
     if value not in choices:

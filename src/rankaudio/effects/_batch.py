@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rankaudio._checks import (
-    check_floating,
-    check_lengths,
     check_number,
     check_shape,
     check_tensor,
     check_values,
+    check_waveform,
     describe,
 )
 from rankaudio._precision import full_precision
@@ -27,15 +26,7 @@ PIECE = 1 << 19
 
 def check_clips(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Check clips and lengths; half precision becomes float32, what lies beyond a length becomes 0."""
-    tensor = check_floating("waveform", waveform)
-    if tensor.ndim != 2:
-        hint = " (a single clip is waveform[None])" if tensor.ndim == 1 else ""
-        raise ValueError(f"waveform: wanted shape (B, T){hint}, got {describe(tensor)}")
-    if tensor.shape[1] == 0:
-        raise ValueError(f"waveform: wanted at least one sample, got {describe(tensor)}")
-    if lengths is not None:
-        lengths = check_lengths(lengths, batch=tensor.shape[0], longest=tensor.shape[1], like=tensor)
-    work = tensor if tensor.dtype == torch.float64 else tensor.float()
+    work, lengths = check_waveform(waveform, lengths)
     return zero_beyond(work, lengths), lengths
 
 

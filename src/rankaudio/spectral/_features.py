@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rankaudio._checks import check_waveform
 from rankaudio.spectral._filterbank import MelScale, Norm, mel_filterbank
 from rankaudio.spectral._stft import (
     PadMode,
     Transform,
     check_eps,
     check_settings,
-    check_waveform,
     dft_stages,
     spectrogram,
 )

@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_choice, check_integer, check_same_device, describe
+from rankaudio._checks import check_choice, check_integer, check_same_device, check_waveform, describe
 from rankaudio.lengths import frame_lengths
 from rankaudio.spectral._filterbank import NORMS, SCALES, MelScale, Norm, check_band, mel_filterbank
 from rankaudio.spectral._stft import (
@@ -17,7 +17,6 @@ from rankaudio.spectral._stft import (
     Transform,
     check_eps,
     check_settings,
-    check_waveform,
     dft_stages,
     spectrogram,
 )

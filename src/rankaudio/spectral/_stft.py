@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rankaudio._checks import check_choice, check_floating, check_lengths, check_number, describe
+from rankaudio._checks import check_choice, check_number, describe
 from rankaudio._precision import full_precision
 from rankaudio.lengths import frame_lengths, length_mask, zero_beyond
 from rankaudio.spectral._filterbank import check_frames
@@ -49,19 +49,6 @@ def check_settings(
 def check_eps(eps: object) -> float:
     """Refuse an eps that float32 cannot tell from the zero it is there to avoid."""
     return check_number("eps", eps, 1e-30)
-
-
-def check_waveform(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Check the clips and their lengths; half precision becomes float32."""
-    tensor = check_floating("waveform", waveform)
-    if tensor.ndim != 2:
-        hint = " (a single clip is waveform[None])" if tensor.ndim == 1 else ""
-        raise ValueError(f"waveform: wanted shape (B, T){hint}, got {describe(tensor)}")
-    if tensor.shape[1] == 0:
-        raise ValueError(f"waveform: wanted at least one sample, got {describe(tensor)}")
-    if lengths is not None:
-        lengths = check_lengths(lengths, batch=tensor.shape[0], longest=tensor.shape[1], like=tensor)
-    return tensor if tensor.dtype == torch.float64 else tensor.float(), lengths
 
 
 def spectrogram(
