@@ -69,7 +69,7 @@ SCALES = {
     "full": Scale(),
     # For some 300 clips with labels that are checked and 200 with others, on two cores. Effects take longer
     # than networks of this size, so they are left out.
-    "small": Scale(sizes=(20, 40, 60, 80, 100), folds=3, depth=0.16, epochs=0.2, dropout=0.5, effects=0.0),
+    "small": Scale(sizes=(20, 40, 60, 80, 100), folds=3, depth=0.16, epochs=0.12, dropout=0.5, effects=0.0),
 }
 
 
