@@ -1,4 +1,4 @@
-"""Beside transformers: what its feature extractors give goes into our networks (torchaudio: test_torchaudio.py)."""
+"""Beside transformers: what its feature extractors give goes into our networks."""
 
 import math
 

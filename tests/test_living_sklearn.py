@@ -1,8 +1,10 @@
 """Beside scikit-learn: lwlrap as a scorer of its cross-validation and of its searches."""
 
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_multilabel_classification
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import label_ranking_average_precision_score, make_scorer
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
@@ -39,15 +41,31 @@ def by_hand(model, method):
         (LINEAR, "decision_function"),
         (LINEAR, "predict_proba"),
         (MLPClassifier(max_iter=5, random_state=0), "predict_proba"),
+        (LINEAR, ["decision_function", "predict_proba"]),
     ],
-    ids=["linear, decision function", "linear, probabilities", "network, probabilities"],
+    ids=["decision function", "probabilities", "probabilities of a network", "the first of both"],
 )
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_cross_validation(model, method):
     scorer = make_scorer(lwlrap_score, response_method=method)
     values = cross_val_score(model, FEATURES, LABELS, scoring=scorer, cv=FOLDS, error_score="raise")
+    method = method if isinstance(method, str) else method[0]
     assert values.tolist() == pytest.approx(by_hand(model, method), abs=1e-12)
     assert values.std() > 0
+
+
+def test_forests_whose_probabilities_are_one_array_for_each_class():
+    """scikit-learn makes one table of them, of the probability that the label is there."""
+    scorer = make_scorer(lwlrap_score, response_method="predict_proba")
+    model = RandomForestClassifier(10, random_state=0).fit(FEATURES[:60], LABELS[:60])
+    scores = np.stack([table[:, 1] for table in model.predict_proba(FEATURES[60:])], axis=1)
+    assert scorer(model, FEATURES[60:], LABELS[60:]) == lwlrap_score(LABELS[60:], scores) < 1
+
+
+def test_predictions_that_are_no_scores_are_refused():
+    scorer = make_scorer(lwlrap_score)
+    with pytest.raises(TypeError, match="scores: wanted a floating-point tensor, got a int64"):
+        scorer(LINEAR.fit(FEATURES, LABELS), FEATURES, LABELS)
 
 
 def test_search_takes_the_best():
