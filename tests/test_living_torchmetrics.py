@@ -106,10 +106,33 @@ def test_sums_keep_their_precision():
     metric = torch.nn.ModuleList([LwlrapMetric(5)]).half()[0]  # as an attribute of a model
     metric.update(scores.half(), target)
     assert metric.compute().dtype == torch.float64
-    metric.set_dtype(torch.float32)  # where there are no doubles
+    metric.set_dtype(torch.float32)  # which one has to ask for
     metric.update(scores, target)
     assert {part.dtype for part in metric.metric_state.values()} == {torch.float32}
     torch.testing.assert_close(metric.compute(), lwlrap(scores, target), rtol=0, atol=1e-6)
+
+
+def test_where_there_are_no_doubles_sums_are_float32():
+    first, second, *_ = batches()
+    metric = LwlrapMetric(5)
+    metric.update(*first)
+
+    def to_mps(tensor):  # as PyTorch answers there
+        if tensor.dtype == torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return tensor.clone()
+
+    assert metric._apply(to_mps) is metric
+    metric.update(*second)
+    assert {part.dtype for part in metric.metric_state.values()} == {torch.float32}
+    torch.testing.assert_close(metric.compute(), lwlrap(*all_of([first, second])), rtol=0, atol=1e-6)
+
+    def fail(_):
+        raise TypeError("for another reason")
+
+    for each in (metric, LwlrapMetric(5)):
+        with pytest.raises(TypeError, match="for another reason"):
+            each._apply(fail)
 
 
 def test_mistakes_are_named():

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+import torch
 from torch import Tensor
+from torch.nn import Module
 from torchmetrics import Metric
 
 from rankaudio.metrics import Average, ClassLwlrap, Lwlrap
@@ -13,11 +17,9 @@ __all__ = ["LwlrapMetric"]
 class LwlrapMetric(Metric):
     """:class:`rankaudio.Lwlrap` for a ``MetricCollection``, and for Lightning's ``self.log``.
 
-    The definition and the shapes are those of :func:`rankaudio.lwlrap`. Its states are the sums, in float64,
-    so it resets, clones, pickles and adds up over processes as other metrics of torchmetrics do. Two
-    that differ in ``average`` have the same sums, and in a collection share them.
-
-    Where there are no doubles (mps), call ``metric.set_dtype(torch.float32)`` before it is moved there.
+    The definition and the shapes are those of :func:`rankaudio.lwlrap`. Its states are the sums, in float64
+    (float32 on mps), so it resets, clones, pickles and adds up over processes as other metrics of
+    torchmetrics do. Two that differ in ``average`` have the same sums, and in a collection share them.
 
     Args:
         num_classes: :math:`C`.
@@ -47,6 +49,7 @@ class LwlrapMetric(Metric):
     full_state_update = False
     plot_lower_bound = 0.0
     plot_upper_bound = 1.0
+    precision: Tensor
 
     def __init__(
         self,
@@ -91,6 +94,16 @@ class LwlrapMetric(Metric):
         whole = self._lwlrap()
         whole.load_state_dict({name: getattr(self, name) for name in whole.state_dict()})
         return whole.compute(sync=False)  # torchmetrics has added up what processes have
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> Module:
+        """Move the sums; to where there are no doubles, which PyTorch says by a TypeError, in float32."""
+        try:
+            return super()._apply(fn, exclude_state)
+        except TypeError:
+            if self.precision.dtype != torch.float64:
+                raise
+            self.set_dtype(torch.float32)
+            return super()._apply(fn, exclude_state)
 
     def _lwlrap(self) -> Lwlrap:
         """No clips, where the states are."""
