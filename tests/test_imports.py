@@ -28,7 +28,7 @@ LAYERS = [
     {"backbones", "data"},
     {"noisy", "ensemble"},
     {"tagger"},
-    {"inference"},
+    {"inference", "integrations"},
     {"__init__"},
 ]
 
@@ -111,7 +111,8 @@ def test_import_loads_torch_and_no_more(imported):
 
 
 @pytest.mark.parametrize(
-    "package", ["scipy", "soundfile", "librosa", "sklearn", "matplotlib", "torchmetrics"]
+    "package",
+    ["scipy", "soundfile", "librosa", "sklearn", "matplotlib", "torchmetrics", "lightning", "transformers"],
 )
 def test_import_does_not_load(imported, package):
     assert package not in imported["all"]

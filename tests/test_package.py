@@ -53,7 +53,7 @@ def test_four_requirements_without_ceilings():
 
 
 def test_library_imports_what_is_required_or_an_extra():
-    assert lacking("src", REQUIRED | names(EXTRAS["audio"])) == {}
+    assert lacking("src", REQUIRED | names(EXTRAS["audio"] + EXTRAS["torchmetrics"])) == {}
 
 
 def test_examples_import_what_their_extras_hold():
@@ -61,9 +61,9 @@ def test_examples_import_what_their_extras_hold():
 
 
 def test_tests_import_what_their_extra_holds():
-    """Only torchaudio may be missing: where it does not import, its tests are skipped."""
+    """Only torchaudio and timm, which needs torchvision, may be missing: their tests are then skipped."""
     example = {path.stem for path in (ROOT / "examples").iterdir()}
-    assert lacking("tests", REQUIRED | names(EXTRAS["test"]) | {"torchaudio"} | example) == {}
+    assert lacking("tests", REQUIRED | names(EXTRAS["test"]) | {"torchaudio", "timm"} | example) == {}
 
 
 def test_docs_import_what_their_extra_holds():
@@ -71,8 +71,9 @@ def test_docs_import_what_their_extra_holds():
     assert lacking("docs", REQUIRED | names(EXTRAS["docs"]) | {"docutils"}) == {}
 
 
-def test_extra_of_tests_holds_what_the_examples_need():
-    assert names(EXTRAS["examples"] + EXTRAS["onnx"]) <= names(EXTRAS["test"])
+@pytest.mark.parametrize("extra", ["examples", "onnx", "torchmetrics"])
+def test_extra_of_tests_holds_that_of(extra):
+    assert names(EXTRAS[extra]) <= names(EXTRAS["test"])
 
 
 def test_torchaudio_is_in_no_extra_but_its_own():

@@ -1,8 +1,6 @@
 """Two processes on one machine: gradients, scores, resuming and mistakes as those of one."""
 
 import csv
-import os
-import socket
 import subprocess
 import sys
 
@@ -15,6 +13,7 @@ from rankaudio import Tagger, lwlrap, predict, read_labels, read_scores
 from recipe.corpus import read_corpus, split_corpus
 from recipe.processes import MistakeElsewhereError, World, own_device
 from recipe.synthetic import make_corpus
+from two_processes import TIMEOUT, environment, free_ports, run_both
 
 pytestmark = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()),
@@ -34,7 +33,6 @@ OPTIONS += [
     "2",
 ]
 TWO_EPOCHS = ["--epochs", "2", "--average", "ema"]
-TIMEOUT = 120
 
 
 @pytest.fixture(scope="module")
@@ -42,41 +40,6 @@ def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     make_corpus(folder, per_class=2, test_per_class=1)
     return folder
-
-
-def free_ports(count):
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for each in held:
-            each.bind(("127.0.0.1", 0))
-        return [str(each.getsockname()[1]) for each in held]
-    finally:
-        for each in held:
-            each.close()
-
-
-def environment(**more):
-    """This one, and what this process imports from: pytest has added the example's folder to it."""
-    loopback = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | loopback | more
-
-
-def run_both(source, *, words):
-    """Fresh interpreters as torchrun starts them; returns status and complaints of each."""
-    (port,) = free_ports(1)
-    started = []
-    for rank in range(2):
-        place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        given = [sys.executable, "-c", source, *map(str, words)]
-        env = environment(**place, **meeting)
-        started.append(subprocess.Popen(given, env=env, stderr=subprocess.PIPE, text=True))
-    try:
-        return [(process.communicate(timeout=TIMEOUT)[1], process.returncode) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
 
 
 GRADIENT = """

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, Tagger, mel_filterbank
+from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, Tagger, frame_lengths, mel_filterbank, pad_collate
 
 try:
     import torchaudio
@@ -56,3 +56,30 @@ def test_its_transforms_are_frontends_of_our_networks(frontend, backbone, tmp_pa
     assert torch.equal(again(waveform), tagger(waveform))
     own = Tagger({mel: LogMel, stft: LogSTFT}[frontend](), tagger.backbone).eval()
     torch.testing.assert_close(own(waveform), tagger(waveform), rtol=0, atol=1e-3)
+
+
+class MelOfAnyLength(nn.Module):
+    """Its spectrogram with a count of frames. Beyond the end of a clip it sees zeros, alone as in a batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.mel = torchaudio.transforms.MelSpectrogram(
+            44100, n_fft=2048, hop_length=1024, n_mels=128, pad_mode="constant"
+        )
+
+    def forward(self, waveform, lengths=None):
+        return (self.mel(waveform) + 1e-4).log()
+
+    def frame_lengths(self, lengths):
+        return frame_lengths(lengths, hop_length=1024)
+
+
+@pytest.mark.parametrize("pooling", ["max", "rnn"])
+def test_a_clip_scores_the_same_alone_and_in_a_batch(pooling):
+    clips = [torch.randn(n) for n in (50_000, 20_480, 1_000)]
+    tagger = Tagger(MelOfAnyLength(), CNN2d(3, n_blocks=2, base_depth=4, pooling=pooling)).eval()
+    waveform, _, lengths = pad_collate(clips)
+    scores = tagger(waveform, lengths)
+    for row, clip in enumerate(clips):
+        torch.testing.assert_close(tagger(clip[None]), scores[[row]], rtol=0, atol=1e-5)
+    assert not torch.allclose(tagger(waveform)[2], scores[2], rtol=0, atol=1e-3)

@@ -47,7 +47,8 @@ class LengthBucketSampler(Sampler[list[int]]):
             train the better model.
         seed: the epochs of two seeds are different.
         rank: which of ``world_size`` processes this is; None asks ``torch.distributed``, and is 0
-            where that is not running.
+            where that is not running. So make the sampler once it is; with Lightning,
+            in ``train_dataloader``.
         world_size: number of processes, which share the batches of an epoch among them. All get the same
             number: where it does not divide by ``world_size``, the batches with the most clips are
             halved. Only if every batch is down to a single clip, and still there are too few, do the shortest
