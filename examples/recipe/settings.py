@@ -32,6 +32,8 @@ class Settings:
     noisy: bool = False
     extra: str | None = None
     extra_sha256: str | None = None
+    start_from: str | None = None
+    start_from_sha256: str | None = None
     lr_min: float = 1e-4
     lr_max: float = 5e-3
     clip_norm: float | None = None

@@ -45,6 +45,13 @@ def _add_network(sub: argparse.ArgumentParser, default: Settings) -> None:
     add(
         "--pooling", choices=["max", "rnn"], default=default.pooling, help="how features over time become one"
     )
+    add(
+        "--start-from",
+        type=Path,
+        default=None,
+        metavar="MODEL",
+        help="a model.pt of the same network to start from; its classes may be others",
+    )
     add("--base-depth", type=at_least_one, default=default.base_depth, help="channels of the first block")
     add("--blocks", type=at_least_one, default=default.blocks, help="blocks, each of which halves time")
     add("--growth", type=float, default=default.growth, help="factor of channels from block to block")

@@ -44,8 +44,10 @@ def _prepare(args: argparse.Namespace) -> tuple[Settings, Corpus, dict[int, Spli
     if args.early_stop is not None and args.folds == 1:
         raise ValueError("--early-stop: wanted clips that are held out (--folds from 2), got --folds 1")
     corpus = read_corpus(args.data, noisy=args.noisy, extra=args.extra)
-    args.extra_sha256 = None if args.extra is None else checksum(args.extra)
-    args.extra = None if args.extra is None else str(args.extra)
+    for name in ("extra", "start_from"):
+        path = getattr(args, name)
+        setattr(args, f"{name}_sha256", None if path is None else checksum(path))
+        setattr(args, name, None if path is None else str(path))
     settings = Settings(**{field.name: getattr(args, field.name) for field in fields(Settings)})
     shared = {"folds": settings.folds, "max_seconds": settings.max_seconds, "seed": settings.seed}
     folds = range(settings.folds) if args.fold is None else [args.fold]
