@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from rankaudio import CNN2d, LogMel, Tagger, predict
+from rankaudio import CNN2d, LogMel, Tagger, predict_long
 
 RATE = 16_000
 CLASSES = ("Bell", "Bird", "Clock", "Engine")
@@ -83,9 +83,8 @@ recording = 0.005 * torch.randn(60 * RATE)
 for name, start, end in EVENTS:
     recording[start * RATE : end * RATE] += between(0.4, 0.8) * sound(name, end - start)
 
-windows = recording.unfold(0, RATE, RATE // 2)  # a second, every half second
-starts = torch.arange(len(windows)) / 2
-presence = predict(tagger, list(windows)).sigmoid()
+scores, starts = predict_long(tagger, recording, window=1.0, hop=0.5)
+presence = scores.sigmoid()
 
 # %%
 # An event is found if its class has more than 0.5 in most of the windows that lie
