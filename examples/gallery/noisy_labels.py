@@ -88,7 +88,7 @@ axes[0].set(title="share of right labels", xlabel="clips taken, best agreement f
 right = (given.target == truth.target).all(1)
 agreement = rankaudio.label_agreement(scores.scores, given.target)
 bars = {"right label": agreement[right], "wrong label": agreement[~right]}
-axes[1].hist(bars.values(), bins=10, range=(0, 1), label=bars.keys())
+axes[1].hist([*bars.values()], bins=10, range=(0, 1), label=[*bars])
 axes[1].set(title="clips", xlabel="agreement")
 axes[1].legend(loc="upper center")
 figure.savefig("noisy_labels.png")
