@@ -12,6 +12,7 @@ copyright = f"2026, {author}"
 release = version = installed_version("rankaudio")
 
 extensions = [
+    "gallery",
     "myst_parser",
     "pictures",
     "public_names",
@@ -22,7 +23,8 @@ extensions = [
 exclude_patterns = ["_build", "ext", "figures"]
 html_theme = "furo"
 html_title = f"rankaudio {release}"
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["gallery.css"]
 
 autodoc_default_options = {
     "members": True,

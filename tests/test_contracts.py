@@ -257,7 +257,7 @@ ELSEWHERE = {
     "test_lengths.py": {"frame_lengths", "length_mask"},
     "test_mixing.py": {"ORMixupDraw", "apply_or_mixup", "draw_or_mixup"},
     "test_spectral.py": {"mel_filterbank", "power_to_db"},
-    "test_inference.py": {"predict"},
+    "test_inference.py": {"WindowScores", "predict", "predict_long"},
     "test_noisy.py": {
         "LabelQuality",
         "calibrate_scores",

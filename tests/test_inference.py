@@ -1,11 +1,13 @@
-"""predict: the caller's order, bounded batches, and nothing lost to a bad clip."""
+"""predict and predict_long: the caller's order, bounded batches, nothing lost to a bad clip or at an end."""
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import Dataset
 
-from rankaudio import CNN2d, LogMel, Tagger, predict
+from rankaudio import CNN2d, LogMel, Tagger, predict, predict_long
 
 LENGTHS = [3000, 1, 20_000, 512, 3001, 45_000, 20_000, 7]
 
@@ -130,3 +132,90 @@ def test_no_clips_have_no_scores(tagger):
 def test_bad_input_is_named(clips, settings, error, message):
     with pytest.raises(error, match=message):
         predict(Recorder(), clips, **settings)
+
+
+def windows_by_hand(waveform, window, hop):
+    """Windows and their first samples, one after the other until one reaches the end or none is left."""
+    cut, start = [], 0
+    while start < len(waveform):
+        cut.append((start, waveform[start : start + window]))
+        if start + window >= len(waveform):
+            break
+        start += hop
+    return cut
+
+
+@given(total=st.integers(1, 300), window=st.integers(1, 90), hop=st.integers(1, 120))
+def test_windows_are_those_cut_by_hand(total, window, hop):
+    waveform = torch.arange(1.0, total + 1)
+    by_hand = windows_by_hand(waveform, window, hop)
+    scores, starts = predict_long(Recorder(), waveform, window=window / 100, hop=hop / 100, sample_rate=100)
+    assert scores[:, 0].tolist() == [float(clip.sum()) for _, clip in by_hand]
+    assert starts.tolist() == [start / 100 for start, _ in by_hand]
+    assert starts.dtype == torch.float64
+
+
+@pytest.mark.parametrize("total", [50_000, 44_100, 44_101, 3000, 1])
+def test_scores_of_windows_are_those_of_predict_on_them(tagger, total):
+    waveform = torch.randn(total, generator=torch.Generator().manual_seed(2))
+    clips = [clip for _, clip in windows_by_hand(waveform, 11_025, 4410)]
+    scores, starts = predict_long(tagger, waveform, window=0.25, hop=0.1, max_samples=30_000)
+    assert torch.equal(scores, predict(tagger, clips, max_samples=30_000))
+    with torch.no_grad():
+        alone = torch.cat([tagger(clip[None]) for clip in clips])
+    torch.testing.assert_close(scores, alone, rtol=0, atol=1e-5)
+    assert len(starts) == len(clips)
+
+
+def test_long_recordings_go_in_batches_with_progress():
+    recorder, seen = Recorder(), []
+    waveform = torch.ones(10_050)
+    scores, _ = predict_long(
+        recorder,
+        waveform,
+        window=1.0,
+        hop=0.5,
+        sample_rate=100,
+        max_samples=1000,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert scores[:, 0].tolist() == [100.0] * 200
+    assert max(shape[0] * shape[1] for shape, _ in recorder.batches) <= 1000
+    assert seen[-1] == (200, 200)
+    assert len(seen) == len(recorder.batches) == 20
+
+
+def test_sample_rate_is_the_taggers_unless_given(tagger):
+    waveform = torch.zeros(20_000)
+    assert predict_long(tagger, waveform, window=0.25, hop=0.1).starts.tolist() == [0, 0.1, 0.2, 0.3]
+    other = predict_long(tagger, waveform, window=0.5, hop=0.5, sample_rate=22_050).starts
+    assert other.tolist() == [0, 0.5]
+
+
+SETTINGS = {"window": 1.0, "hop": 0.5, "sample_rate": 100}
+
+
+@pytest.mark.parametrize(
+    ("waveform", "settings", "error", "message"),
+    [
+        ([0.0], {}, TypeError, r"waveform: wanted a torch.Tensor, got \[0.0\]"),
+        (torch.zeros(9, dtype=torch.int16), {}, TypeError, "waveform: wanted a floating-point tensor"),
+        (torch.zeros(1, 9), {}, ValueError, "waveform: wanted 1 axes"),
+        (torch.zeros(0), {}, ValueError, r"waveform: wanted shape \(T,\) with T from 1"),
+        (
+            torch.zeros(9),
+            {"window": 0.0},
+            ValueError,
+            "window: wanted at least one sample of 1/100 s, got 0.0",
+        ),
+        (torch.zeros(9), {"hop": 0.004}, ValueError, "hop: wanted at least one sample of 1/100 s, got 0.004"),
+        (torch.zeros(9), {"hop": -1}, ValueError, "hop: wanted a finite number >= 0, got -1"),
+        (torch.zeros(9), {"window": float("inf")}, ValueError, "window: wanted a finite number"),
+        (torch.zeros(9), {"window": "1"}, TypeError, "window: wanted a number, got '1'"),
+        (torch.zeros(9), {"sample_rate": 44.1}, TypeError, "sample_rate: wanted an integer, got 44.1"),
+        (torch.zeros(9), {"sample_rate": None}, ValueError, "sample_rate: wanted one, for Recorder has none"),
+    ],
+)
+def test_bad_recordings_and_windows_are_named(waveform, settings, error, message):
+    with pytest.raises(error, match=message):
+        predict_long(Recorder(), waveform, **{**SETTINGS, **settings})

@@ -42,7 +42,7 @@ from rankaudio.ensemble import (
     fit_blend_weights,
     stack_tables,
 )
-from rankaudio.inference import predict
+from rankaudio.inference import WindowScores, predict, predict_long
 from rankaudio.lengths import frame_lengths, length_mask
 from rankaudio.losses import LSEPLoss, lsep_loss
 from rankaudio.masking import (
@@ -134,6 +134,7 @@ __all__ = [
     "Tagger",
     "Tempo",
     "WeightedMixup",
+    "WindowScores",
     "apply_or_mixup",
     "audio_info",
     "blend",
@@ -164,6 +165,7 @@ __all__ = [
     "pitch_shift",
     "power_to_db",
     "predict",
+    "predict_long",
     "random_crop",
     "random_resized_crop",
     "read_classes",

@@ -1,19 +1,19 @@
-"""Scores for many clips of many lengths."""
+"""Scores for many clips of many lengths, and for the windows of a long recording."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from rankaudio._checks import check_integer, check_tensor, describe
+from rankaudio._checks import check_floating, check_integer, check_number, check_tensor, describe
 from rankaudio.data import LengthBucketSampler, pad_collate
 
-__all__ = ["predict"]
+__all__ = ["WindowScores", "predict", "predict_long"]
 
 
 def predict(
@@ -83,6 +83,103 @@ def predict(
             if progress is not None:
                 progress(done, len(sizes))
     return scores
+
+
+class WindowScores(NamedTuple):
+    """What :func:`predict_long` returns, on the CPU: scores, and what they are scores of.
+
+    >>> WindowScores(torch.zeros(2, 5), torch.tensor([0.0, 0.5])).starts[1]
+    tensor(0.5000)
+    """
+
+    scores: Tensor
+    """``(n_windows, C)`` float32, raw scores."""
+    starts: Tensor
+    """``(n_windows,)`` float64, where each window begins, in seconds."""
+
+
+def predict_long(
+    tagger: nn.Module,
+    waveform: Tensor,
+    *,
+    window: float,
+    hop: float,
+    sample_rate: int | None = None,
+    max_samples: int = 60 * 44_100,
+    progress: Callable[[int, int], None] | None = None,
+) -> WindowScores:
+    r"""Score a long recording window by window.
+
+    Of :math:`T` samples, with a window of :math:`w` and a hop of :math:`h` samples, window :math:`k` is
+
+    .. math:: x[k h], \, \dots, \, x[\min(k h + w, T) - 1], \qquad
+        0 \le k \le \Bigl\lceil \frac{\max(0, T - w)}{h} \Bigr\rceil, \quad k h < T
+
+    so nothing is left over: the last window may be shorter than the others, is scored as the short clip
+    that it is, and never dropped. A recording no longer than a window is one window. The scores are those of
+    :func:`predict` with the windows as clips. They are cut when their batch is due, so beyond the recording
+    itself the memory is that of a batch.
+
+    Args:
+        tagger: as for :func:`predict`. Windows as long as the clips that it was trained on suit it best.
+        waveform: ``(T,)`` floating point, at least one sample.
+        window: seconds of a window, rounded to samples.
+        hop: seconds from the start of a window to that of the next, rounded to samples. Beyond ``window``,
+            what lies between two windows is not heard.
+        sample_rate: of the waveform, in Hz. None: ``tagger.sample_rate``.
+        max_samples: samples in a batch, as for :func:`predict`.
+        progress: called after each batch with the number of windows done and of all.
+
+    Returns:
+        Scores and start times of the windows, in their order. A score is one of its whole window, so a
+        timeline puts it best at the middle.
+
+    Raises:
+        TypeError: if the waveform is not floating point, or a setting has the wrong type.
+        ValueError: if the waveform is not ``(T,)`` with a sample, a window or a hop has none, or no sample
+            rate is known.
+
+    >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8))
+    >>> scores, starts = predict_long(tagger, torch.randn(100_000), window=1.0, hop=0.5)
+    >>> scores.shape, starts.tolist()
+    (torch.Size([4, 2]), [0.0, 0.5, 1.0, 1.5])
+    """
+    check_floating("waveform", waveform, ndim=(1,))
+    if len(waveform) == 0:
+        raise ValueError(f"waveform: wanted shape (T,) with T from 1, got {describe(waveform)}")
+    rate = getattr(tagger, "sample_rate", None) if sample_rate is None else sample_rate
+    if rate is None:
+        raise ValueError(f"sample_rate: wanted one, for {type(tagger).__name__} has none, got None")
+    check_integer("sample_rate", rate)
+    windows = _Windows(waveform, _samples("window", window, rate), _samples("hop", hop, rate))
+    scores = predict(tagger, windows, lengths=windows.lengths, max_samples=max_samples, progress=progress)
+    return WindowScores(scores, torch.tensor(windows.starts, dtype=torch.float64) / rate)
+
+
+class _Windows(Dataset[Tensor]):
+    """Windows of a waveform, cut when they are asked for."""
+
+    def __init__(self, waveform: Tensor, window: int, hop: int) -> None:
+        total = len(waveform)
+        last = -(-max(0, total - window) // hop)
+        self.waveform = waveform
+        # Where the hop is beyond the window, the last start may lie behind the end.
+        self.starts = [k * hop for k in range(last + 1) if k * hop < total]
+        self.lengths = [min(window, total - start) for start in self.starts]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> Tensor:
+        start = self.starts[index]
+        return self.waveform[start : start + self.lengths[index]]
+
+
+def _samples(name: str, seconds: float, rate: int) -> int:
+    samples = round(check_number(name, seconds, 0) * rate)
+    if samples < 1:
+        raise ValueError(f"{name}: wanted at least one sample of 1/{rate} s, got {seconds!r}")
+    return samples
 
 
 def _batches(sizes: list[int], max_samples: int) -> list[list[int]]:

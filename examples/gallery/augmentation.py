@@ -1,0 +1,91 @@
+"""What a clip becomes in training, to listen to and to look at.
+
+Played faster, in a room or through an overdriven amplifier, a clip is another clip for
+the model, with the labels that it had. [Effects](../effects.md) and [masking, cutting
+and mixing](../augmentation.md) have the formulas; here is what they sound like.
+"""
+
+# %%
+# A bird, and a drum to mix it with, at a low sample rate that keeps the files small.
+
+import math
+
+import matplotlib.pyplot as plt
+import torch
+from scipy.io import wavfile
+from torch import Tensor
+
+from rankaudio import (
+    log_mel,
+    or_mixup,
+    overdrive,
+    pad_collate,
+    pitch_shift,
+    reverb,
+    shuffle_chunks,
+    spec_augment,
+    speed,
+)
+
+RATE = 22_050
+
+
+def bird(seconds: float = 1.6) -> Tensor:
+    """Falling calls, each a little lower than the one before, and a breath of noise."""
+    t = torch.arange(round(seconds * RATE)) / RATE
+    call = (-(t % 0.4) / 0.08).exp()
+    frequency = (1500 + 2200 * call) * (1.15 - 0.2 * t)
+    phase = 2 * math.pi * (frequency / RATE).cumsum(0)
+    tone = phase.sin() + 0.3 * (2 * phase).sin()
+    return 0.5 * call * tone + 0.001 * torch.randn(len(t))
+
+
+def drum(seconds: float = 0.8) -> Tensor:
+    """Two strokes on a skin that slackens as it rings."""
+    t = torch.arange(round(seconds * RATE)) / RATE
+    stroke = (-(t % 0.4) / 0.1).exp()
+    return 0.7 * stroke * (2 * math.pi * (90 * (1 + 2 * stroke) / RATE).cumsum(0)).sin()
+
+
+torch.manual_seed(0)
+clips, _, lengths = pad_collate([bird(), drum()])
+labels = torch.eye(2)  # a bird; a drum
+
+# %%
+# Every function takes a batch of clips and their lengths. Numbers are one for all clips
+# or one for each; Modules draw them, such as `PitchShift(p=0.5, cents=(-300, 300))`.
+
+mixed, mixed_labels, _ = or_mixup(clips, labels, lengths, p=1.0)
+versions = {
+    "bird": (clips, lengths),
+    "reverb": reverb(clips, lengths, reverberance=60.0, room_scale=70.0, sample_rate=RATE),
+    "pitch_shift": pitch_shift(clips, lengths, cents=-300.0, n_fft=768),
+    "speed": speed(clips, lengths, factor=1.2),
+    "overdrive": overdrive(clips, lengths, decibels=18.0),
+    "shuffle_chunks": shuffle_chunks(clips, lengths, chunk_length=RATE // 5, p=1.0),
+    "or_mixup": (mixed, lengths),
+}
+print("labels of the mixture:", mixed_labels[0].tolist())
+for name, (changed, new_lengths) in versions.items():
+    clip = changed[0, : new_lengths[0]].clamp(-1, 1)
+    print(f"{name:15} {len(clip) / RATE:.2f} s, peak {clip.abs().max():.2f}")
+    wavfile.write(f"{name}.wav", RATE, (32_767 * clip).short().numpy())
+
+# %%
+# The same, to be seen. The last one, a spectrogram with parts hidden, is for the
+# network alone.
+
+settings = {"sample_rate": RATE, "n_fft": 1024, "hop_length": 256}
+mels = {name: log_mel(clips[:1], **settings) for name, (clips, _) in versions.items()}
+mels["spec_augment"] = spec_augment(mels["bird"], p=1.0)[0]
+alt = "Falling calls, and the same blurred, lower, shorter, richer, shuffled, mixed, masked"
+figure, axes = plt.subplots(
+    2, 4, num=alt, figsize=(7.5, 3.8), sharey=True, layout="constrained"
+)
+for axis, (name, mel) in zip(axes.flat, mels.items(), strict=True):
+    extent = (0, mel.shape[2] * 256 / RATE, 0, 128)
+    axis.imshow(mel[0].numpy(), origin="lower", aspect="auto", cmap="magma", extent=extent)
+    axis.set(title=name, xlim=(0, 1.6))
+figure.supylabel("mel band", size="medium")
+figure.supxlabel("seconds", size="medium")
+figure.savefig("augmentation.png")
