@@ -13,7 +13,7 @@ TORCH_WORDS := $(patsubst %,'%',$(TORCH))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs dist clean FORCE
+.PHONY: help demo test lint types docs dist benchmarks clean FORCE
 
 help:
 	@echo 'make demo    make a small corpus of sounds, train a tagger on it, score it, draw pictures: demo/'
@@ -22,6 +22,7 @@ help:
 	@echo 'make types   check types (mypy --strict)'
 	@echo 'make docs    build the documentation: docs/_build/html/index.html'
 	@echo 'make dist    build the wheel and the source archive: dist/'
+	@echo 'make benchmarks   measure again what takes minutes, and write the tables of the documentation anew'
 	@echo 'make clean   remove all of that, $(VENV) included'
 	@echo
 	@echo 'The first run installs what it needs into $(VENV); nothing else is touched.'
@@ -50,6 +51,9 @@ docs: $(VENV)/.has-docs
 dist: $(VENV)/.has-dev
 	rm -rf dist
 	$(BIN)/python -m build
+
+benchmarks: $(VENV)/.has-dev
+	$(BIN)/python benchmarks/all.py
 
 clean:
 	rm -rf $(VENV) demo dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

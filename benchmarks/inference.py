@@ -7,7 +7,7 @@ import time
 import torch
 from torch import Tensor
 
-from _table import machine, show
+from _table import options, published, show
 from rankaudio import CNN1d, CNN2d, LengthBucketSampler, LogMel, LogSTFT, Tagger, pad_collate, predict
 
 RATE = 44_100
@@ -68,8 +68,11 @@ def compare(name: str, tagger: Tagger, clips: list[Tensor]) -> None:
 
 
 if __name__ == "__main__":
+    parser = options(__doc__)
+    parser.add_argument("--clips", type=int, default=400)
+    arguments = parser.parse_args()
     torch.manual_seed(0)
-    print(machine())
-    some = clips_of_many_lengths(400)
-    compare("2d, base depth 16", Tagger(LogMel(), CNN2d(80, base_depth=16)), some)
-    compare("1d, base depth 16", Tagger(LogSTFT(), CNN1d(80, base_depth=16)), some)
+    some = clips_of_many_lengths(arguments.clips)
+    with published(arguments.out):
+        compare("2d, base depth 16", Tagger(LogMel(), CNN2d(80, base_depth=16)), some)
+        compare("1d, base depth 16", Tagger(LogSTFT(), CNN1d(80, base_depth=16)), some)

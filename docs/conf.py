@@ -20,7 +20,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build", "ext", "figures"]
+exclude_patterns = ["_build", "ext", "figures", "measured"]
 html_theme = "furo"
 html_title = f"rankaudio {release}"
 html_static_path = ["static"]
