@@ -144,6 +144,12 @@ class Lwlrap:
     >>> metric.update(torch.tensor([[0.0, 5.0, 5.0]]), torch.tensor([[0, 1, 0]]))
     >>> metric.compute()
     tensor(0.7222, dtype=torch.float64)
+    >>> other = Lwlrap(3).to(metric.device)
+    >>> other.load_state_dict(metric.state_dict())  # as another process would
+    >>> metric.reset()
+    >>> metric.merge(other)
+    >>> metric.compute()
+    tensor(0.7222, dtype=torch.float64)
     """
 
     def __init__(self, num_classes: int, *, average: Average | None = "label") -> None:

@@ -103,7 +103,28 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         crop: Crop = "random",
         cache: bool = False,
     ) -> ClipDataset:
-        """Make the data set of a label table, whose names are those of files in ``folder``."""
+        """Make the data set of a label table, whose names are those of files in ``folder``.
+
+        Args:
+            folder: where the files are.
+            table: their names and labels, such as :func:`read_labels` gives.
+            sample_rate: as in :class:`ClipDataset`, like all that follow.
+            max_seconds: the same.
+            crop: the same.
+            cache: the same.
+
+        Raises:
+            TypeError: if ``folder`` is no path or ``table`` no :class:`LabelTable`; else as the class does.
+            ValueError: as the class does.
+
+        >>> import tempfile
+        >>> from scipy.io import wavfile
+        >>> table = LabelTable(("a.wav",), ("Bark", "Meow"), torch.tensor([[True, False]]))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     wavfile.write(f"{folder}/a.wav", 44100, torch.zeros(400).numpy())
+        ...     ClipDataset.from_table(folder, table).lengths
+        tensor([400])
+        """
         if not isinstance(table, LabelTable):
             raise TypeError(f"table: wanted a LabelTable, got {describe(table)}")
         folder = check_path("folder", folder)

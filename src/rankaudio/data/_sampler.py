@@ -94,11 +94,27 @@ class LengthBucketSampler(Sampler[list[int]]):
 
     @property
     def sampler(self) -> LengthBucketSampler:
-        """This object again, for Lightning looks here for something to tell the epoch."""
+        """This object again, for Lightning looks here for something to tell the epoch.
+
+        >>> sampler = LengthBucketSampler([9, 2], max_samples=20)
+        >>> sampler.sampler is sampler
+        True
+        """
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next pass; the same epoch gives the same batches."""
+        """Choose the epoch of the next pass; the same epoch gives the same batches.
+
+        Raises:
+            TypeError: if it is not an integer.
+            ValueError: if it is negative.
+
+        >>> sampler = LengthBucketSampler([9, 2, 3, 10, 3], max_samples=20)
+        >>> first = list(sampler)
+        >>> sampler.set_epoch(0)
+        >>> list(sampler) == first
+        True
+        """
         self.epoch = check_integer("epoch", epoch, 0)
 
     def __len__(self) -> int:

@@ -54,15 +54,27 @@ class _Frontend(nn.Module):
 
     @property
     def n_bins(self) -> int:
-        """Number of rows :math:`F` of the spectrogram."""
+        """Number of rows :math:`F` of the spectrogram.
+
+        >>> LogSTFT(n_fft=256).n_bins
+        129
+        """
         return self.n_fft // 2 + 1
 
     def frame_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames of clips of these lengths, by :func:`rankaudio.frame_lengths`."""
+        """Frames of clips of these lengths, by :func:`rankaudio.frame_lengths`.
+
+        >>> LogSTFT(hop_length=128).frame_lengths(torch.tensor([44100, 1]))
+        tensor([345,   1])
+        """
         return frame_lengths(lengths, hop_length=self.hop_length)
 
     def settings(self) -> dict[str, int | float | str | None]:
-        """Plain values from which ``type(self)(**settings)`` makes the same Module again."""
+        """Plain values from which ``type(self)(**settings)`` makes the same Module again.
+
+        >>> LogSTFT(n_fft=512).settings()["n_fft"]
+        512
+        """
         names = ("sample_rate", "n_fft", "hop_length", "power", "eps", "pad_mode", "transform")
         return {name: getattr(self, name) for name in names}
 
@@ -127,6 +139,8 @@ class LogMel(_Frontend):
         transform: as in the function.
 
     >>> frontend = LogMel.from_descriptor("mel_2048_1024_128")
+    >>> frontend.descriptor, frontend.n_bins, frontend.settings()["f_min"]
+    ('mel_2048_1024_128', 128, 5.0)
     >>> frontend(torch.zeros(2, 44100)).shape
     torch.Size([2, 128, 44])
     >>> frontend.frame_lengths(torch.tensor([44100, 1]))
@@ -219,8 +233,9 @@ class LogSTFT(_Frontend):
         pad_mode: as in the function.
         transform: as in the function.
 
-    >>> LogSTFT.from_descriptor("stft_256_128")(torch.zeros(2, 44100)).shape
-    torch.Size([2, 129, 345])
+    >>> frontend = LogSTFT.from_descriptor("stft_256_128")
+    >>> frontend(torch.zeros(2, 44100)).shape, frontend.descriptor
+    (torch.Size([2, 129, 345]), 'stft_256_128')
     """
 
     def __init__(
