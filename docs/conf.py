@@ -12,6 +12,7 @@ copyright = f"2026, {author}"
 release = version = installed_version("rankaudio")
 
 extensions = [
+    "doctests",
     "gallery",
     "myst_parser",
     "pictures",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import rankaudio
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -86,8 +88,17 @@ def test_file_is_there(name):
     assert (ROOT / name).is_file()
 
 
-def test_changelog_tells_of_this_version_or_the_next():
-    import rankaudio
+def test_version_stands_in_one_place():
+    """The build reads it there, the documentation in what is installed."""
+    paths = [ROOT / name for name in ("pyproject.toml", "README.md", "Makefile", "docs/conf.py")]
+    paths += [*(ROOT / "src").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
+    written = re.compile(rf"(?<![\d.=]){re.escape(rankaudio.__version__)}(?![\d.])")
+    found = [path for path in paths if written.search(path.read_text())]
+    assert found == [ROOT / "src" / "rankaudio" / "__init__.py"]
+    assert PROJECT["dynamic"] == ["version"]
 
-    text = (ROOT / "CHANGELOG.md").read_text()
-    assert "## [Unreleased]" in text or f"## [{rankaudio.__version__}]" in text
+
+def test_changelog_begins_with_the_next_version_or_this():
+    headings = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert headings[0] in ("Unreleased", rankaudio.__version__)
+    assert headings == ["Unreleased"] or rankaudio.__version__ in headings[:2]

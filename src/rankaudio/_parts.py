@@ -58,7 +58,7 @@ class Augmentation(nn.Module):
 
     def __init__(self, *, p: float = 1.0) -> None:
         super().__init__()
-        self.p = check_number("p", p, 0, 1)
+        self.p: float = check_number("p", p, 0, 1)
 
     @property
     def active(self) -> bool:
@@ -123,7 +123,7 @@ class Mixer(nn.Module):
 
     def __init__(self, *, p: float = 0.5) -> None:
         super().__init__()
-        self.p = check_number("p", p, 0, 1)
+        self.p: float = check_number("p", p, 0, 1)
 
     @property
     def active(self) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rankaudio._checks import describe
 from rankaudio._parts import Augmentation, Draw, Mixer
 
-__all__ = ["Augmentation", "Chain", "Mixer", "Record"]
+__all__ = ["Augmentation", "Chain", "Draw", "Mixer", "Record"]
 
 Record = dict[str, Draw]
 
@@ -61,7 +61,7 @@ class Chain(nn.Module):
                 raise TypeError(f"parts: wanted strings as names, got {describe(name)}")
             if not isinstance(part, Augmentation | Mixer):
                 raise TypeError(f"parts: wanted an Augmentation or a Mixer as {name}, got {describe(part)}")
-        self.names = tuple(parts)
+        self.names: tuple[str, ...] = tuple(parts)
         self._off: frozenset[str] = frozenset()
         self._parts = nn.ModuleList(parts.values())
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = Tensor | NDArray[Any]
 
-__all__ = ["ClassLwlrap", "Lwlrap", "lwlrap"]
+__all__ = ["Average", "ClassLwlrap", "Lwlrap", "lwlrap"]
 
 Average = Literal["label", "macro", "sample"]
 _AVERAGES: tuple[Any, ...] = ("label", "macro", "sample", None)
@@ -153,7 +153,7 @@ class Lwlrap:
     """
 
     def __init__(self, num_classes: int, *, average: Average | None = "label") -> None:
-        self.num_classes = check_integer("num_classes", num_classes)
+        self.num_classes: int = check_integer("num_classes", num_classes)
         self.average: Average | None = check_choice("average", average, _AVERAGES)
         self._sums = RankSums.zeros(num_classes, torch.device("cpu"))
 

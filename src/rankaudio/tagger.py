@@ -53,10 +53,13 @@ class Tagger(nn.Module):
     ('Bark', 'Meow')
     """
 
+    frontend: nn.Module
+    backbone: nn.Module
+
     def __init__(self, frontend: nn.Module, backbone: nn.Module, *, classes: Sequence[str] = ()) -> None:
         super().__init__()
         self.frontend, self.backbone = frontend, backbone
-        self.classes = tuple(classes)
+        self.classes: tuple[str, ...] = tuple(classes)
         n_classes = getattr(backbone, "n_classes", None)
         if self.classes and n_classes is not None and len(self.classes) != n_classes:
             raise ValueError(

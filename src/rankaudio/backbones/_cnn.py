@@ -57,30 +57,30 @@ class CNN(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.n_classes = check_integer("n_classes", n_classes)
-        self.n_blocks = check_integer("n_blocks", n_blocks)
-        self.base_depth = check_integer("base_depth", base_depth)
-        self.growth_rate = check_number("growth_rate", growth_rate, 1)
+        self.n_classes: int = check_integer("n_classes", n_classes)
+        self.n_blocks: int = check_integer("n_blocks", n_blocks)
+        self.base_depth: int = check_integer("base_depth", base_depth)
+        self.growth_rate: float = check_number("growth_rate", growth_rate, 1)
         self.pooling: Pooling = check_choice("pooling", pooling, _POOLINGS)
-        self.start_deep_supervision_on = check_integer(
+        self.start_deep_supervision_on: int = check_integer(
             "start_deep_supervision_on", start_deep_supervision_on, 0, n_blocks - 1
         )
-        self.rnn_units = check_integer("rnn_units", rnn_units)
-        self.dropout = check_number("dropout", dropout, 0, 1)
+        self.rnn_units: int = check_integer("rnn_units", rnn_units)
+        self.dropout: float = check_number("dropout", dropout, 0, 1)
 
         depths = [int(growth_rate**k * base_depth) for k in range(n_blocks)]
-        self.blocks = nn.ModuleList(
+        self.blocks: nn.ModuleList = nn.ModuleList(
             ConvBlock(before, depth, dims=dims)
             for before, depth in zip([in_depth, *depths], depths, strict=False)
         )
         supervised = depths[start_deep_supervision_on:]
         if pooling == "max":
-            self.aggregates = nn.ModuleList(MaxAggregate() for _ in supervised)
+            self.aggregates: nn.ModuleList = nn.ModuleList(MaxAggregate() for _ in supervised)
             d = sum(supervised)
         else:
             self.aggregates = nn.ModuleList(GRUAggregate(depth, units=rnn_units) for depth in supervised)
             d = 2 * rnn_units * len(supervised)
-        self.classifier = _classifier(d, n_classes, dropout=dropout)
+        self.classifier: nn.Sequential = _classifier(d, n_classes, dropout=dropout)
 
     def settings(self) -> dict[str, int | float | str | bool]:
         """Return the keyword arguments that build this network again.

@@ -83,13 +83,13 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         crop: Crop = "random",
         cache: bool = False,
     ) -> None:
-        self.paths = check_paths("paths", paths)
-        self.target = None if target is None else _check_target(target, len(self.paths))
-        self.sample_rate = check_integer("sample_rate", sample_rate)
+        self.paths: tuple[Path, ...] = check_paths("paths", paths)
+        self.target: Tensor | None = None if target is None else _check_target(target, len(self.paths))
+        self.sample_rate: int = check_integer("sample_rate", sample_rate)
         self.crop: Crop = check_choice("crop", crop, _CROPS)
         self._longest = _most_samples(max_seconds, sample_rate)
         full = _measure(self.paths, self.sample_rate)
-        self.lengths = full if self._longest is None else full.clamp(max=self._longest)
+        self.lengths: Tensor = full if self._longest is None else full.clamp(max=self._longest)
         self._cache = _decode_all(self.paths, full, self.sample_rate) if cache else None
 
     @classmethod

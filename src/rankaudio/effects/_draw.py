@@ -25,7 +25,9 @@ class RandomEffect(Augmentation):
     ) -> None:
         """Take, by parameter, the range to draw from and the widest there is; which ones are integers."""
         super().__init__(p=p)
-        self.ranges = {name: check_range(name, drawn, *widest) for name, (drawn, widest) in ranges.items()}
+        self.ranges: dict[str, tuple[float, float]] = {
+            name: check_range(name, drawn, *widest) for name, (drawn, widest) in ranges.items()
+        }
         self.integers = integers
 
     def draw(

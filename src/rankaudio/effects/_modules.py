@@ -98,7 +98,7 @@ class Reverb(RandomEffect):
             "wet_gain": (wet_gain, (-200.0, 200.0)),
         }
         super().__init__(p=p, ranges=ranges)
-        self.sample_rate = check_integer("sample_rate", sample_rate)
+        self.sample_rate: int = check_integer("sample_rate", sample_rate)
 
     def _change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply :func:`reverb` to every clip."""
@@ -136,7 +136,7 @@ class PitchShift(RandomEffect):
 
     def __init__(self, *, p: float = 0.5, cents: Range = (-300.0, 300.0), n_fft: int = 1536) -> None:
         super().__init__(p=p, ranges={"cents": (cents, (-MOST_CENTS, MOST_CENTS))})
-        self.n_fft = check_n_fft(n_fft)
+        self.n_fft: int = check_n_fft(n_fft)
 
     def _change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply :func:`pitch_shift` to every clip."""
@@ -190,7 +190,7 @@ class Tempo(RandomEffect):
 
     def __init__(self, *, p: float = 0.5, factor: Range = (0.9, 1.1), n_fft: int = 1536) -> None:
         super().__init__(p=p, ranges={"factor": (factor, (SLOWEST, FASTEST))})
-        self.n_fft = check_n_fft(n_fft)
+        self.n_fft: int = check_n_fft(n_fft)
 
     def _change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply :func:`tempo` to every clip."""
@@ -241,8 +241,8 @@ class RecipeEffects(RandomEffect):
         }
         ranges = {**whole, "factor": ((0.9, 1.1), (SLOWEST, FASTEST))}
         super().__init__(p=p, ranges=ranges, integers=tuple(whole))
-        self.sample_rate = check_integer("sample_rate", sample_rate)
-        self.n_fft = check_n_fft(n_fft)
+        self.sample_rate: int = check_integer("sample_rate", sample_rate)
+        self.n_fft: int = check_n_fft(n_fft)
 
     def _change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply the four effects to every clip."""

@@ -30,6 +30,9 @@ class _Frontend(nn.Module):
     """
 
     window: Tensor
+    n_fft: int
+    hop_length: int
+    power: float
 
     def __init__(
         self,
@@ -46,9 +49,9 @@ class _Frontend(nn.Module):
         check_settings(
             n_fft=n_fft, hop_length=hop_length, power=power, pad_mode=pad_mode, transform=transform
         )
-        self.sample_rate = check_integer("sample_rate", sample_rate)
+        self.sample_rate: int = check_integer("sample_rate", sample_rate)
         self.n_fft, self.hop_length, self.power = n_fft, hop_length, power
-        self.eps = None if eps is None else check_eps(eps)
+        self.eps: float | None = None if eps is None else check_eps(eps)
         self.pad_mode: PadMode = pad_mode
         self.transform: Transform = transform
 
@@ -148,6 +151,9 @@ class LogMel(_Frontend):
     """
 
     filterbank: Tensor
+    n_mels: int
+    f_min: float
+    f_max: float | None
 
     def __init__(
         self,
