@@ -21,7 +21,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build", "ext", "figures", "measured"]
+exclude_patterns = ["_build", "ext", "figures", "measured", "pypi.md"]
 html_theme = "furo"
 html_title = f"rankaudio {release}"
 html_static_path = ["static"]
