@@ -102,3 +102,21 @@ def test_changelog_begins_with_the_next_version_or_this():
     headings = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
     assert headings[0] in ("Unreleased", rankaudio.__version__)
     assert headings == ["Unreleased"] or rankaudio.__version__ in headings[:2]
+
+
+def test_the_page_on_dependencies_names_the_floors():
+    """Requirements, Python, and what `.ci/matrix` runs."""
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    floors = [requirement.replace(">=", " ") for requirement in PROJECT["dependencies"]]
+    floors += [f"Python {PROJECT['requires-python'].removeprefix('>=')}"]
+    claimed = re.search(r"The oldest releases claimed are (.*?), and the\s", page)[1]
+    assert sorted(re.split(r", | and ", claimed)) == sorted(floors)
+
+
+def test_the_page_on_dependencies_lists_the_legs():
+    script = ROOT / ".ci" / "matrix"
+    if not script.exists():
+        pytest.skip("the source archive has no .ci")
+    legs = re.search(r"for name in (.*?); do run", script.read_text())[1].split()
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    assert re.findall(r"^\| `(.*?)` \| 3", page, flags=re.MULTILINE) == legs
