@@ -23,7 +23,9 @@ logger = logging.getLogger(__name__)
 def documented_objects(env: BuildEnvironment) -> dict[int, str]:
     """From the identity of each function and class that the pages describe to its name there."""
     found = {}
-    for name in env.domains["py"].objects:
+    for name, entry in env.domains["py"].objects.items():
+        if entry.aliased:  # the file behind a package, under which no method is listed
+            continue
         module, _, attribute = name.rpartition(".")
         try:
             found[id(getattr(importlib.import_module(module), attribute))] = name
