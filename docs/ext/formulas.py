@@ -10,7 +10,7 @@ from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
 logger = logging.getLogger(__name__)
-converter = math_core.LatexToMathML()
+converter = math_core.LatexToMathML(fancy_error=False)
 
 
 def mathml(node: nodes.math | nodes.math_block, *, display: bool) -> str:
