@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import io
 import platform
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -85,7 +84,10 @@ def machine() -> str:
 
 
 def seconds(run: Callable[[], object], *, repeats: int = 9, at_least: float = 0.02) -> float:
-    """Median over repeats of the time of one call; short calls are timed many at once."""
+    """Least over repeats of the time of one call, for whatever else the machine does only adds to it.
+
+    Short calls are timed many at once.
+    """
     start = time.perf_counter()
     run()
     once = time.perf_counter() - start
@@ -96,7 +98,7 @@ def seconds(run: Callable[[], object], *, repeats: int = 9, at_least: float = 0.
         for _ in range(calls):
             run()
         times.append((time.perf_counter() - start) / calls)
-    return statistics.median(times)
+    return min(times)
 
 
 def show(title: str, columns: list[str], rows: list[list[str]]) -> None:
