@@ -20,7 +20,7 @@ import rankaudio
 # Their definitions are rules, choices or records: words say them best.
 IN_WORDS = {
     *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable", "ORMixupDraw"),
-    *("ScoreTable", "StackedTables"),
+    *("ScoreTable", "StackedTables", "WindowScores"),
     *("audio_info", "read_classes", "read_labels", "read_scores", "write_scores"),
     *("ClipDataset", "pad_collate", "multilabel_folds", "predict", "blend_tables", "stack_tables"),
     *("Augmentation", "Chain", "Mixer", "RandomMixer", "RecipeEffects", "CNN1d"),
