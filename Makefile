@@ -13,15 +13,16 @@ TORCH_WORDS := $(patsubst %,'%',$(TORCH))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs dist clean FORCE
+.PHONY: help demo test lint types docs dist benchmarks clean FORCE
 
 help:
 	@echo 'make demo    make a small corpus of sounds, train a tagger on it, score it, draw pictures: demo/'
 	@echo 'make test    run all tests, docstring examples included'
 	@echo 'make lint    check style and format (ruff)'
-	@echo 'make types   check types (mypy --strict)'
+	@echo 'make types   check types (mypy --strict; pyright, of a program that uses the package)'
 	@echo 'make docs    build the documentation: docs/_build/html/index.html'
 	@echo 'make dist    build the wheel and the source archive: dist/'
+	@echo 'make benchmarks   measure again what takes minutes, and write the tables of the documentation anew'
 	@echo 'make clean   remove all of that, $(VENV) included'
 	@echo
 	@echo 'The first run installs what it needs into $(VENV); nothing else is touched.'
@@ -43,6 +44,9 @@ lint: $(VENV)/.has-dev
 
 types: $(VENV)/.has-dev
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --config-file= --python-executable $(BIN)/python tests/typed
+	$(BIN)/pyright --project tests/typed --pythonpath $(BIN)/python
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright --verifytypes rankaudio --ignoreexternal
 
 docs: $(VENV)/.has-docs
 	$(BIN)/sphinx-build -n -W --keep-going --fresh-env -b html docs docs/_build/html
@@ -50,6 +54,10 @@ docs: $(VENV)/.has-docs
 dist: $(VENV)/.has-dev
 	rm -rf dist
 	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
+benchmarks: $(VENV)/.has-dev
+	$(BIN)/python benchmarks/all.py
 
 clean:
 	rm -rf $(VENV) demo dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,10 @@ import zipfile
 from pathlib import Path
 
 MOST_BYTES = 150_000
+IN_THE_ARCHIVE = (
+    *("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "Makefile", "conftest.py", "docs/conf.py"),
+    *("tests/golden/lwlrap.npz", "tests/typed/user_program.py", "examples/freesound2019.py"),
+)
 
 
 def only(folder: Path, pattern: str) -> Path:
@@ -28,7 +32,7 @@ def complaints(wheel: Path, archive: Path) -> list[str]:
         for wanted in ("/py.typed", "/LICENSE")
         if not any(name.endswith(wanted) for name in names)
     ]
-    wrong += [f"{archive.name}: no {name}" for name in ("pyproject.toml", "README.md") if name not in sources]
+    wrong += [f"{archive.name}: no {name}" for name in IN_THE_ARCHIVE if name not in sources]
     if wheel.stat().st_size >= MOST_BYTES:
         wrong.append(f"{wheel.name}: wanted less than {MOST_BYTES} bytes, got {wheel.stat().st_size}")
     return wrong

@@ -1,14 +1,68 @@
-"""Timing side by side: what every benchmark prints."""
+"""Timing side by side: what every benchmark prints, and the file that it writes."""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import io
 import platform
-import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+
+
+def options(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the option that every benchmark has."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the tables here too, such as docs/measured/NAME.md"
+    )
+    return parser
+
+
+class _Twice(io.TextIOBase):
+    """Writes to standard output and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = io.StringIO()
+        self.screen = sys.stdout
+
+    def write(self, text: str) -> int:
+        self.screen.write(text)
+        return self.kept.write(text)
+
+    def flush(self) -> None:
+        self.screen.flush()
+
+
+@contextlib.contextmanager
+def published(out: Path | None, *versions: str) -> Iterator[None]:
+    """Print how and where it was measured, then what follows; with a file, write all of that there as well.
+
+    It is written at the end, so that a benchmark that fails leaves the old one.
+    """
+    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_words_of_interest(sys.argv[1:])])
+    twice = _Twice()
+    with contextlib.redirect_stdout(twice):
+        print(f"`{command}`: " + ", ".join([machine(), *versions]) + ".")
+        yield
+    if out is not None:
+        out.write_text(twice.kept.getvalue(), encoding="utf-8")
+
+
+def _words_of_interest(words: list[str]) -> list[str]:
+    """Options that tell what was measured: not where it is written, nor where things lie on this machine."""
+    kept = []
+    for before, word in zip(["", *words], words, strict=False):
+        if "--out" not in (before, word.partition("=")[0]):
+            kept.append("..." if "/" in word else word)
+    return kept
 
 
 def machine() -> str:
@@ -25,11 +79,15 @@ def machine() -> str:
     )
     name = models[0] if models else platform.processor() or platform.machine()
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    return f"{name}, {torch.get_num_threads()} threads, {versions}"
+    threads = torch.get_num_threads()
+    return f"{name}, {threads} {'thread' if threads == 1 else 'threads'}, {versions}"
 
 
 def seconds(run: Callable[[], object], *, repeats: int = 9, at_least: float = 0.02) -> float:
-    """Median over repeats of the time of one call; short calls are timed many at once."""
+    """Least over repeats of the time of one call, for whatever else the machine does only adds to it.
+
+    Short calls are timed many at once.
+    """
     start = time.perf_counter()
     run()
     once = time.perf_counter() - start
@@ -40,16 +98,16 @@ def seconds(run: Callable[[], object], *, repeats: int = 9, at_least: float = 0.
         for _ in range(calls):
             run()
         times.append((time.perf_counter() - start) / calls)
-    return statistics.median(times)
+    return min(times)
 
 
 def show(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a Markdown table."""
+    """Print a Markdown table under its title."""
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
 
     def line(cells: list[str]) -> str:
         return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
 
-    print(f"\n## {title}\n\n{line(columns)}\n{line(['-' * width for width in widths])}")
+    print(f"\n{title}:\n\n{line(columns)}\n{line(['-' * width for width in widths])}")
     for row in rows:
         print(line(row))

@@ -7,7 +7,7 @@ import time
 import torch
 from torch import Tensor
 
-from _table import machine, seconds, show
+from _table import options, published, seconds, show
 from rankaudio.data import LengthBucketSampler, multilabel_folds
 
 RATE = 44100
@@ -63,7 +63,8 @@ def padding() -> None:
     show("5,000 clips of 0.3 to 30 s, log-uniform; budget 20 x 10 s", columns, rows)
     made = seconds(lambda: LengthBucketSampler(lengths, max_samples=BUDGET))
     sampler = LengthBucketSampler(lengths, max_samples=BUDGET)
-    print(f"\nmaking the sampler {1e3 * made:.1f} ms, an epoch {1e3 * seconds(lambda: list(sampler)):.1f} ms")
+    epoch = seconds(lambda: list(sampler))
+    print(f"\nTo make the sampler takes {1e3 * made:.1f} ms, an epoch of batches {1e3 * epoch:.1f} ms.")
 
 
 def folds() -> None:
@@ -84,7 +85,8 @@ def folds() -> None:
 
 
 if __name__ == "__main__":
+    arguments = options(__doc__).parse_args()
     torch.set_num_threads(1)
-    print(machine())
-    padding()
-    folds()
+    with published(arguments.out):
+        padding()
+        folds()

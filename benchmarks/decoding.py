@@ -11,7 +11,7 @@ import scipy
 import soundfile
 import torch
 
-from _table import machine, seconds, show
+from _table import options, published, seconds, show
 from rankaudio.data import audio_info, load_audio
 
 SECONDS = 5
@@ -73,9 +73,9 @@ def headers(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    arguments = options(__doc__).parse_args()
     torch.set_num_threads(1)
-    print(machine())
-    print(f"numpy {np.__version__}, scipy {scipy.__version__}, librosa {librosa.__version__}")
-    with tempfile.TemporaryDirectory() as scratch:
+    peers = (f"numpy {np.__version__}", f"scipy {scipy.__version__}", f"librosa {librosa.__version__}")
+    with published(arguments.out, *peers), tempfile.TemporaryDirectory() as scratch:
         decoding(Path(scratch))
         headers(Path(scratch))

@@ -6,7 +6,6 @@ takes: a process, reading the WAV file, writing it.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
 import multiprocessing
@@ -25,7 +24,7 @@ import soxr
 import torch
 from scipy.io import wavfile
 
-from _table import machine, show
+from _table import options, published, show
 from rankaudio import RecipeEffects, overdrive, pitch_shift, reverb, speed, tempo
 
 RATE = 44100
@@ -251,7 +250,7 @@ def memory() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="*", choices=list(PARTS), default=list(PARTS))
@@ -260,9 +259,10 @@ def main() -> None:
     if shutil.which("sox") is None:
         raise SystemExit("this benchmark needs the sox program")
     version = subprocess.run(["sox", "--version"], check=True, capture_output=True, text=True).stdout.strip()
-    print(f"{machine()}, numpy {np.__version__}, soxr {soxr.__version__}, {version}")
-    for part in arguments.only:
-        PARTS[part](arguments)
+    peers = (f"numpy {np.__version__}", f"soxr {soxr.__version__}", version.replace("sox:", "").strip())
+    with published(arguments.out, *peers):
+        for part in arguments.only:
+            PARTS[part](arguments)
 
 
 PARTS = {

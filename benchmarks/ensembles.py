@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from importlib.metadata import version
 
 import torch
 from torch import Tensor
 
-from _table import machine, show
+from _table import options, published, show
 from rankaudio import blend, fit_blend_weights, lwlrap
 
 FRESH = 20_000
@@ -43,28 +42,28 @@ def compare(noise: list[float], clips: int, classes: int, rounds: int) -> list[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print(f"{machine()}, scipy {version('scipy')}")
-    alike, unlike = [1.5] * 5, [1.0, 1.5, 2.0, 3.0, 4.0]
-    sizes = [(alike, 150, 20), (unlike, 150, 20), (alike, 1000, 80), (unlike, 1000, 80)]
-    rows = [compare(noise, clips, classes, arguments.rounds) for noise, clips, classes in sizes]
-    eleven = [1.0 + 0.15 * m for m in range(11)]
-    rows.append(compare(eleven, 5000, 80, rounds=1))
-    header = [
-        "clips",
-        "members",
-        "equal",
-        "fitted",
-        "nested",
-        "equal, fresh clips",
-        "fitted, fresh clips",
-        "CPU seconds",
-    ]
-    show(f"Members equally good, and unequal; truth from {FRESH:,} fresh clips", header, rows)
+    with published(arguments.out, f"scipy {version('scipy')}"):
+        alike, unlike = [1.5] * 5, [1.0, 1.5, 2.0, 3.0, 4.0]
+        sizes = [(alike, 150, 20), (unlike, 150, 20), (alike, 1000, 80), (unlike, 1000, 80)]
+        rows = [compare(noise, clips, classes, arguments.rounds) for noise, clips, classes in sizes]
+        eleven = [1.0 + 0.15 * m for m in range(11)]
+        rows.append(compare(eleven, 5000, 80, rounds=1))
+        header = [
+            "clips",
+            "members",
+            "equal",
+            "fitted",
+            "nested",
+            "equal, fresh clips",
+            "fitted, fresh clips",
+            "CPU seconds",
+        ]
+        show(f"Members equally good, and unequal; truth from {FRESH:,} fresh clips", header, rows)
 
 
 if __name__ == "__main__":

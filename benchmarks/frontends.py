@@ -10,7 +10,7 @@ import librosa
 import numpy as np
 import torch
 
-from _table import machine, seconds, show
+from _table import options, published, seconds, show
 from rankaudio import LogMel, LogSTFT
 
 try:
@@ -92,17 +92,16 @@ def rows_for(name: str, frontend, by_librosa, clips: int, length: int, peers) ->
 
 
 def main() -> None:
+    arguments = options(__doc__).parse_args()
     about_torchaudio = "does not import" if torchaudio is None else torchaudio.__version__
-    print(
-        f"{machine()}, librosa {librosa.__version__}, numpy {np.__version__}, torchaudio: {about_torchaudio}"
-    )
     peers, rows = torchaudio_peers(), []
-    with torch.no_grad():
+    versions = (f"librosa {librosa.__version__}", f"numpy {np.__version__}", f"torchaudio {about_torchaudio}")
+    with published(arguments.out, *versions), torch.no_grad():
         for clips in (20, 1):
             rows += rows_for("log-mel", LogMel(), librosa_mel, clips, 10, peers)
             rows += rows_for("log-STFT", LogSTFT(), librosa_stft, clips, 10, peers)
-    columns = ["what", "clips", "by", "ms", "audio s per s", "time / ours", "error"]
-    show("Spectrograms on the CPU, float32", columns, rows)
+        columns = ["what", "clips", "by", "ms", "audio s per s", "time / ours", "error"]
+        show("Spectrograms on the CPU, float32", columns, rows)
 
 
 if __name__ == "__main__":

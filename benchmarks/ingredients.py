@@ -13,7 +13,6 @@ beside them.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,7 @@ import torch
 from torch import Tensor
 
 from _bootstrap import draw_clips, interval, resampled
-from _table import machine, show
+from _table import options, published, show
 from rankaudio import lwlrap, read_labels, read_scores
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "freesound2019.py"
@@ -102,19 +101,17 @@ def compare(data: Path, work: Path, names: list[str], seeds: list[int]) -> list[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", nargs="+", choices=list(CONFIGURATIONS), default=LOSSES)
     args = parser.parse_args()
     rows = compare(args.data, args.work, args.only, args.seeds)
-    print(machine())
     difference, seconds = "difference from the first [95 %]", "seconds of training"
     columns = ["", "lwlrap of each seed", "mean [95 %]", difference, seconds]
-    show(f"{args.data.name}: test part", columns, rows)
+    with published(args.out):
+        show(f"{args.data.name}: test part", columns, rows)
 
 
 if __name__ == "__main__":

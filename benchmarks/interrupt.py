@@ -10,7 +10,6 @@ every file must equal that of the first training to the bit, but for the seconds
 
 from __future__ import annotations
 
-import argparse
 import csv
 import random
 import re
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from _table import machine, show
+from _table import options, published, show
 from rankaudio import Tagger, read_scores
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "freesound2019.py"
@@ -99,9 +98,7 @@ def where(fold: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("--work", type=Path, required=True, help="new folder")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
@@ -125,8 +122,9 @@ def main() -> None:
         wrong += bool(bad) or not same
         rows.append([f"{moment:.2f} s", place, ", ".join(bad) or "none", "yes" if same else "NO"])
         print(*rows[-1], sep=" | ", flush=True)
-    print(f"\n{machine()}; the whole run takes {duration:.1f} s")
-    show("Killed and resumed", ["killed after", "last good state", "unreadable files", "identical end"], rows)
+    columns = ["killed after", "last good state", "unreadable files", "identical end"]
+    with published(args.out):
+        show(f"Killed and resumed; the whole run takes {duration:.1f} s", columns, rows)
     sys.exit(wrong > 0)
 
 

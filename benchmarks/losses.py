@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from _table import machine, seconds, show
+from _table import options, published, seconds, show
 from rankaudio import lsep_loss
 
 
@@ -107,7 +107,8 @@ def large() -> None:
 
 
 if __name__ == "__main__":
-    print(machine())
-    speed()
-    memory()
-    large()
+    arguments = options(__doc__).parse_args()
+    with published(arguments.out):
+        speed()
+        memory()
+        large()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 import warnings
@@ -16,7 +15,7 @@ from sklearn.metrics import label_ranking_average_precision_score
 from torch import Tensor
 from torchmetrics.functional.classification import multilabel_ranking_average_precision
 
-from _table import machine, show
+from _table import options, published, show
 from rankaudio import lwlrap
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "lwlrap.npz"
@@ -116,14 +115,14 @@ def golden() -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     warnings.simplefilter("ignore")
-    peers = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scikit-learn", "torchmetrics"))
-    print(f"{machine()}, {peers}")
-    golden()
-    for size in SIZES:
-        speed(*size, arguments.rounds)
+    peers = (f"{name} {version(name)}" for name in ("numpy", "scikit-learn", "torchmetrics"))
+    with published(arguments.out, *peers):
+        for size in SIZES:
+            speed(*size, arguments.rounds)
+        golden()

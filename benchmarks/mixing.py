@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 
 import torch
 
-from _table import machine, show
+from _table import options, published, show
 from rankaudio import CNN2d, LogMel, Tagger, lsep_loss, or_mixup
 
 RATE = 44100
@@ -37,13 +36,13 @@ def mixup(repeats: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print(machine())
-    mixup(arguments.repeats)
+    with published(arguments.out):
+        mixup(arguments.repeats)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 
@@ -11,7 +10,7 @@ import torch
 from sklearn.metrics import label_ranking_average_precision_score
 from torch import Tensor
 
-from _table import machine, show
+from _table import options, published, show
 from rankaudio import calibrate_scores, label_agreement, label_threshold, select_agreeing
 
 MEAN_LABELS = 1.2
@@ -125,11 +124,11 @@ def agreement(clips: int, classes: int, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print(machine())
-    threshold(20_000, 80, arguments.rounds)
-    agreement(20_000, 80, min(arguments.rounds, 2))
+    with published(arguments.out):
+        threshold(20_000, 80, arguments.rounds)
+        agreement(20_000, 80, min(arguments.rounds, 2))

@@ -7,13 +7,12 @@ DIR has the Kaggle layout, with labels for the test part in test.csv.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from _table import machine, show
+from _table import options, published, show
 from rankaudio import ClipDataset, Tagger, lwlrap, pad_collate, predict, read_labels
 
 
@@ -28,9 +27,7 @@ def in_batches(tagger: Tagger, clips: list[Tensor], order: list[int], *, lengths
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     args = parser.parse_args()
@@ -50,8 +47,8 @@ def main() -> None:
     ]:
         value = float(lwlrap(scores, truth.target))
         rows.append([name, f"{value:.4f}", f"{float((scores - alone).abs().max()):.1e}"])
-    print(machine())
-    show(f"{args.model}: test part", ["batches", "lwlrap", "largest difference of a score"], rows)
+    with published(args.out):
+        show(f"{args.data.name}: test part", ["batches", "lwlrap", "largest difference of a score"], rows)
 
 
 if __name__ == "__main__":

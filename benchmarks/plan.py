@@ -10,12 +10,11 @@ over the test clips; those of differences compare with the first member.
 
 from __future__ import annotations
 
-import argparse
 import csv
 from pathlib import Path
 
 from _bootstrap import draw_clips, interval, resampled
-from _table import machine, show
+from _table import options, published, show
 from rankaudio import label_quality, lwlrap, read_labels, read_scores
 
 
@@ -72,23 +71,18 @@ def of_the_noisy_part(data: Path, run: Path) -> list[list[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     args = parser.parse_args()
-    print(machine())
     columns = ["", "noisy clips", "out of fold", "test part [95 %]", "difference [95 %]", "weight"]
-    show(
-        f"{args.data.name}: test part",
-        [*columns, "seconds", "of processors"],
-        on_the_test_part(args.data, args.run),
-    )
-    columns = ["", "clips", "clips right", "labels right", "true labels found", "right clips found"]
-    rows = of_the_noisy_part(args.data, args.run)
-    if rows:
-        show(f"{args.data.name}: noisy part", columns, rows)
+    columns += ["seconds", "of processors"]
+    with published(args.out):
+        show(f"{args.data.name}: test part", columns, on_the_test_part(args.data, args.run))
+        rows = of_the_noisy_part(args.data, args.run)
+        if rows:
+            columns = ["", "clips", "clips right", "labels right", "true labels found", "right clips found"]
+            show(f"{args.data.name}: noisy part", columns, rows)
 
 
 if __name__ == "__main__":

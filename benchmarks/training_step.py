@@ -10,7 +10,6 @@ which the plain network has no notion of.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 
@@ -18,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from _table import machine, show
+from _table import options, published, show
 from rankaudio import CNN2d, LogMel, LSEPLoss
 
 CLASSES = 80
@@ -135,27 +134,27 @@ def runs_of(depth: int, clips: int) -> dict[str, Trained]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("--clips", type=int, default=20)
     parser.add_argument("--depth", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
+    arguments = parser.parse_args()
     torch.manual_seed(0)
-    runs = runs_of(options.depth, options.clips)
-    for _ in range(options.repeats):
+    runs = runs_of(arguments.depth, arguments.clips)
+    for _ in range(arguments.repeats):
         for run in runs.values():
             run.step()
 
-    print(machine())
     first, rows = runs["written plainly"], []
     for name, run in runs.items():
         best, loss = min(run.seconds), run.losses[0]
         error = f"{abs(loss - first.losses[0]):.1e}" if len(run.batch) == 1 else ""
         rows.append([name, f"{best:.2f} s", f"{min(first.seconds) / best:.2f}x", f"{loss:.6f}", error])
-    title = f"{options.clips} clips of 10 s, base depth {options.depth}, least of {options.repeats} steps"
-    show(title, ["", "time", "speed", "first loss", "difference"], rows)
+    title = (
+        f"{arguments.clips} clips of 10 s, base depth {arguments.depth}, least of {arguments.repeats} steps"
+    )
+    with published(arguments.out):
+        show(title, ["", "time", "speed", "first loss", "difference"], rows)
 
 
 if __name__ == "__main__":

@@ -12,19 +12,21 @@ copyright = f"2026, {author}"
 release = version = installed_version("rankaudio")
 
 extensions = [
+    "doctests",
+    "formulas",
     "gallery",
     "myst_parser",
     "pictures",
     "public_names",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build", "ext", "figures"]
+exclude_patterns = ["_build", "ext", "figures", "measured", "pypi.md", "static"]
 html_theme = "furo"
 html_title = f"rankaudio {release}"
 html_static_path = ["static"]
-html_css_files = ["gallery.css"]
+html_css_files = ["gallery.css", "pages.css"]
+html_math_renderer = "mathml"
 
 autodoc_default_options = {
     "members": True,

@@ -270,13 +270,13 @@ def test_only_the_chosen_are_changed_on_a_cpu_and_the_result_is_the_same(module,
     draw = effect.draw(waveform, lengths, generator=seeded())
     assert 2 < draw["chosen"].sum() < 8
     seen = []
-    change = effect.change
+    change = effect._change
 
     def counted(clips, some_lengths, parameters):
         seen.append(clips.shape)
         return change(clips, some_lengths, parameters)
 
-    effect.change = counted
+    effect._change = counted
     got = effect.replay(waveform, draw, lengths)
     assert sum(rows for rows, _ in seen) == draw["chosen"].sum()
     if with_lengths:

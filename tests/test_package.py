@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import rankaudio
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -86,8 +88,35 @@ def test_file_is_there(name):
     assert (ROOT / name).is_file()
 
 
-def test_changelog_tells_of_this_version_or_the_next():
-    import rankaudio
+def test_version_stands_in_one_place():
+    """The build reads it there, the documentation in what is installed."""
+    paths = [ROOT / name for name in ("pyproject.toml", "README.md", "Makefile", "docs/conf.py")]
+    paths += [*(ROOT / "src").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
+    written = re.compile(rf"(?<![\d.=]){re.escape(rankaudio.__version__)}(?![\d.])")
+    found = [path for path in paths if written.search(path.read_text())]
+    assert found == [ROOT / "src" / "rankaudio" / "__init__.py"]
+    assert PROJECT["dynamic"] == ["version"]
 
-    text = (ROOT / "CHANGELOG.md").read_text()
-    assert "## [Unreleased]" in text or f"## [{rankaudio.__version__}]" in text
+
+def test_changelog_begins_with_the_next_version_or_this():
+    headings = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert headings[0] in ("Unreleased", rankaudio.__version__)
+    assert headings == ["Unreleased"] or rankaudio.__version__ in headings[:2]
+
+
+def test_the_page_on_dependencies_names_the_floors():
+    """Requirements, Python, and what `.ci/matrix` runs."""
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    floors = [requirement.replace(">=", " ") for requirement in PROJECT["dependencies"]]
+    floors += [f"Python {PROJECT['requires-python'].removeprefix('>=')}"]
+    claimed = re.search(r"The oldest releases claimed are (.*?), and the\s", page)[1]
+    assert sorted(re.split(r", | and ", claimed)) == sorted(floors)
+
+
+def test_the_page_on_dependencies_lists_the_legs():
+    script = ROOT / ".ci" / "matrix"
+    if not script.exists():
+        pytest.skip("the source archive has no .ci")
+    legs = re.search(r"for name in (.*?); do run", script.read_text())[1].split()
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    assert re.findall(r"^\| `(.*?)` \| 3", page, flags=re.MULTILINE) == legs

@@ -23,3 +23,11 @@ def test_python_blocks_run_one_after_the_other(tmp_path, monkeypatch, capsys):
 def test_the_picture_is_there():
     for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
         assert (Path(__file__).parent.parent / path).is_file()
+
+
+def test_what_the_package_says_of_itself_is_what_the_readme_says():
+    """A description of its own, because the README's links and pictures would lead nowhere."""
+    said = (Path(__file__).parent.parent / "docs" / "pypi.md").read_text(encoding="utf-8")
+    for block in said.split("\n\n")[:2] + re.findall(r"```python\n(.*?)```", said, flags=re.DOTALL):
+        assert block in README
+    assert "](" not in said

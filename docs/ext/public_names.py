@@ -1,10 +1,13 @@
 """A Sphinx extension that knows the public names.
 
-It fails the build where one is documented on no page, and it lets ``rankaudio.lsep_loss`` refer to
-the page of ``rankaudio.losses.lsep_loss``: names are compared by the object they stand for.
+It fails the build where one of them, or a public method of one, is documented on no page, and it lets
+``rankaudio.lsep_loss`` refer to the page of ``rankaudio.losses.lsep_loss``: names are compared by the object
+they stand for.
 """
 
 import importlib
+import inspect
+from collections.abc import Iterator
 
 from docutils.nodes import Element, TextElement
 from sphinx.addnodes import pending_xref
@@ -20,7 +23,9 @@ logger = logging.getLogger(__name__)
 def documented_objects(env: BuildEnvironment) -> dict[int, str]:
     """From the identity of each function and class that the pages describe to its name there."""
     found = {}
-    for name in env.domains["py"].objects:
+    for name, entry in env.domains["py"].objects.items():
+        if entry.aliased:  # the file behind a package, under which no method is listed
+            continue
         module, _, attribute = name.rpartition(".")
         try:
             found[id(getattr(importlib.import_module(module), attribute))] = name
@@ -29,12 +34,31 @@ def documented_objects(env: BuildEnvironment) -> dict[int, str]:
     return found
 
 
+def methods(cls: type) -> Iterator[tuple[str, type]]:
+    """Public methods and properties of a class, and the class that has each."""
+    seen = {"extra_repr"}  # part of how PyTorch prints a Module
+    for base in cls.__mro__:
+        if base.__module__.partition(".")[0] == "rankaudio":
+            for name, thing in vars(base).items():
+                kind = isinstance(thing, property | classmethod | staticmethod) or inspect.isfunction(thing)
+                if kind and not name.startswith("_") and name not in seen:
+                    seen.add(name)
+                    yield name, base
+
+
 def check_public_names(_: Sphinx, env: BuildEnvironment) -> None:
-    """Warn (which fails the build) about every public name that no page describes."""
-    documented = documented_objects(env)
+    """Warn (which fails the build) about every public name, and method of one, that no page describes."""
+    documented, objects = documented_objects(env), env.domains["py"].objects
     for name in rankaudio.__all__:
-        if id(getattr(rankaudio, name)) not in documented:
+        thing = getattr(rankaudio, name)
+        place = documented.get(id(thing))
+        if place is None:
             logger.warning("rankaudio.%s is public, and no page documents it", name)
+        elif inspect.isclass(thing):
+            for method, base in methods(thing):
+                places = {place, documented.get(id(base))}
+                if not any(f"{at}.{method}" in objects for at in places):
+                    logger.warning("rankaudio.%s.%s is public, and no page documents it", name, method)
 
 
 def resolve_public_name(

@@ -30,19 +30,35 @@ class Augmentation(nn.Module):
     Args:
         p: probability that a clip is changed.
 
+    Shapes:
+        clips ``(B, T)`` or ``(B, F, N)``, as the subclass has it; lengths ``(B,)`` integers, in steps of the
+        last axis, or None: all of it.
+
+    Raises:
+        TypeError: if ``p`` is not a number.
+        ValueError: if ``p`` lies outside [0, 1].
+
     >>> class Flip(Augmentation):
     ...     def draw(self, clips, lengths=None, *, generator=None):
     ...         drawn = torch.rand(clips.shape[0], generator=generator)
     ...         return {"flipped": (drawn < self.p).to(clips.device)}
     ...     def replay(self, clips, draw, lengths=None):
     ...         return torch.where(draw["flipped"][:, None], -clips, clips), lengths
-    >>> Flip(p=1.0)(torch.tensor([[1.0, 2.0]]))
+    >>> flip = Flip(p=1.0)
+    >>> flip(torch.tensor([[1.0, 2.0]]))
     (tensor([[-1., -2.]]), None)
+    >>> flip.replay(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), {"flipped": torch.tensor([True, False])})[0]
+    tensor([[-1., -2.],
+            [ 3.,  4.]])
+    >>> flip.draw(torch.zeros(2, 9))
+    {'flipped': tensor([True, True])}
+    >>> flip.active, flip.eval().active
+    (True, False)
     """
 
     def __init__(self, *, p: float = 1.0) -> None:
         super().__init__()
-        self.p = check_number("p", p, 0, 1)
+        self.p: float = check_number("p", p, 0, 1)
 
     @property
     def active(self) -> bool:
@@ -52,7 +68,10 @@ class Augmentation(nn.Module):
     def draw(
         self, clips: Tensor, lengths: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Draw:
-        """Draw the parameters of a batch: tensors by name, each with the batch as its first axis."""
+        """Draw the parameters of a batch: tensors by name, each with the batch as its first axis.
+
+        The numbers come from ``generator``; None: PyTorch's global CPU generator.
+        """
         raise NotImplementedError
 
     def replay(
@@ -64,7 +83,7 @@ class Augmentation(nn.Module):
     def forward(
         self, clips: Tensor, lengths: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the changed clips and their lengths."""
+        """Return the changed clips and their lengths: :meth:`draw`, then :meth:`replay`."""
         if not self.active:
             return clips, lengths
         return self.replay(clips, self.draw(clips, lengths, generator=generator), lengths)
@@ -79,13 +98,32 @@ class Mixer(nn.Module):
     Args:
         p: probability that a clip is mixed.
 
-    >>> isinstance(rankaudio.ORMixup(), Mixer)
-    True
+    Shapes:
+        clips ``(B, T)`` or ``(B, F, N)``, as the subclass has it; target ``(B, C)``; lengths ``(B,)``
+        integers, in steps of the last axis, or None: all of it; partners ``(B,)`` bool, or None: all of them.
+
+    Raises:
+        TypeError: if ``p`` is not a number.
+        ValueError: if ``p`` lies outside [0, 1].
+
+    >>> class LabelsOfTheNext(Mixer):
+    ...     def draw(self, clips, lengths=None, *, partners=None, generator=None):
+    ...         return {"partner": torch.arange(clips.shape[0]).roll(-1)}
+    ...     def replay(self, clips, target, draw, lengths=None):
+    ...         return clips, torch.maximum(target, target[draw["partner"]]), lengths
+    >>> mixer = LabelsOfTheNext(p=1.0)
+    >>> draw = mixer.draw(torch.zeros(3, 9))
+    >>> mixer.replay(torch.zeros(3, 9), torch.eye(3), draw)[1]
+    tensor([[1., 1., 0.],
+            [0., 1., 1.],
+            [1., 0., 1.]])
+    >>> mixer.active, mixer.eval().active
+    (True, False)
     """
 
     def __init__(self, *, p: float = 0.5) -> None:
         super().__init__()
-        self.p = check_number("p", p, 0, 1)
+        self.p: float = check_number("p", p, 0, 1)
 
     @property
     def active(self) -> bool:
@@ -100,7 +138,11 @@ class Mixer(nn.Module):
         partners: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Draw:
-        """Draw the parameters of a batch: tensors by name, each with the batch as its first axis."""
+        """Draw the parameters of a batch: tensors by name, each with the batch as its first axis.
+
+        ``partners`` says which clips may be mixed into others. The numbers come from ``generator``; None:
+        PyTorch's global CPU generator.
+        """
         raise NotImplementedError
 
     def replay(
@@ -118,7 +160,7 @@ class Mixer(nn.Module):
         partners: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return clips, target and lengths of the mixed batch."""
+        """Return clips, target and lengths of the mixed batch: :meth:`draw`, then :meth:`replay`."""
         if not self.active:
             return clips, target, lengths
         draw = self.draw(clips, lengths, partners=partners, generator=generator)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rankaudio._checks import describe
 from rankaudio._parts import Augmentation, Draw, Mixer
 
-__all__ = ["Augmentation", "Chain", "Mixer", "Record"]
+__all__ = ["Augmentation", "Chain", "Draw", "Mixer", "Record"]
 
 Record = dict[str, Draw]
 
@@ -28,6 +28,9 @@ class Chain(nn.Module):
     Args:
         parts: the parts by name, in their order.
 
+    Shapes:
+        waveform ``(B, T)``, or whatever the parts take; target ``(B, C)``; lengths ``(B,)`` integers.
+
     Raises:
         TypeError: if a name is no string, or a part is neither an :class:`Augmentation` nor a :class:`Mixer`.
 
@@ -43,6 +46,10 @@ class Chain(nn.Module):
             [0., 1.]])
     >>> list(record), record["shuffle"]["order"].shape
     (['shuffle'], torch.Size([2, 5]))
+    >>> again, *_ = chain.replay(torch.randn(2, 100), torch.eye(2), record)  # other clips, shuffled alike
+    >>> chain.enable()
+    >>> chain.enabled("mixup")
+    True
     """
 
     def __init__(self, parts: Mapping[str, Augmentation | Mixer]) -> None:
@@ -54,20 +61,20 @@ class Chain(nn.Module):
                 raise TypeError(f"parts: wanted strings as names, got {describe(name)}")
             if not isinstance(part, Augmentation | Mixer):
                 raise TypeError(f"parts: wanted an Augmentation or a Mixer as {name}, got {describe(part)}")
-        self.names = tuple(parts)
+        self.names: tuple[str, ...] = tuple(parts)
         self._off: frozenset[str] = frozenset()
         self._parts = nn.ModuleList(parts.values())
 
     def enable(self, *names: str) -> None:
-        """Switch parts on again; without a name, all of them."""
+        """Switch parts on again; without ``names``, all of them. ValueError: the chain has no such part."""
         self._off -= self._known(names or self.names)
 
     def disable(self, *names: str) -> None:
-        """Switch parts off, until they are enabled again; without a name, all of them."""
+        """Switch parts off until they are enabled again; ``names`` as in :meth:`enable`."""
         self._off |= self._known(names or self.names)
 
     def enabled(self, name: str) -> bool:
-        """Whether a part is switched on."""
+        """Whether a part is switched on; ``name`` as in :meth:`enable`."""
         return not self._known((name,)) & self._off
 
     def forward(
@@ -99,7 +106,7 @@ class Chain(nn.Module):
         partners: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor, Tensor | None, Record]:
-        """As a call, and return as the fourth what each part drew.
+        """As a call, :meth:`forward`, and return as the fourth what each part drew.
 
         The record holds, for each part that did anything, its tensors by name, with the batch as their first
         axis. ``torch.save`` and ``torch.load`` (``weights_only=True``) keep it.

@@ -81,6 +81,11 @@ class FrequencyEncoding(nn.Module):
     torch.Size([8, 2, 128, 87])
     """
 
+    low: float
+    high: float
+    frequency_dim: int
+    channel_dim: int
+
     def __init__(
         self, *, low: float = -1.0, high: float = 1.0, frequency_dim: int = -2, channel_dim: int = 1
     ) -> None:

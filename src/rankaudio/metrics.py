@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = Tensor | NDArray[Any]
 
-__all__ = ["ClassLwlrap", "Lwlrap", "lwlrap"]
+__all__ = ["Average", "ClassLwlrap", "Lwlrap", "lwlrap"]
 
 Average = Literal["label", "macro", "sample"]
 _AVERAGES: tuple[Any, ...] = ("label", "macro", "sample", None)
@@ -144,10 +144,16 @@ class Lwlrap:
     >>> metric.update(torch.tensor([[0.0, 5.0, 5.0]]), torch.tensor([[0, 1, 0]]))
     >>> metric.compute()
     tensor(0.7222, dtype=torch.float64)
+    >>> other = Lwlrap(3).to(metric.device)
+    >>> other.load_state_dict(metric.state_dict())  # as another process would
+    >>> metric.reset()
+    >>> metric.merge(other)
+    >>> metric.compute()
+    tensor(0.7222, dtype=torch.float64)
     """
 
     def __init__(self, num_classes: int, *, average: Average | None = "label") -> None:
-        self.num_classes = check_integer("num_classes", num_classes)
+        self.num_classes: int = check_integer("num_classes", num_classes)
         self.average: Average | None = check_choice("average", average, _AVERAGES)
         self._sums = RankSums.zeros(num_classes, torch.device("cpu"))
 

@@ -46,12 +46,20 @@ class Tagger(nn.Module):
     >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8), classes=["Bark", "Meow"]).eval()
     >>> tagger(torch.randn(3, 44100), torch.tensor([44100, 1, 9999])).shape
     torch.Size([3, 2])
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tagger.save(f"{folder}/model.pt")
+    ...     Tagger.load(f"{folder}/model.pt").classes
+    ('Bark', 'Meow')
     """
+
+    frontend: nn.Module
+    backbone: nn.Module
 
     def __init__(self, frontend: nn.Module, backbone: nn.Module, *, classes: Sequence[str] = ()) -> None:
         super().__init__()
         self.frontend, self.backbone = frontend, backbone
-        self.classes = tuple(classes)
+        self.classes: tuple[str, ...] = tuple(classes)
         n_classes = getattr(backbone, "n_classes", None)
         if self.classes and n_classes is not None and len(self.classes) != n_classes:
             raise ValueError(
@@ -62,7 +70,11 @@ class Tagger(nn.Module):
 
     @property
     def sample_rate(self) -> int | None:
-        """Samples per second that the frontend is made for; None if it does not say."""
+        """Samples per second that the frontend is made for; None if it does not say.
+
+        >>> Tagger(LogMel(sample_rate=32000), CNN2d(2, base_depth=8)).sample_rate
+        32000
+        """
         return getattr(self.frontend, "sample_rate", None)
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:

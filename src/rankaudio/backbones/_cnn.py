@@ -57,33 +57,37 @@ class CNN(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.n_classes = check_integer("n_classes", n_classes)
-        self.n_blocks = check_integer("n_blocks", n_blocks)
-        self.base_depth = check_integer("base_depth", base_depth)
-        self.growth_rate = check_number("growth_rate", growth_rate, 1)
+        self.n_classes: int = check_integer("n_classes", n_classes)
+        self.n_blocks: int = check_integer("n_blocks", n_blocks)
+        self.base_depth: int = check_integer("base_depth", base_depth)
+        self.growth_rate: float = check_number("growth_rate", growth_rate, 1)
         self.pooling: Pooling = check_choice("pooling", pooling, _POOLINGS)
-        self.start_deep_supervision_on = check_integer(
+        self.start_deep_supervision_on: int = check_integer(
             "start_deep_supervision_on", start_deep_supervision_on, 0, n_blocks - 1
         )
-        self.rnn_units = check_integer("rnn_units", rnn_units)
-        self.dropout = check_number("dropout", dropout, 0, 1)
+        self.rnn_units: int = check_integer("rnn_units", rnn_units)
+        self.dropout: float = check_number("dropout", dropout, 0, 1)
 
         depths = [int(growth_rate**k * base_depth) for k in range(n_blocks)]
-        self.blocks = nn.ModuleList(
+        self.blocks: nn.ModuleList = nn.ModuleList(
             ConvBlock(before, depth, dims=dims)
             for before, depth in zip([in_depth, *depths], depths, strict=False)
         )
         supervised = depths[start_deep_supervision_on:]
         if pooling == "max":
-            self.aggregates = nn.ModuleList(MaxAggregate() for _ in supervised)
+            self.aggregates: nn.ModuleList = nn.ModuleList(MaxAggregate() for _ in supervised)
             d = sum(supervised)
         else:
             self.aggregates = nn.ModuleList(GRUAggregate(depth, units=rnn_units) for depth in supervised)
             d = 2 * rnn_units * len(supervised)
-        self.classifier = _classifier(d, n_classes, dropout=dropout)
+        self.classifier: nn.Sequential = _classifier(d, n_classes, dropout=dropout)
 
     def settings(self) -> dict[str, int | float | str | bool]:
-        """Return the keyword arguments that build this network again."""
+        """Return the keyword arguments that build this network again.
+
+        >>> CNN2d(80, base_depth=16).settings()["base_depth"]
+        16
+        """
         names = (
             "n_classes",
             "n_blocks",
@@ -101,7 +105,15 @@ class CNN(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
 
     def features(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        """Return the concatenated aggregates of the supervised blocks, ``(B, d)``."""
+        """Return the concatenated aggregates of the supervised blocks, ``(B, d)``: what the classifier sees.
+
+        Args:
+            x: the spectrogram, ``(B, F, N)`` for 1d; for 2d ``(B, channels, F, N)``, the encoding among them.
+            lengths: ``(B,)`` integers, in frames; None: all of them.
+
+        >>> CNN1d(80, n_bins=129, n_blocks=3, base_depth=8).features(torch.randn(2, 129, 690), None).shape
+        torch.Size([2, 30])
+        """
         x, lengths = with_room(x, lengths, 2**self.n_blocks)
         # Whatever there is in the padding, NaN included: from here on it is zero.
         x = in_quick_order(zero_padding(x, frame_mask(x, lengths)))
@@ -122,6 +134,11 @@ class CNN(nn.Module):
 
         Raises:
             RuntimeError: from PyTorch, if keys or shapes do not fit this network; its message names them.
+
+        >>> model = CNN1d(80, n_blocks=2, base_depth=8)
+        >>> state = {f"module.output_transform.{k}": v for k, v in model.classifier.state_dict().items()}
+        >>> state |= {k: v for k, v in model.state_dict().items() if not k.startswith("classifier")}
+        >>> model.load_reference_state_dict(state)
         """
         self.load_state_dict({_from_reference(key): value for key, value in state.items()})
 

@@ -75,7 +75,11 @@ class CNN1d(CNN):
         self.n_bins = n_bins
 
     def settings(self) -> dict[str, int | float | str | bool]:
-        """Return the keyword arguments that build this network again."""
+        """Return the keyword arguments that build this network again.
+
+        >>> CNN1d(80, n_bins=65).settings()["n_bins"]
+        65
+        """
         return super().settings() | {"n_bins": self.n_bins}
 
     def forward(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -81,7 +81,11 @@ class CNN2d(CNN):
         self.frequency_encoding = frequency_encoding
 
     def settings(self) -> dict[str, int | float | str | bool]:
-        """Return the keyword arguments that build this network again."""
+        """Return the keyword arguments that build this network again.
+
+        >>> CNN2d(80, in_channels=3).settings()["in_channels"]
+        3
+        """
         return super().settings() | {
             "in_channels": self.in_channels,
             "frequency_encoding": self.frequency_encoding,

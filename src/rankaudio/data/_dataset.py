@@ -83,13 +83,13 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         crop: Crop = "random",
         cache: bool = False,
     ) -> None:
-        self.paths = check_paths("paths", paths)
-        self.target = None if target is None else _check_target(target, len(self.paths))
-        self.sample_rate = check_integer("sample_rate", sample_rate)
+        self.paths: tuple[Path, ...] = check_paths("paths", paths)
+        self.target: Tensor | None = None if target is None else _check_target(target, len(self.paths))
+        self.sample_rate: int = check_integer("sample_rate", sample_rate)
         self.crop: Crop = check_choice("crop", crop, _CROPS)
         self._longest = _most_samples(max_seconds, sample_rate)
         full = _measure(self.paths, self.sample_rate)
-        self.lengths = full if self._longest is None else full.clamp(max=self._longest)
+        self.lengths: Tensor = full if self._longest is None else full.clamp(max=self._longest)
         self._cache = _decode_all(self.paths, full, self.sample_rate) if cache else None
 
     @classmethod
@@ -103,7 +103,28 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         crop: Crop = "random",
         cache: bool = False,
     ) -> ClipDataset:
-        """Make the data set of a label table, whose names are those of files in ``folder``."""
+        """Make the data set of a label table, whose names are those of files in ``folder``.
+
+        Args:
+            folder: where the files are.
+            table: their names and labels, such as :func:`read_labels` gives.
+            sample_rate: as in :class:`ClipDataset`, like all that follow.
+            max_seconds: the same.
+            crop: the same.
+            cache: the same.
+
+        Raises:
+            TypeError: if ``folder`` is no path or ``table`` no :class:`LabelTable`; else as the class does.
+            ValueError: as the class does.
+
+        >>> import tempfile
+        >>> from scipy.io import wavfile
+        >>> table = LabelTable(("a.wav",), ("Bark", "Meow"), torch.tensor([[True, False]]))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     wavfile.write(f"{folder}/a.wav", 44100, torch.zeros(400).numpy())
+        ...     ClipDataset.from_table(folder, table).lengths
+        tensor([400])
+        """
         if not isinstance(table, LabelTable):
             raise TypeError(f"table: wanted a LabelTable, got {describe(table)}")
         folder = check_path("folder", folder)

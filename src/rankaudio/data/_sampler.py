@@ -63,6 +63,12 @@ class LengthBucketSampler(Sampler[list[int]]):
     [[3, 0], [2, 4, 1]]
     """
 
+    shuffle: bool
+    seed: int
+    epoch: int
+    rank: int
+    world_size: int
+
     def __init__(
         self,
         lengths: Tensor | Sequence[int],
@@ -75,12 +81,12 @@ class LengthBucketSampler(Sampler[list[int]]):
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
-        self.lengths = _check_lengths(lengths)
-        self.max_samples = check_integer("max_samples", max_samples)
+        self.lengths: Tensor = _check_lengths(lengths)
+        self.max_samples: int = check_integer("max_samples", max_samples)
         self.shuffle, self.seed, self.epoch = shuffle, check_integer("seed", seed, 0), 0
         if batch_size is not None:
             check_integer("batch_size", batch_size)
-        self.spread = check_number("spread", spread, 0)
+        self.spread: float = check_number("spread", spread, 0)
         self.rank, self.world_size = _check_ranks(rank, world_size)
 
         length = self.lengths.sort(descending=True).values
@@ -94,11 +100,27 @@ class LengthBucketSampler(Sampler[list[int]]):
 
     @property
     def sampler(self) -> LengthBucketSampler:
-        """This object again, for Lightning looks here for something to tell the epoch."""
+        """This object again, for Lightning looks here for something to tell the epoch.
+
+        >>> sampler = LengthBucketSampler([9, 2], max_samples=20)
+        >>> sampler.sampler is sampler
+        True
+        """
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next pass; the same epoch gives the same batches."""
+        """Choose the epoch of the next pass; the same epoch gives the same batches.
+
+        Raises:
+            TypeError: if it is not an integer.
+            ValueError: if it is negative.
+
+        >>> sampler = LengthBucketSampler([9, 2, 3, 10, 3], max_samples=20)
+        >>> first = list(sampler)
+        >>> sampler.set_epoch(0)
+        >>> list(sampler) == first
+        True
+        """
         self.epoch = check_integer("epoch", epoch, 0)
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ both. What keeps the length returns the lengths as they came; speed and tempo re
 lies beyond a clip's length has no influence, and beyond its new length there is silence.
 """
 
+from rankaudio.effects._draw import Range
 from rankaudio.effects._drive import gain, overdrive
 from rankaudio.effects._modules import Gain, Overdrive, PitchShift, RecipeEffects, Reverb, Speed, Tempo
 from rankaudio.effects._reverb import reverb
@@ -14,6 +15,7 @@ __all__ = [
     "Gain",
     "Overdrive",
     "PitchShift",
+    "Range",
     "RecipeEffects",
     "Reverb",
     "Speed",

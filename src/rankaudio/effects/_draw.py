@@ -18,14 +18,16 @@ Range = tuple[float, float]
 
 
 class RandomEffect(Augmentation):
-    """What all effect Modules do; a subclass says what its parameters change, in :meth:`change`."""
+    """What all effect Modules do; a subclass says what its parameters change, in ``_change``."""
 
     def __init__(
         self, *, p: float, ranges: dict[str, tuple[Range, Range]], integers: tuple[str, ...] = ()
     ) -> None:
         """Take, by parameter, the range to draw from and the widest there is; which ones are integers."""
         super().__init__(p=p)
-        self.ranges = {name: check_range(name, drawn, *widest) for name, (drawn, widest) in ranges.items()}
+        self.ranges: dict[str, tuple[float, float]] = {
+            name: check_range(name, drawn, *widest) for name, (drawn, widest) in ranges.items()
+        }
         self.integers = integers
 
     def draw(
@@ -63,7 +65,7 @@ class RandomEffect(Augmentation):
         self, waveform: Tensor, lengths: Tensor | None, chosen: Tensor, parameters: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor | None]:
         """Change every clip, keep those chosen."""
-        changed, new = self.change(waveform, lengths, parameters)
+        changed, new = self._change(waveform, lengths, parameters)
         longer = changed.shape[1] - waveform.shape[1]
         original = F.pad(zero_beyond(waveform, lengths), (0, longer))
         result = torch.where(chosen[:, None], changed, original)
@@ -78,12 +80,12 @@ class RandomEffect(Augmentation):
     ) -> tuple[Tensor, Tensor | None]:
         """The same result: change those chosen, clips of similar length at a time, without most padding."""
         batch, longest = waveform.shape
-        size = self.size_after(longest)
+        size = self._size_after(longest)
         result, after = F.pad(zero_beyond(waveform, lengths), (0, size - longest)), None
         for rows, samples in _of_similar_length(chosen, lengths, longest):
             some_lengths = None if lengths is None else lengths[rows]
             some = {name: values[rows] for name, values in parameters.items()}
-            changed, new = self.change(waveform[:, :samples][rows], some_lengths, some)
+            changed, new = self._change(waveform[:, :samples][rows], some_lengths, some)
             result[rows] = F.pad(changed, (0, size - changed.shape[1]))
             if new is not None:
                 if after is None:
@@ -91,11 +93,11 @@ class RandomEffect(Augmentation):
                 after[rows] = new
         return result, after
 
-    def size_after(self, samples: int) -> int:
+    def _size_after(self, samples: int) -> int:
         """Samples of the changed batch, whatever is drawn, for a batch of so many."""
         return samples
 
-    def change(
+    def _change(
         self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor | None]:
         """Apply the effect's function to every clip."""

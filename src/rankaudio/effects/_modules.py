@@ -33,7 +33,7 @@ class Gain(RandomEffect):
     def __init__(self, *, p: float = 0.5, decibels: Range = (-6.0, 6.0)) -> None:
         super().__init__(p=p, ranges={"decibels": (decibels, (-200.0, 200.0))})
 
-    def change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
+    def _change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply :func:`gain` to every clip."""
         return gain(waveform, lengths, decibels=parameters["decibels"])
 
@@ -53,7 +53,7 @@ class Overdrive(RandomEffect):
     def __init__(self, *, p: float = 0.5, decibels: Range = (2.0, 9.0), colour: Range = (20.0, 20.0)) -> None:
         super().__init__(p=p, ranges={"decibels": (decibels, (-100.0, 100.0)), "colour": (colour, _PERCENT)})
 
-    def change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
+    def _change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply :func:`overdrive` to every clip."""
         return overdrive(waveform, lengths, decibels=parameters["decibels"], colour=parameters["colour"])
 
@@ -98,9 +98,9 @@ class Reverb(RandomEffect):
             "wet_gain": (wet_gain, (-200.0, 200.0)),
         }
         super().__init__(p=p, ranges=ranges)
-        self.sample_rate = check_integer("sample_rate", sample_rate)
+        self.sample_rate: int = check_integer("sample_rate", sample_rate)
 
-    def change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
+    def _change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply :func:`reverb` to every clip."""
         most = {name: high for name, (_, high) in self.ranges.items() if name not in ("damping", "wet_gain")}
         depth: Tensor | float = parameters["stereo_depth"] if most["stereo_depth"] > 0 else 0.0
@@ -136,9 +136,9 @@ class PitchShift(RandomEffect):
 
     def __init__(self, *, p: float = 0.5, cents: Range = (-300.0, 300.0), n_fft: int = 1536) -> None:
         super().__init__(p=p, ranges={"cents": (cents, (-MOST_CENTS, MOST_CENTS))})
-        self.n_fft = check_n_fft(n_fft)
+        self.n_fft: int = check_n_fft(n_fft)
 
-    def change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
+    def _change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply :func:`pitch_shift` to every clip."""
         return pitch_shift(waveform, lengths, cents=parameters["cents"], n_fft=self.n_fft)
 
@@ -164,12 +164,12 @@ class Speed(RandomEffect):
     def __init__(self, *, p: float = 0.5, factor: Range = (0.9, 1.1)) -> None:
         super().__init__(p=p, ranges={"factor": (factor, (SLOWEST, FASTEST))})
 
-    def change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
+    def _change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply :func:`speed` to every clip."""
-        size = self.size_after(waveform.shape[1])
+        size = self._size_after(waveform.shape[1])
         return speed(waveform, lengths, factor=parameters["factor"], size=size)
 
-    def size_after(self, samples: int) -> int:
+    def _size_after(self, samples: int) -> int:
         """As many as the slowest factor of the range makes of them."""
         return _slowed(samples, self.ranges["factor"][0], self.p)
 
@@ -190,14 +190,14 @@ class Tempo(RandomEffect):
 
     def __init__(self, *, p: float = 0.5, factor: Range = (0.9, 1.1), n_fft: int = 1536) -> None:
         super().__init__(p=p, ranges={"factor": (factor, (SLOWEST, FASTEST))})
-        self.n_fft = check_n_fft(n_fft)
+        self.n_fft: int = check_n_fft(n_fft)
 
-    def change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
+    def _change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply :func:`tempo` to every clip."""
-        size = self.size_after(waveform.shape[1])
+        size = self._size_after(waveform.shape[1])
         return tempo(waveform, lengths, factor=parameters["factor"], n_fft=self.n_fft, size=size)
 
-    def size_after(self, samples: int) -> int:
+    def _size_after(self, samples: int) -> int:
         """As many as the slowest factor of the range makes of them."""
         return _slowed(samples, self.ranges["factor"][0], self.p)
 
@@ -218,6 +218,14 @@ class RecipeEffects(RandomEffect):
         sample_rate: in Hz.
         n_fft: samples of a frame of the pitch shift.
 
+    Shapes:
+        waveform ``(B, T)`` floating point, lengths ``(B,)`` integers in samples; the result is as long as
+        the slowest factor can make it.
+
+    Raises:
+        TypeError: if ``p`` is not a number, or a setting not an integer.
+        ValueError: if a setting is out of range.
+
     >>> waveform, lengths = RecipeEffects()(torch.randn(2, 9000), torch.tensor([9000, 4500]))
     >>> waveform.shape
     torch.Size([2, 10000])
@@ -233,10 +241,10 @@ class RecipeEffects(RandomEffect):
         }
         ranges = {**whole, "factor": ((0.9, 1.1), (SLOWEST, FASTEST))}
         super().__init__(p=p, ranges=ranges, integers=tuple(whole))
-        self.sample_rate = check_integer("sample_rate", sample_rate)
-        self.n_fft = check_n_fft(n_fft)
+        self.sample_rate: int = check_integer("sample_rate", sample_rate)
+        self.n_fft: int = check_n_fft(n_fft)
 
-    def change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
+    def _change(self, waveform: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]) -> Result:
         """Apply the four effects to every clip."""
         room = {name: parameters[name] for name in ("reverberance", "room_scale", "stereo_depth")}
         tail = longest_tail(reverberance=49, room_scale=49, stereo_depth=49)
@@ -245,11 +253,11 @@ class RecipeEffects(RandomEffect):
         x, _ = reverb(x, lengths, **room, sample_rate=self.sample_rate, tail=tail)
         x, _ = pitch_shift(x, lengths, cents=parameters["cents"], n_fft=self.n_fft)
         x, _ = overdrive(x, lengths, decibels=parameters["decibels"])
-        size = self.size_after(waveform.shape[1])
+        size = self._size_after(waveform.shape[1])
         x, lengths = speed(x, lengths, factor=parameters["factor"], size=size)
         return x.to(waveform.dtype), lengths
 
-    def size_after(self, samples: int) -> int:
+    def _size_after(self, samples: int) -> int:
         """As many as the slowest factor of the range makes of them."""
         return _slowed(samples, self.ranges["factor"][0], self.p)
 

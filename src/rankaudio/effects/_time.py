@@ -73,10 +73,15 @@ def tempo(
 ) -> tuple[Tensor, Tensor]:
     r"""Play each clip faster or slower at the same pitch.
 
-    A phase vocoder: frames of ``n_fft`` samples, a third of it apart, have the magnitudes that the clip
-    has there and phases that advance as the clip's do; at an onset, where a frame has four times the
-    energy of the one before, they start anew, so that a click stays a click. New lengths are those
-    of :func:`speed`.
+    A phase vocoder: frames of ``n_fft`` samples, :math:`h = \text{n\_fft} / 3` apart, have the magnitudes
+    that the clip has there and phases that advance as the clip's do,
+
+    .. math:: |Y_j| = |X(a_j)|, \qquad \arg Y_j - \arg Y_{j - 1} = \arg X(a_j) - \arg X(a_j - h), \qquad
+        a_j = \mathrm{round}(\alpha j h)
+
+    for the factor :math:`\alpha` and the transform :math:`X(t)` of the frame around sample :math:`t`. At an
+    onset, where a band of a frame has four times the energy of the one before, phases start anew from the
+    clip's own, so that a click stays a click. New lengths are those of :func:`speed`.
 
     Args:
         waveform: ``(B, T)`` floating point.

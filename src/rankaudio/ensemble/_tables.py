@@ -108,7 +108,7 @@ def blend_tables(
         classes: the order of the classes, as in :func:`stack_tables`.
 
     Returns:
-        A :class:`ScoreTable`.
+        A :class:`ScoreTable` with scores ``(N, C)``.
 
     Raises:
         TypeError: as the two functions do.

@@ -43,12 +43,14 @@ class LwlrapMetric(Metric):
     tensor(0.7222, dtype=torch.float64)
     """
 
-    is_differentiable = False
-    higher_is_better = True
+    is_differentiable: bool | None = False
+    higher_is_better: bool | None = True
     # A batch adds to the sums, whatever they were: calling the metric ranks the batch once.
-    full_state_update = False
-    plot_lower_bound = 0.0
-    plot_upper_bound = 1.0
+    full_state_update: bool | None = False
+    plot_lower_bound: float | None = 0.0
+    plot_upper_bound: float | None = 1.0
+    num_classes: int
+    average: Average | None
     precision: Tensor
 
     def __init__(

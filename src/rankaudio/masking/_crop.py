@@ -69,7 +69,7 @@ class RandomCrop(Augmentation):
 
     def __init__(self, *, size: int | tuple[int, int], p: float = 1.0) -> None:
         super().__init__(p=p)
-        self.size = _check_sizes(size)
+        self.size: tuple[int, int] = _check_sizes(size)
 
     def draw(
         self, clips: Tensor, lengths: Tensor | None = None, *, generator: torch.Generator | None = None
@@ -154,10 +154,13 @@ class PadOrCrop(Augmentation):
     torch.Size([2, 128, 256])
     """
 
+    size: int
+    fill: Fill
+
     def __init__(self, *, size: int, fill: Fill = 0.0, wrap: float = 0.0) -> None:
         super().__init__(p=1.0)
         self.size, self.fill = check_integer("size", size), check_fill(fill)
-        self.wrap = check_number("wrap", wrap, 0, 1)
+        self.wrap: float = check_number("wrap", wrap, 0, 1)
 
     def draw(
         self, clips: Tensor, lengths: Tensor | None = None, *, generator: torch.Generator | None = None

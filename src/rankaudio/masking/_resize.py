@@ -82,6 +82,9 @@ class RandomResizedCrop(Augmentation):
     torch.Size([2, 128, 256])
     """
 
+    scale: tuple[float, float]
+    ratio: tuple[float, float]
+
     def __init__(
         self,
         *,

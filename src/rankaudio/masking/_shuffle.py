@@ -74,7 +74,7 @@ class ShuffleChunks(Augmentation):
 
     def __init__(self, *, chunk_length: int = 22_050, p: float = 0.5) -> None:
         super().__init__(p=p)
-        self.chunk_length = check_integer("chunk_length", chunk_length)
+        self.chunk_length: int = check_integer("chunk_length", chunk_length)
 
     def draw(
         self, clips: Tensor, lengths: Tensor | None = None, *, generator: torch.Generator | None = None

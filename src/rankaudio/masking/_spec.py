@@ -86,6 +86,10 @@ class SpecAugment(Augmentation):
     torch.Size([2, 128, 256])
     """
 
+    masks: int
+    frequency: float
+    time: float
+
     def __init__(
         self,
         *,

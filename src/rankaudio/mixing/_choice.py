@@ -46,10 +46,12 @@ class RandomMixer(Mixer):
         for pair in mixers:
             if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], Mixer):
                 raise TypeError(f"mixers: wanted pairs of a Mixer and a number, got {describe(pair)}")
-        self.probabilities = tuple(check_number("probability", share, 0, 1) for _, share in mixers)
+        self.probabilities: tuple[float, ...] = tuple(
+            check_number("probability", share, 0, 1) for _, share in mixers
+        )
         if abs(sum(self.probabilities) - 1) > 1e-6:
             raise ValueError(f"mixers: wanted probabilities that add up to 1, got {self.probabilities}")
-        self.mixers = nn.ModuleList(mixer for mixer, _ in mixers)
+        self.mixers: nn.ModuleList = nn.ModuleList(mixer for mixer, _ in mixers)
 
     def draw(
         self,

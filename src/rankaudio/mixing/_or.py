@@ -194,7 +194,7 @@ class ORMixup(Mixer):
 
     def __init__(self, *, p: float = 0.5, gain: tuple[float, float] = (0.4, 0.6)) -> None:
         super().__init__(p=p)
-        self.gain = check_range("gain", gain, 0, 1)
+        self.gain: tuple[float, float] = check_range("gain", gain, 0, 1)
 
     def draw(
         self,

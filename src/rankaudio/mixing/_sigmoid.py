@@ -98,8 +98,8 @@ class SigmoidConcatMixup(Mixer):
         position: tuple[float, float] = (0.5, 0.5),
     ) -> None:
         super().__init__(p=p)
-        self.radius = check_range("radius", radius, 0)
-        self.position = check_range("position", position, 0, 1)
+        self.radius: tuple[float, float] = check_range("radius", radius, 0)
+        self.position: tuple[float, float] = check_range("position", position, 0, 1)
 
     def draw(
         self,

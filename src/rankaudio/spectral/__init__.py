@@ -1,14 +1,19 @@
 """Spectrograms of padded batches, on any device, with a finite gradient everywhere."""
 
 from rankaudio.spectral._features import log_mel, log_stft
-from rankaudio.spectral._filterbank import mel_filterbank
+from rankaudio.spectral._filterbank import MelScale, Norm, mel_filterbank
 from rankaudio.spectral._levels import Deltas, deltas, power_to_db
 from rankaudio.spectral._modules import LogMel, LogSTFT
+from rankaudio.spectral._stft import PadMode, Transform
 
 __all__ = [
     "Deltas",
     "LogMel",
     "LogSTFT",
+    "MelScale",
+    "Norm",
+    "PadMode",
+    "Transform",
     "deltas",
     "log_mel",
     "log_stft",

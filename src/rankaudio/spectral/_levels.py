@@ -109,7 +109,7 @@ class Deltas(nn.Module):
 
     def __init__(self, *, width: int = 9) -> None:
         super().__init__()
-        self.width = _check_width(width)
+        self.width: int = _check_width(width)
 
     def forward(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the spectrogram with its derivatives."""

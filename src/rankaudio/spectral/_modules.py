@@ -30,6 +30,9 @@ class _Frontend(nn.Module):
     """
 
     window: Tensor
+    n_fft: int
+    hop_length: int
+    power: float
 
     def __init__(
         self,
@@ -46,23 +49,35 @@ class _Frontend(nn.Module):
         check_settings(
             n_fft=n_fft, hop_length=hop_length, power=power, pad_mode=pad_mode, transform=transform
         )
-        self.sample_rate = check_integer("sample_rate", sample_rate)
+        self.sample_rate: int = check_integer("sample_rate", sample_rate)
         self.n_fft, self.hop_length, self.power = n_fft, hop_length, power
-        self.eps = None if eps is None else check_eps(eps)
+        self.eps: float | None = None if eps is None else check_eps(eps)
         self.pad_mode: PadMode = pad_mode
         self.transform: Transform = transform
 
     @property
     def n_bins(self) -> int:
-        """Number of rows :math:`F` of the spectrogram."""
+        """Number of rows :math:`F` of the spectrogram.
+
+        >>> LogSTFT(n_fft=256).n_bins
+        129
+        """
         return self.n_fft // 2 + 1
 
     def frame_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames of clips of these lengths, by :func:`rankaudio.frame_lengths`."""
+        """Frames of clips of these lengths, by :func:`rankaudio.frame_lengths`.
+
+        >>> LogSTFT(hop_length=128).frame_lengths(torch.tensor([44100, 1]))
+        tensor([345,   1])
+        """
         return frame_lengths(lengths, hop_length=self.hop_length)
 
     def settings(self) -> dict[str, int | float | str | None]:
-        """Plain values from which ``type(self)(**settings)`` makes the same Module again."""
+        """Plain values from which ``type(self)(**settings)`` makes the same Module again.
+
+        >>> LogSTFT(n_fft=512).settings()["n_fft"]
+        512
+        """
         names = ("sample_rate", "n_fft", "hop_length", "power", "eps", "pad_mode", "transform")
         return {name: getattr(self, name) for name in names}
 
@@ -127,6 +142,8 @@ class LogMel(_Frontend):
         transform: as in the function.
 
     >>> frontend = LogMel.from_descriptor("mel_2048_1024_128")
+    >>> frontend.descriptor, frontend.n_bins, frontend.settings()["f_min"]
+    ('mel_2048_1024_128', 128, 5.0)
     >>> frontend(torch.zeros(2, 44100)).shape
     torch.Size([2, 128, 44])
     >>> frontend.frame_lengths(torch.tensor([44100, 1]))
@@ -134,6 +151,9 @@ class LogMel(_Frontend):
     """
 
     filterbank: Tensor
+    n_mels: int
+    f_min: float
+    f_max: float | None
 
     def __init__(
         self,
@@ -219,8 +239,9 @@ class LogSTFT(_Frontend):
         pad_mode: as in the function.
         transform: as in the function.
 
-    >>> LogSTFT.from_descriptor("stft_256_128")(torch.zeros(2, 44100)).shape
-    torch.Size([2, 129, 345])
+    >>> frontend = LogSTFT.from_descriptor("stft_256_128")
+    >>> frontend(torch.zeros(2, 44100)).shape, frontend.descriptor
+    (torch.Size([2, 129, 345]), 'stft_256_128')
     """
 
     def __init__(

@@ -1,0 +1,258 @@
+"""A program such as a user writes, with every part of the library: `make types` checks its types.
+
+It names the types of what it gets wherever a reader might doubt them, so that a signature that says less, or
+something else, is an error here. It runs, too (tests/test_typed.py).
+"""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+import rankaudio
+from rankaudio import (
+    Augmentation,
+    Batch,
+    BlendFit,
+    Chain,
+    ClassLwlrap,
+    ClipDataset,
+    CNN1d,
+    CNN2d,
+    LabelQuality,
+    LabelTable,
+    LengthBucketSampler,
+    LogMel,
+    LogSTFT,
+    LSEPLoss,
+    Lwlrap,
+    Mixer,
+    ORMixup,
+    RandomMixer,
+    RecipeEffects,
+    Reverb,
+    ScoreTable,
+    ShuffleChunks,
+    SigmoidConcatMixup,
+    SpecAugment,
+    Tagger,
+    WeightedMixup,
+    pad_collate,
+)
+from rankaudio.losses import Reduction
+from rankaudio.metrics import Average
+from rankaudio.noisy import RelabelMode
+
+CLASSES = ("Bark", "Meow", "Purr")
+RATE = 8000
+
+
+class Settings:
+    """What the program is called with; literals keep their types."""
+
+    reduction: Reduction = "mean"
+    average: Average = "macro"
+    modes: tuple[RelabelMode, ...] = ("all", "match")
+
+
+class Louder(Augmentation):
+    """An augmentation of the user's own."""
+
+    def draw(
+        self, clips: Tensor, lengths: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        del lengths
+        return {"factor": 1 + torch.rand(clips.shape[0], generator=generator)}
+
+    def replay(
+        self, clips: Tensor, draw: dict[str, Tensor], lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        return clips * draw["factor"][:, None], lengths
+
+
+class WithMyHead(nn.Module):
+    """A network of the user's own around one of ours."""
+
+    def __init__(self, backbone: CNN2d) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
+        scores: Tensor = self.backbone(spectrogram, lengths)
+        return self.scale * scores
+
+
+def losses_and_metrics(scores: Tensor, target: Tensor) -> float:
+    loss: Tensor = rankaudio.lsep_loss(scores, target, reduction=Settings.reduction)
+    criterion: Callable[[Tensor, Tensor], Tensor] = LSEPLoss(graded=True)
+    loss = loss + criterion(scores, target.float())
+    loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's own
+    value: Tensor = rankaudio.lwlrap(scores, target, average=Settings.average)
+    each: ClassLwlrap = rankaudio.lwlrap(scores, target, average=None)
+    array: NDArray[np.float64] = np.asarray(scores.detach().double())
+    again: Tensor = rankaudio.lwlrap(array, target.numpy(), mask=np.ones((4, 3), dtype=bool))
+    metric = Lwlrap(len(CLASSES)).to("cpu")
+    metric.update(scores.detach(), target)
+    state: dict[str, Tensor] = metric.state_dict()
+    metric.load_state_dict(state)
+    result: Tensor | ClassLwlrap = metric.compute()
+    if isinstance(result, ClassLwlrap):
+        raise TypeError
+    return float(value) + float(again) + each.support.sum().item() + result.item()
+
+
+def frontends(waveform: Tensor, lengths: Tensor) -> list[Tensor]:
+    mel: Tensor = rankaudio.log_mel(waveform, lengths, sample_rate=RATE, n_fft=256, hop_length=128, n_mels=32)
+    stft: Tensor = rankaudio.log_stft(waveform, n_fft=64, hop_length=32)
+    encoded: Tensor = rankaudio.frequency_encoding(mel)
+    slopes: Tensor = rankaudio.deltas(mel, width=3)
+    frontend = LogMel.from_descriptor("mel_256_128_32", sample_rate=RATE)
+    name: str = frontend.descriptor
+    settings: dict[str, int | float | str | None] = frontend.settings()
+    frames: Tensor = frontend.frame_lengths(lengths)
+    bands: Tensor = rankaudio.mel_filterbank(n_fft=256, n_mels=32, sample_rate=RATE, f_min=20.0)
+    if name != f"mel_{settings['n_fft']}_128_32" or bands.shape[1] != 129:
+        raise ValueError(name)
+    return [mel, stft, encoded, slopes, frames, rankaudio.power_to_db(mel.exp())]
+
+
+def augment(waveform: Tensor, target: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    parts: dict[str, Augmentation | Mixer] = {
+        "louder": Louder(),
+        "shuffle": ShuffleChunks(chunk_length=400),
+        "reverb": Reverb(p=0.5, reverberance=(0.0, 20.0), sample_rate=1000),
+        "mixup": ORMixup(p=0.5, gain=(0.4, 0.6)),
+    }
+    chain = Chain(parts)
+    generator = torch.Generator().manual_seed(0)
+    x, y, new, record = chain.record(waveform, target, lengths, generator=generator)
+    one: dict[str, dict[str, Tensor]] = Chain.example(record, 0)
+    if "louder" not in one:
+        raise ValueError(one)
+    x, y, new = chain.replay(waveform, target, record, lengths)
+    louder, new = rankaudio.gain(x, new, decibels=torch.tensor([3.0, -3.0, 0.0, 1.0]))
+    faster, _ = rankaudio.speed(louder, factor=1.05)
+    shifted, _ = rankaudio.pitch_shift(faster, cents=30, n_fft=96)
+    mixed, y, new = rankaudio.or_mixup(shifted, y, p=1.0, generator=generator)
+    effects = RecipeEffects(p=0.5, sample_rate=1000, n_fft=96)
+    drawn: dict[str, Tensor] = effects.draw(mixed, generator=generator)
+    changed, new = effects.replay(mixed, drawn, new)
+    return changed, y, new
+
+
+def mix_spectrograms(spectrogram: Tensor, target: Tensor) -> Tensor:
+    mixer = RandomMixer([(SigmoidConcatMixup(p=1.0), 0.5), (WeightedMixup(p=1.0, alpha=0.3), 0.5)])
+    mixed, _, _ = mixer(spectrogram, target)
+    masked, _ = SpecAugment(fill="mean")(mixed)
+    result: Tensor = masked
+    return result
+
+
+def files(folder: Path) -> LabelTable:
+    for number, name in enumerate(("a.wav", "b.wav", "c.wav", "d.wav")):
+        noise = (1000 * torch.randn(1000 + 300 * number)).short()
+        with wave.open(str(folder / name), "wb") as file:
+            file.setparams((1, 2, RATE, len(noise), "NONE", ""))
+            file.writeframes(noise.numpy().tobytes())
+    labels = 'fname,labels\na.wav,Bark\nb.wav,"Meow,Purr"\nc.wav,Purr\nd.wav,Bark\n'
+    (folder / "train.csv").write_text(labels, encoding="utf-8")
+    table: LabelTable = rankaudio.read_labels(folder / "train.csv", classes=CLASSES)
+    frames, rate, channels = rankaudio.audio_info(folder / "a.wav")
+    if (frames, rate, channels) != (1000, RATE, 1):
+        raise ValueError(frames)
+    return table.select(table.names)
+
+
+def train(folder: Path, table: LabelTable) -> Tagger:
+    frontend = LogMel(sample_rate=RATE, n_fft=256, hop_length=128, n_mels=32)
+    tagger = Tagger(frontend, CNN2d(len(CLASSES), base_depth=4, n_blocks=2), classes=CLASSES)
+    optimizer = torch.optim.Adam(tagger.parameters(), amsgrad=True)
+    folds: Tensor = rankaudio.multilabel_folds(table.target, n_folds=2)
+    dataset = ClipDataset.from_table(folder, table, sample_rate=RATE, max_seconds=1.0, crop="start")
+    sampler = LengthBucketSampler(dataset.lengths, max_samples=4000, seed=int(folds[0]))
+    loader = DataLoader(dataset, batch_sampler=sampler, collate_fn=pad_collate)
+    batches: Iterator[Batch] = iter(loader)
+    for batch in batches:
+        if batch.target is None:
+            raise ValueError(batch)
+        loss: Tensor = LSEPLoss()(tagger(batch.waveform, batch.lengths), batch.target)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    tagger.save(folder / "model.pt")
+    loaded: Tagger = Tagger.load(folder / "model.pt", device="cpu")
+    classes: tuple[str, ...] = loaded.classes
+    sample_rate: int | None = loaded.sample_rate
+    if (classes, sample_rate) != (CLASSES, RATE):
+        raise ValueError(classes)
+    return loaded
+
+
+def scores_of(tagger: Tagger, folder: Path, table: LabelTable) -> ScoreTable:
+    dataset = ClipDataset([folder / name for name in table.names], sample_rate=RATE)
+    failed: list[str] = []
+
+    def note(index: int, error: Exception) -> None:
+        failed.append(f"{table.names[index]}: {error}")
+
+    found: Tensor = rankaudio.predict(tagger, dataset, on_error=note, progress=lambda done, of: None)
+    rankaudio.write_scores(folder / "scores.csv", names=table.names, classes=tagger.classes, scores=found)
+    return rankaudio.read_scores(folder / "scores.csv")
+
+
+def noisy(scores: ScoreTable, table: LabelTable) -> list[LabelTable]:
+    agreement: Tensor = rankaudio.label_agreement(scores.scores, table.target)
+    rows: list[int] = rankaudio.select_agreeing(scores.scores, table.target, k=2, balanced=True).tolist()
+    cut: Tensor = rankaudio.label_threshold(scores.scores, mean_labels=1.2)
+    chosen = table.select([table.names[row] for row in rows])
+    tables = [rankaudio.relabel(table, scores, mode=mode, mean_labels=1.2) for mode in Settings.modes]
+    quality: LabelQuality = rankaudio.label_quality(chosen, table)
+    share: float = quality.clip_precision
+    if not 0 <= share <= 1 or agreement.ndim != 1 or cut.ndim != 0:
+        raise ValueError(share)
+    return [chosen, *tables]
+
+
+def ensemble(scores: ScoreTable, target: Tensor) -> tuple[Tensor, BlendFit]:
+    members = [scores.scores, scores.scores.flip(0)]
+    mixed: Tensor = rankaudio.blend(members, weights=[0.7, 0.3], method="rank")
+    table: ScoreTable = rankaudio.blend_tables([scores, scores.select(scores.names[:2])])
+    stacked = rankaudio.stack_tables([scores, table])
+    fit: BlendFit = rankaudio.fit_blend_weights(stacked.scores, target, present=stacked.present, n_folds=2)
+    weights: list[float] = fit.weights.tolist()
+    if len(weights) != 2 or not isinstance(fit.nested, float):
+        raise ValueError(weights)
+    return mixed, fit
+
+
+def main(folder: Path) -> None:
+    torch.manual_seed(0)
+    waveform, lengths = 0.1 * torch.randn(4, 2000), torch.tensor([2000, 1500, 900, 300])
+    target = torch.tensor([[1, 0, 0], [0, 1, 1], [0, 0, 1], [1, 0, 0]])
+    mask: Tensor = rankaudio.length_mask(lengths, 2000)
+    mel, stft, *_ = frontends(waveform * mask, lengths)
+    network = WithMyHead(CNN2d(len(CLASSES), base_depth=4, n_blocks=2))
+    losses_and_metrics(network(mel), target)
+    CNN1d(len(CLASSES), n_bins=33, base_depth=4, n_blocks=2)(stft)
+    Tagger(LogSTFT(n_fft=64, hop_length=32), network.backbone)
+    augment(waveform, target.float(), lengths)
+    mix_spectrograms(mel, target.float())
+    table = files(folder)
+    scores = scores_of(train(folder, table), folder, table)
+    noisy(scores, table)
+    ensemble(scores, table.target)
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as place:
+        main(Path(place))
