@@ -7,7 +7,7 @@ import pytest
 import soxr
 import torch
 
-from rankaudio.effects import _resample, pitch_shift, speed, tempo
+from rankaudio.effects import _rates, pitch_shift, speed, tempo
 
 RATE = 44100
 SAMPLES = 40000
@@ -143,6 +143,6 @@ def test_new_lengths_have_the_dtype_of_the_old():
 def test_the_kernel_is_its_formula_to_a_polynomial():
     """The numbers in the code are the bump interpolated at the Chebyshev points."""
     at = np.cos((np.arange(5) + 0.5) * np.pi / 5) / 2
-    for tap, found in enumerate(_resample._POLYNOMIALS):
-        exact = np.exp(_resample._SHARPNESS * (np.sqrt(1 - ((tap - at) / 2.5) ** 2) - 1))
+    for tap, found in enumerate(_rates._POLYNOMIALS):
+        exact = np.exp(_rates._SHARPNESS * (np.sqrt(1 - ((tap - at) / 2.5) ** 2) - 1))
         np.testing.assert_allclose(np.polynomial.polynomial.polyval(at, found), exact, atol=1e-9)

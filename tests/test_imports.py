@@ -22,7 +22,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A file imports only from rows above its own. The files of one package may import each other.
 LAYERS = [
     {"_checks"},
-    {"_random", "_precision", "_rank_sums", "_parts", "lengths"},
+    {"_random", "_precision", "_rank_sums", "lengths"},
+    {"_parts"},
     {"losses", "metrics", "encoding", "spectral", "mixing", "effects", "masking"},
     {"chain"},
     {"backbones", "data"},

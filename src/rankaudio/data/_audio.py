@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_integer
-from rankaudio.data._files import check_path
+from rankaudio.data._tables import check_path
 from rankaudio.data._wav import Wav, read_wav_header, read_wav_samples
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ from rankaudio._checks import (
 )
 from rankaudio._random import below
 from rankaudio.data._audio import audio_info, load_audio, resampled_length
-from rankaudio.data._files import check_path, check_paths
-from rankaudio.data._tables import LabelTable
+from rankaudio.data._tables import LabelTable, check_path, check_paths
 
 __all__ = ["Batch", "ClipDataset", "Crop", "pad_collate"]
 

@@ -11,8 +11,14 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_values
-from rankaudio.data._files import check_path, read_csv, replace_when_done
-from rankaudio.data._tables import LabelTable, ScoreTable, check_names
+from rankaudio.data._tables import (
+    LabelTable,
+    ScoreTable,
+    check_names,
+    check_path,
+    read_csv,
+    replace_when_done,
+)
 
 __all__ = ["read_classes", "read_labels", "read_scores", "write_scores"]
 

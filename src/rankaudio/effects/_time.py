@@ -9,8 +9,7 @@ from torch import Tensor
 
 from rankaudio._checks import check_integer
 from rankaudio.effects._batch import bound, check_clips, check_parameter, in_pieces
-from rankaudio.effects._resample import resample
-from rankaudio.effects._vocoder import stretch
+from rankaudio.effects._rates import resample, stretch
 from rankaudio.lengths import zero_beyond
 
 __all__ = ["pitch_shift", "speed", "tempo"]

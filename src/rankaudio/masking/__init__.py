@@ -1,7 +1,7 @@
 """Masking and cutting clips and spectrograms, on the device, the whole batch at once."""
 
+from rankaudio._parts import Fill
 from rankaudio.masking._crop import PadOrCrop, RandomCrop, pad_or_crop, random_crop
-from rankaudio.masking._fill import Fill
 from rankaudio.masking._resize import RandomResizedCrop, random_resized_crop
 from rankaudio.masking._shuffle import ShuffleChunks, shuffle_chunks
 from rankaudio.masking._spec import SpecAugment, spec_augment

@@ -7,9 +7,18 @@ from torch import Tensor
 
 from rankaudio import _random
 from rankaudio._checks import check_integer, check_number, describe
-from rankaudio._parts import Augmentation, Draw, check_clips, per_clip, take_fields
+from rankaudio._parts import (
+    Augmentation,
+    Draw,
+    Fill,
+    check_clips,
+    check_fill,
+    fill_values,
+    per_clip,
+    take,
+    take_fields,
+)
 from rankaudio.lengths import zero_beyond
-from rankaudio.masking._fill import Fill, check_fill, fill_values, take
 
 
 def random_crop(

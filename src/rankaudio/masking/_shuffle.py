@@ -8,9 +8,8 @@ from torch import Tensor
 
 from rankaudio import _random
 from rankaudio._checks import check_integer, check_number
-from rankaudio._parts import Augmentation, Draw, check_clips, take_fields
+from rankaudio._parts import Augmentation, Draw, check_clips, take, take_fields
 from rankaudio.lengths import zero_beyond
-from rankaudio.masking._fill import take
 
 
 def shuffle_chunks(

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from rankaudio import _random
 from rankaudio._checks import check_integer, check_number
-from rankaudio._parts import Augmentation, Draw, check_clips, take_fields
+from rankaudio._parts import Augmentation, Draw, Fill, check_clips, check_fill, fill_values, take_fields
 from rankaudio.lengths import zero_beyond
-from rankaudio.masking._fill import Fill, check_fill, fill_values
 
 _FIELDS = ("frequency_start", "frequency_width", "time_start", "time_width")
 

@@ -11,7 +11,6 @@ from rankaudio import _random
 from rankaudio._checks import check_floating, check_lengths, check_number, check_range
 from rankaudio._parts import Draw, Mixer, check_target, computed_in, take_fields
 from rankaudio.lengths import zero_beyond
-from rankaudio.mixing._partner import draw_partners
 
 
 class ORMixupDraw(NamedTuple):
@@ -63,7 +62,7 @@ def draw_or_mixup(
     ORMixupDraw(partner=tensor([0, 1]), gain=tensor([1., 1.]), offset=tensor([0, 0]))
     """
     low, high = check_range("gain", gain, 0, 1)
-    partner, mixed = draw_partners(lengths, p=p, partners=partners, generator=generator)
+    partner, mixed = _random.draw_partners(lengths, p=p, partners=partners, generator=generator)
     drawn_gain = _random.uniform(lengths.shape[0], low, high, device=lengths.device, generator=generator)
     room = (lengths - lengths[partner]).abs()
     return ORMixupDraw(

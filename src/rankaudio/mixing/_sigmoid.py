@@ -9,7 +9,6 @@ from rankaudio import _random
 from rankaudio._checks import check_number, check_range
 from rankaudio._parts import Draw, Mixer, check_clips, check_target, computed_in, per_clip, take_fields
 from rankaudio.lengths import zero_beyond
-from rankaudio.mixing._partner import draw_partners
 
 
 def sigmoid_concat_mixup(
@@ -135,7 +134,7 @@ def _draw(
     partners: Tensor | None,
     generator: torch.Generator | None,
 ) -> Draw:
-    partner, _ = draw_partners(lengths, p=p, partners=partners, generator=generator)
+    partner, _ = _random.draw_partners(lengths, p=p, partners=partners, generator=generator)
     radius, position = (
         _random.uniform(lengths.shape[0], low, high, device=lengths.device, generator=generator)
         for low, high in settings

@@ -1,9 +1,13 @@
 """Labels that may be wrong: which of them a model agrees with, and which it would give instead."""
 
-from rankaudio.noisy._agreement import label_agreement, label_margin, select_agreeing
-from rankaudio.noisy._quality import LabelQuality, label_quality
-from rankaudio.noisy._relabel import RelabelMode, relabel
-from rankaudio.noisy._threshold import calibrate_scores, label_threshold
+from rankaudio.noisy._labels import LabelQuality, RelabelMode, label_quality, relabel
+from rankaudio.noisy._scores import (
+    calibrate_scores,
+    label_agreement,
+    label_margin,
+    label_threshold,
+    select_agreeing,
+)
 
 __all__ = [
     "LabelQuality",

@@ -1,8 +1,7 @@
 """Spectrograms of padded batches, on any device, with a finite gradient everywhere."""
 
+from rankaudio.spectral._bands import Deltas, MelScale, Norm, deltas, mel_filterbank, power_to_db
 from rankaudio.spectral._features import log_mel, log_stft
-from rankaudio.spectral._filterbank import MelScale, Norm, mel_filterbank
-from rankaudio.spectral._levels import Deltas, deltas, power_to_db
 from rankaudio.spectral._modules import LogMel, LogSTFT
 from rankaudio.spectral._stft import PadMode, Transform
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_waveform
-from rankaudio.spectral._filterbank import MelScale, Norm, mel_filterbank
+from rankaudio.spectral._bands import MelScale, Norm, mel_filterbank
 from rankaudio.spectral._stft import (
     PadMode,
     Transform,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rankaudio._checks import check_choice, check_integer, check_same_device, check_waveform, describe
 from rankaudio.lengths import frame_lengths
-from rankaudio.spectral._filterbank import NORMS, SCALES, MelScale, Norm, check_band, mel_filterbank
+from rankaudio.spectral._bands import NORMS, SCALES, MelScale, Norm, check_band, mel_filterbank
 from rankaudio.spectral._stft import (
     PadMode,
     Transform,

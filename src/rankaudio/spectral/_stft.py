@@ -18,7 +18,7 @@ from torch import Tensor
 from rankaudio._checks import check_choice, check_number, describe
 from rankaudio._precision import full_precision
 from rankaudio.lengths import frame_lengths, length_mask, zero_beyond
-from rankaudio.spectral._filterbank import check_frames
+from rankaudio.spectral._bands import check_frames
 
 PadMode = Literal["reflect", "constant"]
 PAD_MODES: tuple[PadMode, ...] = ("reflect", "constant")

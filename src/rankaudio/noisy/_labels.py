@@ -1,19 +1,18 @@
-"""New tables of labels from given ones and a model's scores."""
+"""Tables of labels: new ones from given ones and a model's scores, and how right they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from rankaudio._checks import check_choice, check_integer, check_number, describe
 from rankaudio.data import LabelTable, ScoreTable
-from rankaudio.noisy._agreement import refuse_nan, select_agreeing
-from rankaudio.noisy._threshold import calibrate_scores, label_threshold
+from rankaudio.noisy._scores import calibrate_scores, label_threshold, refuse_nan, select_agreeing
 
-__all__ = ["RelabelMode", "relabel"]
+__all__ = ["LabelQuality", "RelabelMode", "label_quality", "relabel"]
 
 RelabelMode = Literal["agreeing", "all", "missing", "merge", "match"]
 _MODES: tuple[Any, ...] = ("agreeing", "all", "missing", "merge", "match")
@@ -160,3 +159,82 @@ def _combine(mode: str, target: Tensor, predicted: Tensor, keep: Tensor) -> Tens
     if mode == "match":
         return target & (target == predicted).all(1, keepdim=True)
     return torch.where(keep[:, None], target, predicted)  # "all" keeps none
+
+
+class LabelQuality(NamedTuple):
+    """Clips and labels, and how many of them are right: what :func:`label_quality` counts.
+
+    >>> quality = LabelQuality(clips=4, right_clips=3, labels=5, right_labels=4, true_labels=8)
+    >>> quality.clip_precision, quality.precision, quality.recall
+    (0.75, 0.8, 0.5)
+    """
+
+    clips: int
+    """Clips with labels, right or wrong."""
+    right_clips: int
+    """Clips whose labels are exactly the true ones."""
+    labels: int
+    """Labels of all clips."""
+    right_labels: int
+    """Labels that are true."""
+    true_labels: int
+    """True labels of all clips of the truth, whether these were labelled or not."""
+
+    @property
+    def clip_precision(self) -> float:
+        """Share of the clips whose labels are exactly right; NaN without clips."""
+        return _share(self.right_clips, self.clips)
+
+    @property
+    def precision(self) -> float:
+        """Share of the labels that are true; NaN without labels."""
+        return _share(self.right_labels, self.labels)
+
+    @property
+    def recall(self) -> float:
+        """Share of the true labels that were given; NaN where nothing is true."""
+        return _share(self.right_labels, self.true_labels)
+
+
+def label_quality(labels: LabelTable, truth: LabelTable) -> LabelQuality:
+    """Compare labels with the true ones, clip by clip.
+
+    Args:
+        labels: selected, given or predicted labels. Clips without a label are not counted.
+        truth: the true labels of these clips, in any order, and of all others that could have been labelled:
+            the recall is over every clip of this table. A clip of it may be without labels, such as a
+            sound of no class, on which every label is wrong. ``truth.select(labels.names)`` restricts it.
+
+    Returns:
+        The counts, with precision and recall as properties. Of a selection, ``right_clips`` divided by
+        those of the whole table is the share of the rightly labelled clips that it found.
+
+    Raises:
+        TypeError: if one of them is not a :class:`LabelTable`.
+        ValueError: if a clip has no row in the truth, or the classes are not the same.
+
+    >>> classes = ("Bark", "Meow")
+    >>> labels = LabelTable(("a.wav", "b.wav"), classes, torch.tensor([[True, False], [True, True]]))
+    >>> truth = LabelTable(("b.wav", "a.wav"), classes, torch.tensor([[False, True], [True, False]]))
+    >>> label_quality(labels, truth)
+    LabelQuality(clips=2, right_clips=1, labels=3, right_labels=2, true_labels=2)
+    """
+    for name, table in (("labels", labels), ("truth", truth)):
+        if not isinstance(table, LabelTable):
+            raise TypeError(f"{name}: wanted a LabelTable, got {describe(table)}")
+    refuse_missing("truth: wanted a row for each clip of labels", labels.names, truth.names)
+    columns = join_classes("truth", truth.classes, "labels", labels.classes)
+    mine = labels.target
+    true = truth.select(labels.names).target[:, columns].to(mine.device)
+    labelled = mine.any(1)
+    return LabelQuality(
+        clips=int(labelled.sum()),
+        right_clips=int((labelled & (mine == true).all(1)).sum()),
+        labels=int(mine.sum()),
+        right_labels=int((mine & true).sum()),
+        true_labels=int(truth.target.sum()),
+    )
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
