@@ -273,15 +273,15 @@ def test_ties_across_the_cut_are_never_split(scores, mean_labels, labels):
 def test_threshold_by_selection_on_a_device_is_that_of_the_cpu():
     """What devices do instead of the partition, run here."""
     values = torch.randint(0, 500, (1000,), generator=torch.Generator().manual_seed(0)).double()
-    from rankaudio.noisy import _threshold
+    from rankaudio.noisy import _scores
 
     class Elsewhere:
         device = torch.device("meta")
         topk = values.topk
 
     for count in (0, 1, 37, 998, 999):
-        ours = _threshold._one_after(values, count)
-        assert ours == values.sort(descending=True).values[count] == _threshold._one_after(Elsewhere(), count)
+        ours = _scores._one_after(values, count)
+        assert ours == values.sort(descending=True).values[count] == _scores._one_after(Elsewhere(), count)
 
 
 def test_threshold_of_no_clips():
