@@ -180,7 +180,9 @@ def compiled(program: torch.export.ExportedProgram, path: Path) -> Runner:
     """Compile a program into a package of machine code, and load it."""
     say("compiling, which takes a minute ...")
     with quiet():
-        torch._inductor.aoti_compile_and_package(program, package_path=str(path))
+        # Frozen weights are laid out for the convolutions once, not at each call.
+        frozen = {"freezing": True}
+        torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=frozen)
         return torch._inductor.aoti_load_package(str(path))
 
 
