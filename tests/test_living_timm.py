@@ -1,4 +1,4 @@
-"""Beside timm: our frontend under its image models, in a Tagger (a leg of .ci/matrix)."""
+"""Beside timm: our frontend under its image models, in a Tagger (the leg `torchaudio` of .ci/matrix)."""
 
 import pytest
 import torch
