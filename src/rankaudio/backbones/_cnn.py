@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_choice, check_integer, check_number
+from rankaudio._checks import check_choice, check_integer, check_lengths, check_number
 from rankaudio.backbones._blocks import (
     ConvBlock,
     GRUAggregate,
@@ -124,6 +124,13 @@ class CNN(nn.Module):
                 aggregate = self.aggregates[k - self.start_deep_supervision_on]
                 aggregates.append(aggregate(x, lengths))
         return torch.cat(aggregates, dim=-1)
+
+    def _scores(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Check lengths, and return what the classifier makes of the features."""
+        if lengths is not None:
+            lengths = check_lengths(lengths, batch=x.shape[0], longest=x.shape[-1], like=x)
+        scores: Tensor = self.classifier(self.features(x, lengths))
+        return scores
 
     def load_reference_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict under the keys of the original third-place program.

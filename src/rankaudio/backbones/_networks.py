@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from rankaudio._checks import check_floating, check_integer, check_lengths, describe
+from rankaudio._checks import check_floating, check_integer, describe
 from rankaudio.backbones._cnn import CNN, Pooling
 from rankaudio.encoding import frequency_encoding
 
@@ -88,10 +88,7 @@ class CNN1d(CNN):
         x = check_floating("spectrogram", spectrogram, ndim=(3,))
         if x.shape[1] != self.n_bins or x.shape[2] == 0:
             raise ValueError(f"spectrogram: wanted (B, {self.n_bins}, N) with N from 1, got {describe(x)}")
-        if lengths is not None:
-            lengths = check_lengths(lengths, batch=x.shape[0], longest=x.shape[-1], like=x)
-        scores: Tensor = self.classifier(self.features(x, lengths))
-        return scores
+        return self._scores(x, lengths)
 
 
 class CNN2d(CNN):
@@ -184,9 +181,6 @@ class CNN2d(CNN):
                 f"spectrogram: wanted (B, {self.in_channels}, F, N) with F and N from 1"
                 f"{' or (B, F, N)' if self.in_channels == 1 else ''}, got {describe(spectrogram)}"
             )
-        if lengths is not None:
-            lengths = check_lengths(lengths, batch=x.shape[0], longest=x.shape[-1], like=x)
         if self.frequency_encoding:
             x = frequency_encoding(x)
-        scores: Tensor = self.classifier(self.features(x, lengths))
-        return scores
+        return self._scores(x, lengths)
