@@ -4,10 +4,9 @@ import pytest
 import torch
 
 import rankaudio
+from public_names import public_names
 
 
 @pytest.fixture(autouse=True)
 def _names_for_doctests(doctest_namespace: dict[str, object]) -> None:
-    doctest_namespace["torch"] = torch
-    doctest_namespace["rankaudio"] = rankaudio
-    doctest_namespace.update({name: getattr(rankaudio, name) for name in rankaudio.__all__})
+    doctest_namespace.update({"torch": torch, "rankaudio": rankaudio, **public_names()})

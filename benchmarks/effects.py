@@ -25,7 +25,7 @@ import torch
 from scipy.io import wavfile
 
 from _table import options, published, show
-from rankaudio import RecipeEffects, overdrive, pitch_shift, reverb, speed, tempo
+from rankaudio import ThirdPlaceEffects, overdrive, pitch_shift, reverb, speed, tempo
 
 RATE = 44100
 
@@ -184,7 +184,7 @@ def sox_commands(x: torch.Tensor, draw: dict[str, torch.Tensor], folder: str) ->
 
 def chain(repeats: int, clips: int = 16) -> None:
     x = noise(clips, 10 * RATE, level=0.1)
-    effects = RecipeEffects(p=1.0)
+    effects = ThirdPlaceEffects(p=1.0)
     draw = effects.draw(x, generator=torch.Generator().manual_seed(0))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool, torch.no_grad():
         commands = sox_commands(x, draw, folder)
@@ -227,7 +227,7 @@ def kilobytes(field: str) -> int:
 
 
 def _peak(clips: int, queue: multiprocessing.Queue) -> None:
-    effects = RecipeEffects(p=1.0)
+    effects = ThirdPlaceEffects(p=1.0)
     with torch.no_grad():
         effects(noise(1, RATE))
         x = noise(clips, 10 * RATE)

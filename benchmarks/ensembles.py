@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from _table import options, published, show
-from rankaudio import blend, fit_blend_weights, lwlrap
+from rankaudio import lwlrap
+from rankaudio.ensemble import blend, fit_blend_weights
 
 FRESH = 20_000
 

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from _bootstrap import draw_clips, interval, resampled
 from _table import options, published, show
-from rankaudio import lwlrap, read_labels, read_scores
+from rankaudio import lwlrap
+from rankaudio.data import read_labels, read_scores
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "freesound2019.py"
 COMMON = ["--folds", "1", "--base-depth", "16", "--epochs", "30"]

@@ -23,7 +23,8 @@ from pathlib import Path
 import torch
 
 from _table import options, published, show
-from rankaudio import Tagger, read_scores
+from rankaudio import Tagger
+from rankaudio.data import read_scores
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "freesound2019.py"
 sys.path.insert(0, str(EXAMPLE.parent))
@@ -103,7 +104,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    from recipe.synthetic import make_corpus
+    from freesound.synthetic import make_corpus
 
     args.work.mkdir(parents=True)
     data = args.work / "corpus"

@@ -11,7 +11,7 @@ from sklearn.metrics import label_ranking_average_precision_score
 from torch import Tensor
 
 from _table import options, published, show
-from rankaudio import calibrate_scores, label_agreement, label_threshold, select_agreeing
+from rankaudio.noisy import calibrate_scores, label_agreement, label_threshold, select_agreeing
 
 MEAN_LABELS = 1.2
 

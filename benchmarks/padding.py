@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from _table import options, published, show
-from rankaudio import ClipDataset, Tagger, lwlrap, pad_collate, predict, read_labels
+from rankaudio import ClipDataset, Tagger, lwlrap, pad_collate, predict
+from rankaudio.data import read_labels
 
 
 @torch.inference_mode()

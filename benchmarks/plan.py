@@ -15,7 +15,9 @@ from pathlib import Path
 
 from _bootstrap import draw_clips, interval, resampled
 from _table import options, published, show
-from rankaudio import label_quality, lwlrap, read_labels, read_scores
+from rankaudio import lwlrap
+from rankaudio.data import read_labels, read_scores
+from rankaudio.noisy import label_quality
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -4,7 +4,8 @@ import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "ext"))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE / "ext"), str(HERE.parent / "tests" / "helpers")]
 
 project = "rankaudio"
 author = "The rankaudio developers"
@@ -12,12 +13,12 @@ copyright = f"2026, {author}"
 release = version = installed_version("rankaudio")
 
 extensions = [
+    "coverage",
     "doctests",
     "formulas",
     "gallery",
     "myst_parser",
     "pictures",
-    "public_names",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
 ]

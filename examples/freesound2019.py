@@ -22,7 +22,7 @@ by commas) and the clips in train_curated/:
 
 from __future__ import annotations
 
-from recipe import console
+from freesound import console
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,7 +9,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankaudio.data import LabelTable, ScoreTable, read_classes, read_labels, read_scores, write_scores
+from rankaudio.data import (
+    LabelTable,
+    ScoreTable,
+    read_classes,
+    read_labels,
+    read_scores,
+    write_labels,
+    write_scores,
+)
 
 KAGGLE = 'fname,labels\nb.wav,Meow\na.wav,"Meow,Bark"\nc.wav,"Bass drum"\n'
 
@@ -151,7 +159,7 @@ def test_a_table_that_does_not_fit_together(change, error, message):
 def test_scores_return_as_the_same_float32_numbers(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("scores") / "scores.csv"
     names, classes = [f"clip {i}.wav" for i in range(len(rows))], ["Bark", 'say "hi"', "a, b"]
-    write_scores(path, names=names, classes=classes, scores=torch.tensor(rows))
+    write_scores(path, ScoreTable(names, classes, torch.tensor(rows)))
     back = read_scores(path)
     assert back.names == tuple(names)
     assert back.classes == tuple(classes) == read_classes(path)
@@ -160,7 +168,7 @@ def test_scores_return_as_the_same_float32_numbers(tmp_path_factory, rows):
 
 def test_half_precision_and_gradients_are_no_obstacle(tmp_path):
     scores = torch.tensor([[0.1, -3.0]], dtype=torch.bfloat16, requires_grad=True)
-    write_scores(tmp_path / "s.csv", names=["a"], classes=["x", "y"], scores=scores)
+    write_scores(tmp_path / "s.csv", ScoreTable(["a"], ["x", "y"], scores))
     assert torch.equal(read_scores(tmp_path / "s.csv").scores, scores.detach().float())
 
 
@@ -195,13 +203,16 @@ def test_bad_score_files_are_named(tmp_path, content, message):
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "scores.csv"
-    good = {"names": ["a"], "classes": ["x"], "scores": torch.ones(1, 1)}
-    write_scores(path, **good)
+
+    def table(scores):
+        return ScoreTable(("a",), ("x",), scores)
+
+    write_scores(path, table(torch.ones(1, 1)))
     before = path.read_text()
     with pytest.raises(ValueError, match="scores: wanted finite numbers, got nan"):
-        write_scores(path, **good | {"scores": torch.full((1, 1), math.nan)})
-    with pytest.raises(ValueError, match=r"scores: wanted shape \(1, 1\), got a float32 tensor"):
-        write_scores(path, **good | {"scores": torch.ones(2, 1)})
+        write_scores(path, table(torch.full((1, 1), math.nan)))
+    with pytest.raises(TypeError, match="table: wanted a ScoreTable, got None"):
+        write_scores(path, None)
 
     def fail(*_):
         raise OSError("disk full")
@@ -210,8 +221,26 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         patch.setattr(os, "replace", fail)
         patch.setattr("pathlib.Path.replace", fail)
         with pytest.raises(OSError, match="disk full"):
-            write_scores(path, **good | {"scores": torch.zeros(1, 1)})
+            write_scores(path, table(torch.zeros(1, 1)))
     assert path.read_text() == before
-    write_scores(path, **good | {"scores": torch.zeros(1, 1)})
+    write_scores(path, table(torch.zeros(1, 1)))
     assert path.read_text() == "fname,x\na,0\n"
     assert [each.name for each in tmp_path.iterdir()] == ["scores.csv"]
+
+
+def test_labels_return_as_they_were(tmp_path):
+    target = torch.tensor([[True, False, True], [False, False, False], [False, True, False]])
+    table = LabelTable(("a.wav", "b, c.wav", "d.wav"), ("Bark", 'say "hi"', "Meow (cat)"), target)
+    write_labels(tmp_path / "labels.csv", table)
+    back = read_labels(tmp_path / "labels.csv", classes=table.classes, strict=False)
+    assert back.names == table.names
+    assert torch.equal(back.target, target)
+
+
+def test_labels_that_could_not_be_read_again_are_refused(tmp_path):
+    for name in ("a, b", " a", "a "):
+        with pytest.raises(ValueError, match=f"classes: wanted names without commas .* got '{name}'"):
+            write_labels(tmp_path / "l.csv", LabelTable(("x",), (name,), torch.ones(1, 1, dtype=torch.bool)))
+    with pytest.raises(TypeError, match="table: wanted a LabelTable, got None"):
+        write_labels(tmp_path / "l.csv", None)
+    assert not list(tmp_path.iterdir())

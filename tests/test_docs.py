@@ -17,8 +17,9 @@ import torch
 from torch import distributed
 
 import export
-from rankaudio import CNN2d, LogMel, Tagger, read_labels, write_scores
-from recipe.synthetic import make_corpus
+from freesound.synthetic import make_corpus
+from rankaudio import CNN2d, LogMel, Tagger
+from rankaudio.data import ScoreTable, read_labels, write_scores
 from two_processes import run_both
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -91,7 +92,7 @@ def files(tmp_path_factory):
         (folder / member).mkdir()
         for part, labels in parts.items():
             scores = labels.target + torch.randn(labels.target.shape)
-            write_scores(folder / member / f"{part}.csv", names=labels.names, classes=classes, scores=scores)
+            write_scores(folder / member / f"{part}.csv", ScoreTable(labels.names, classes, scores))
     shutil.copy(folder / "2d" / "test.csv", folder / "scores.csv")
     return folder
 

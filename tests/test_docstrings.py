@@ -15,15 +15,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-import rankaudio
+from public_names import public_names
+
+NAMES = public_names()
 
 # Their definitions are rules, choices or records: words say them best.
 IN_WORDS = {
     *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable", "ORMixupDraw"),
     *("ScoreTable", "StackedTables", "WindowScores"),
-    *("audio_info", "read_classes", "read_labels", "read_scores", "write_scores"),
+    *("audio_info", "read_classes", "read_labels", "read_scores", "write_labels", "write_scores"),
     *("ClipDataset", "pad_collate", "multilabel_folds", "predict", "blend_tables", "stack_tables"),
-    *("Augmentation", "Chain", "Mixer", "RandomMixer", "RecipeEffects", "CNN1d"),
+    *("Augmentation", "Chain", "Mixer", "RandomMixer", "ThirdPlaceEffects", "CNN1d"),
     *("deltas", "label_quality", "label_threshold", "or_mixup", "relabel", "select_agreeing"),
 }
 SHAPE = r"``\([^`]*\)``"  # ``(B, T)``, ``()``, ``(*)``
@@ -44,14 +46,14 @@ def public_methods(cls: type) -> dict[str, tuple[type, Callable[..., object]]]:
 
 def overridden(cls: type, name: str) -> bool:
     """Whether a public class above has a method of that name, which says what all of them do."""
-    above = [base for base in cls.__mro__[1:] if base.__name__ in rankaudio.__all__]
+    above = [base for base in cls.__mro__[1:] if base.__name__ in NAMES]
     return any(name in vars(base) for base in above)
 
 
 def twin(thing: type) -> Callable[..., object] | None:
     """Return the function that a Module points to."""
     pointed = re.match(r"\w+ form of :func:`(\w+)`", inspect.getdoc(thing) or "")
-    return getattr(rankaudio, pointed[1]) if pointed else None
+    return NAMES[pointed[1]] if pointed else None
 
 
 def section(documentation: str, title: str) -> str:
@@ -161,12 +163,11 @@ def lacks_of_all(name: str, documentation: str, *, tensors: bool, raises: bool) 
 def everything() -> dict[str, list[str]]:
     """From each public name, and each public method of a public class, to what its docstring lacks."""
     found = {}
-    for name in rankaudio.__all__:
-        thing = getattr(rankaudio, name)
+    for name, thing in NAMES.items():
         if inspect.isclass(thing):
             found[name] = list(lacks_of_class(name, thing))
             for method, (base, function) in public_methods(thing).items():
-                if base is not thing and base.__name__ in rankaudio.__all__:
+                if base is not thing and base.__name__ in NAMES:
                     continue  # it stands under its own name
                 found[f"{name}.{method}"] = list(lacks_of_method(thing, base, method, function))
         else:
@@ -185,7 +186,7 @@ def test_docstring_lacks_nothing(name):
 def test_words_are_for_names_without_a_formula():
     """A name leaves the list with its formula, and another does not get on it unseen."""
     for name in IN_WORDS:
-        documentation = inspect.getdoc(getattr(rankaudio, name))
+        documentation = inspect.getdoc(NAMES[name])
         assert ".. math::" not in documentation, name
 
 

@@ -9,10 +9,10 @@ from rankaudio.effects import (
     Gain,
     Overdrive,
     PitchShift,
-    RecipeEffects,
     Reverb,
     Speed,
     Tempo,
+    ThirdPlaceEffects,
     gain,
     overdrive,
     pitch_shift,
@@ -28,7 +28,7 @@ MODULES = {
     "pitch shift": PitchShift,
     "speed": Speed,
     "tempo": Tempo,
-    "recipe": RecipeEffects,
+    "recipe": ThirdPlaceEffects,
 }
 FUNCTIONS = {
     "gain": (gain, {"decibels": -3.0}),
@@ -75,7 +75,7 @@ def test_draws_repeat_and_stay_in_their_ranges(module):
 
 
 def test_the_recipe_draws_integers_up_to_both_ends():
-    drawn = RecipeEffects().draw(torch.zeros(20000, 1), generator=seeded())
+    drawn = ThirdPlaceEffects().draw(torch.zeros(20000, 1), generator=seeded())
     for name in ("reverberance", "room_scale", "stereo_depth"):
         assert drawn[name].unique().tolist() == list(range(50))
     assert drawn["decibels"].unique().tolist() == list(range(2, 10))
@@ -117,7 +117,7 @@ def test_p_zero_and_eval_return_the_input_itself(module):
 
 
 def test_the_recipe_is_its_four_effects_in_order():
-    effects = RecipeEffects(p=1.0)
+    effects = ThirdPlaceEffects(p=1.0)
     clips, lengths = noise(3, 9000), torch.tensor([9000, 5000, 400])
     drawn = effects.draw(clips, generator=seeded())
     room = {name: drawn[name] for name in ("reverberance", "room_scale", "stereo_depth")}

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import label_ranking_average_precision_score
 
-from rankaudio import ScoreTable, lwlrap, multilabel_folds
+from rankaudio import lwlrap, multilabel_folds
+from rankaudio.data import ScoreTable
 from rankaudio.ensemble import BlendFit, blend, blend_tables, fit_blend_weights, stack_tables
 
 METHODS = ["mean", "geometric", "rank"]

@@ -565,8 +565,8 @@ def test_scores_need_a_class():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: Lwlrap(0), ValueError, "num_classes: wanted an integer >= 1, got 0"),
-        (lambda: Lwlrap(2.0), TypeError, "num_classes: wanted an integer, got 2.0"),
+        (lambda: Lwlrap(0), ValueError, "n_classes: wanted an integer >= 1, got 0"),
+        (lambda: Lwlrap(2.0), TypeError, "n_classes: wanted an integer, got 2.0"),
         (lambda: Lwlrap(3, average="micro"), ValueError, "average: wanted one of 'label', .*got 'micro'"),
         (
             lambda: lwlrap(torch.zeros(1, 2), torch.zeros(1, 2), average="weighted"),

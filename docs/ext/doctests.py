@@ -17,13 +17,14 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
 import rankaudio
+from public_names import public_names
 
 logger = logging.getLogger(__name__)
 
 
 def examples() -> Iterator[doctest.DocTest]:
     """All docstrings of the package that have one."""
-    names = {name: getattr(rankaudio, name) for name in rankaudio.__all__}
+    names = public_names()
     found = pkgutil.walk_packages(rankaudio.__path__, "rankaudio.")
     for module in sorted(info.name for info in found):
         # The finder copies the names for each docstring, so no example sees what another has made.

@@ -32,9 +32,10 @@ from urllib.parse import quote
 import matplotlib as mpl
 from docutils import nodes
 from matplotlib import pyplot as plt
-from pictures import CYCLES, INK, INKED, SHARED, WIDTH
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+from pictures import CYCLES, INK, INKED, SHARED, WIDTH
 
 LIGHT = {
     **SHARED,

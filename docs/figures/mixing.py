@@ -8,7 +8,8 @@ from _parts import RATE, calls, claps, envelope
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from rankaudio import ORMixupDraw, apply_or_mixup, pad_collate, sigmoid_concat_mixup, weighted_mixup
+from rankaudio import pad_collate, sigmoid_concat_mixup, weighted_mixup
+from rankaudio.mixing import ORMixupDraw, apply_or_mixup
 
 HEIGHT = 4.2
 LABELS = torch.eye(2)

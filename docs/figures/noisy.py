@@ -3,7 +3,7 @@
 import torch
 from matplotlib.figure import Figure
 
-from rankaudio import label_agreement, label_margin
+from rankaudio.noisy import label_agreement, label_margin
 
 HEIGHT = 2.3
 NAMES = ("Bark", "Growl", "Hiss", "Meow", "Purr")

@@ -16,7 +16,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 import rankaudio
-from rankaudio import LabelTable, ScoreTable, lsep_loss, relabel
+from rankaudio import lsep_loss
+from rankaudio.data import LabelTable, ScoreTable
+from rankaudio.noisy import relabel
 
 CLASSES = ("Bark", "Bell", "Clap", "Drum", "Hiss", "Horn", "Meow", "Purr", "Rain", "Wind")
 
@@ -56,7 +58,7 @@ tables = {
 }
 print("mode      clips  labels that are right  true labels found")
 for mode, table in tables.items():
-    quality = rankaudio.label_quality(table, truth)
+    quality = rankaudio.noisy.label_quality(table, truth)
     print(f"{mode:8} {quality.clips:6} {quality.precision:22.1%} {quality.recall:18.1%}")
 
 # %%
@@ -67,7 +69,7 @@ for mode, table in tables.items():
 def precision(seed: int) -> Tensor:
     """The share of right labels among the k clips that agree best, for k from 1 to all."""
     given, truth, scores = make_tables(seed)
-    order = rankaudio.select_agreeing(scores.scores, given.target, k=1000)
+    order = rankaudio.noisy.select_agreeing(scores.scores, given.target, k=1000)
     right = (given.target == truth.target).all(1)[order]  # the first k are those of k
     return right.cumsum(0) / torch.arange(1, 1001)
 
@@ -86,7 +88,7 @@ figure, axes = plt.subplots(1, 2, num=alt, figsize=(7.5, 2.9), layout="constrain
 axes[0].plot(range(20, 1001), curves[:, 19:].T, color="C0")
 axes[0].set(title="share of right labels", xlabel="clips taken, best agreement first")
 right = (given.target == truth.target).all(1)
-agreement = rankaudio.label_agreement(scores.scores, given.target)
+agreement = rankaudio.noisy.label_agreement(scores.scores, given.target)
 bars = {"right label": agreement[right], "wrong label": agreement[~right]}
 axes[1].hist([*bars.values()], bins=10, range=(0, 1), label=[*bars])
 axes[1].set(title="clips", xlabel="agreement")

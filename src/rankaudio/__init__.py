@@ -1,31 +1,21 @@
-"""rankaudio: multi-label audio tagging in PyTorch, with the ranks done right."""
+"""rankaudio: multi-label audio tagging in PyTorch, with exact ranking losses and metrics.
 
+The names here are those that a training loop uses. Label tables are in :mod:`rankaudio.data`, tools for
+noisy labels in :mod:`rankaudio.noisy`, and ensembles in :mod:`rankaudio.ensemble`.
+"""
+
+from rankaudio import data, ensemble, noisy
 from rankaudio.backbones import CNN1d, CNN2d
 from rankaudio.chain import Augmentation, Chain, Mixer
-from rankaudio.data import (
-    AudioInfo,
-    Batch,
-    ClipDataset,
-    LabelTable,
-    LengthBucketSampler,
-    ScoreTable,
-    audio_info,
-    load_audio,
-    multilabel_folds,
-    pad_collate,
-    read_classes,
-    read_labels,
-    read_scores,
-    write_scores,
-)
+from rankaudio.data import ClipDataset, LengthBucketSampler, load_audio, multilabel_folds, pad_collate
 from rankaudio.effects import (
     Gain,
     Overdrive,
     PitchShift,
-    RecipeEffects,
     Reverb,
     Speed,
     Tempo,
+    ThirdPlaceEffects,
     gain,
     overdrive,
     pitch_shift,
@@ -34,15 +24,7 @@ from rankaudio.effects import (
     tempo,
 )
 from rankaudio.encoding import FrequencyEncoding, frequency_encoding
-from rankaudio.ensemble import (
-    BlendFit,
-    StackedTables,
-    blend,
-    blend_tables,
-    fit_blend_weights,
-    stack_tables,
-)
-from rankaudio.inference import WindowScores, predict, predict_long
+from rankaudio.inference import predict, predict_long
 from rankaudio.lengths import frame_lengths, length_mask
 from rankaudio.losses import LSEPLoss, lsep_loss
 from rankaudio.masking import (
@@ -57,28 +39,15 @@ from rankaudio.masking import (
     shuffle_chunks,
     spec_augment,
 )
-from rankaudio.metrics import ClassLwlrap, Lwlrap, lwlrap
+from rankaudio.metrics import Lwlrap, lwlrap
 from rankaudio.mixing import (
     ORMixup,
-    ORMixupDraw,
     RandomMixer,
     SigmoidConcatMixup,
     WeightedMixup,
-    apply_or_mixup,
-    draw_or_mixup,
     or_mixup,
     sigmoid_concat_mixup,
     weighted_mixup,
-)
-from rankaudio.noisy import (
-    LabelQuality,
-    calibrate_scores,
-    label_agreement,
-    label_margin,
-    label_quality,
-    label_threshold,
-    relabel,
-    select_agreeing,
 )
 from rankaudio.spectral import (
     Deltas,
@@ -95,61 +64,42 @@ from rankaudio.tagger import Tagger
 __version__ = "0.1.0"
 
 __all__ = [
-    "AudioInfo",
     "Augmentation",
-    "Batch",
-    "BlendFit",
     "CNN1d",
     "CNN2d",
     "Chain",
-    "ClassLwlrap",
     "ClipDataset",
     "Deltas",
     "FrequencyEncoding",
     "Gain",
     "LSEPLoss",
-    "LabelQuality",
-    "LabelTable",
     "LengthBucketSampler",
     "LogMel",
     "LogSTFT",
     "Lwlrap",
     "Mixer",
     "ORMixup",
-    "ORMixupDraw",
     "Overdrive",
     "PadOrCrop",
     "PitchShift",
     "RandomCrop",
     "RandomMixer",
     "RandomResizedCrop",
-    "RecipeEffects",
     "Reverb",
-    "ScoreTable",
     "ShuffleChunks",
     "SigmoidConcatMixup",
     "SpecAugment",
     "Speed",
-    "StackedTables",
     "Tagger",
     "Tempo",
+    "ThirdPlaceEffects",
     "WeightedMixup",
-    "WindowScores",
-    "apply_or_mixup",
-    "audio_info",
-    "blend",
-    "blend_tables",
-    "calibrate_scores",
+    "data",
     "deltas",
-    "draw_or_mixup",
-    "fit_blend_weights",
+    "ensemble",
     "frame_lengths",
     "frequency_encoding",
     "gain",
-    "label_agreement",
-    "label_margin",
-    "label_quality",
-    "label_threshold",
     "length_mask",
     "load_audio",
     "log_mel",
@@ -158,6 +108,7 @@ __all__ = [
     "lwlrap",
     "mel_filterbank",
     "multilabel_folds",
+    "noisy",
     "or_mixup",
     "overdrive",
     "pad_collate",
@@ -168,18 +119,11 @@ __all__ = [
     "predict_long",
     "random_crop",
     "random_resized_crop",
-    "read_classes",
-    "read_labels",
-    "read_scores",
-    "relabel",
     "reverb",
-    "select_agreeing",
     "shuffle_chunks",
     "sigmoid_concat_mixup",
     "spec_augment",
     "speed",
-    "stack_tables",
     "tempo",
     "weighted_mixup",
-    "write_scores",
 ]

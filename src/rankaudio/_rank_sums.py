@@ -40,9 +40,9 @@ class RankSums(NamedTuple):
     """``()``, known scores that are NaN: counted, because raising would make the host wait."""
 
     @classmethod
-    def zeros(cls, num_classes: int, device: torch.device) -> Self:
+    def zeros(cls, n_classes: int, device: torch.device) -> Self:
         """No clips."""
-        shapes = [(num_classes,), (num_classes,), (), (), ()]
+        shapes = [(n_classes,), (n_classes,), (), (), ()]
         return cls(*(torch.zeros(shape, dtype=sum_dtype(device), device=device) for shape in shapes))
 
     def add(self, other: RankSums) -> RankSums:

@@ -136,7 +136,7 @@ class Lwlrap:
     0 by DistributedDataParallel, rounded by ``.half()``, and saved with the weights.
 
     Args:
-        num_classes: :math:`C`.
+        n_classes: :math:`C`.
         average: as in the function.
 
     >>> metric = Lwlrap(3)
@@ -152,10 +152,10 @@ class Lwlrap:
     tensor(0.7222, dtype=torch.float64)
     """
 
-    def __init__(self, num_classes: int, *, average: Average | None = "label") -> None:
-        self.num_classes: int = check_integer("num_classes", num_classes)
+    def __init__(self, n_classes: int, *, average: Average | None = "label") -> None:
+        self.n_classes: int = check_integer("n_classes", n_classes)
         self.average: Average | None = check_choice("average", average, _AVERAGES)
-        self._sums = RankSums.zeros(num_classes, torch.device("cpu"))
+        self._sums = RankSums.zeros(n_classes, torch.device("cpu"))
 
     @property
     def device(self) -> torch.device:
@@ -171,8 +171,8 @@ class Lwlrap:
         """
         scores = _as_tensor("scores", scores, self.device)
         check_same_device("scores", scores, "the metric", self._sums.precision)
-        if scores.shape[-1:] != (self.num_classes,):
-            raise ValueError(f"scores: wanted {self.num_classes} classes, got {describe(scores)}")
+        if scores.shape[-1:] != (self.n_classes,):
+            raise ValueError(f"scores: wanted {self.n_classes} classes, got {describe(scores)}")
         self._sums = self._sums.add(_update(scores, target, mask, sample_weight))
 
     def compute(self, *, sync: bool = True) -> Tensor | ClassLwlrap:
@@ -197,14 +197,14 @@ class Lwlrap:
 
     def reset(self) -> None:
         """Forget all clips."""
-        self._sums = RankSums.zeros(self.num_classes, self.device)
+        self._sums = RankSums.zeros(self.n_classes, self.device)
 
     def merge(self, other: Lwlrap) -> None:
         """Add the clips of another metric of as many classes, which stays as it is."""
         if not isinstance(other, Lwlrap):
             raise TypeError(f"other: wanted an Lwlrap, got {describe(other)}")
-        if other.num_classes != self.num_classes:
-            raise ValueError(f"other: wanted {self.num_classes} classes, got {other!r}")
+        if other.n_classes != self.n_classes:
+            raise ValueError(f"other: wanted {self.n_classes} classes, got {other!r}")
         self._sums = self._sums.add(other._sums.to(self.device))
 
     def to(self, device: torch.device | str) -> Self:
@@ -231,7 +231,7 @@ class Lwlrap:
         self._sums = RankSums(*(state[name].clone() for name in RankSums._fields)).to(self.device)
 
     def __repr__(self) -> str:
-        return f"Lwlrap({self.num_classes}, average={self.average!r})"
+        return f"Lwlrap({self.n_classes}, average={self.average!r})"
 
 
 def _update(scores: Array, target: Array, mask: Array | None, sample_weight: Array | None) -> RankSums:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -14,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio._checks import check_floating, check_lengths, describe
-from rankaudio.backbones import CNN1d, CNN2d
+from rankaudio._files import write_bytes
+from rankaudio.backbones import NETWORKS
 from rankaudio.spectral import LogMel, LogSTFT
 
 __all__ = ["Tagger"]
 
 _FORMAT = "rankaudio.Tagger/1"
 _FRONTENDS: dict[str, type[nn.Module]] = {"LogMel": LogMel, "LogSTFT": LogSTFT}
-_BACKBONES: dict[str, type[nn.Module]] = {"CNN1d": CNN1d, "CNN2d": CNN2d}
 
 
 class Tagger(nn.Module):
@@ -102,8 +101,7 @@ class Tagger(nn.Module):
         """Write everything there is to know into one file, which :meth:`load` reads.
 
         The file holds tensors and plain types: names and settings of frontend and backbone, the names of
-        the classes, and the state dict. It is written beside its place and renamed, so a file
-        that is there is whole.
+        the classes, and the state dict. A file that is there is whole, even after a crash.
 
         Args:
             path: where to; an existing file is replaced.
@@ -111,7 +109,6 @@ class Tagger(nn.Module):
         Raises:
             OSError: if it cannot be written there.
         """
-        path = Path(path)
         content = {
             "format": _FORMAT,
             "frontend": _description(self.frontend),
@@ -119,19 +116,10 @@ class Tagger(nn.Module):
             "classes": list(self.classes),
             "state": self.state_dict(),
         }
-        # Whole in memory first: where a disk fills up, torch.save would raise errors of its own kind.
+        # Whole in memory first: on a full disk torch.save would raise errors of other kinds.
         archive = io.BytesIO()
         torch.save(content, archive)
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(archive.getvalue())
-                file.flush()
-                os.fsync(file.fileno())
-            Path(beside).replace(path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
+        write_bytes(path, archive.getvalue())
 
     @classmethod
     def load(
@@ -164,7 +152,7 @@ class Tagger(nn.Module):
             )
         tagger = cls(
             frontend or _build(content["frontend"], _FRONTENDS, f"{path}: frontend"),
-            backbone or _build(content["backbone"], _BACKBONES, f"{path}: backbone"),
+            backbone or _build(content["backbone"], NETWORKS, f"{path}: backbone"),
             classes=content["classes"],
         )
         try:

@@ -19,15 +19,10 @@ from torch.utils.data import DataLoader
 import rankaudio
 from rankaudio import (
     Augmentation,
-    Batch,
-    BlendFit,
     Chain,
-    ClassLwlrap,
     ClipDataset,
     CNN1d,
     CNN2d,
-    LabelQuality,
-    LabelTable,
     LengthBucketSampler,
     LogMel,
     LogSTFT,
@@ -36,19 +31,28 @@ from rankaudio import (
     Mixer,
     ORMixup,
     RandomMixer,
-    RecipeEffects,
     Reverb,
-    ScoreTable,
     ShuffleChunks,
     SigmoidConcatMixup,
     SpecAugment,
     Tagger,
+    ThirdPlaceEffects,
     WeightedMixup,
     pad_collate,
 )
+from rankaudio.data import Batch, LabelTable, ScoreTable, audio_info, read_labels, read_scores, write_scores
+from rankaudio.ensemble import BlendFit, blend, blend_tables, fit_blend_weights, stack_tables
 from rankaudio.losses import Reduction
-from rankaudio.metrics import Average
-from rankaudio.noisy import RelabelMode
+from rankaudio.metrics import Average, ClassLwlrap
+from rankaudio.noisy import (
+    LabelQuality,
+    RelabelMode,
+    label_agreement,
+    label_quality,
+    label_threshold,
+    relabel,
+    select_agreeing,
+)
 
 CLASSES = ("Bark", "Meow", "Purr")
 RATE = 8000
@@ -142,7 +146,7 @@ def augment(waveform: Tensor, target: Tensor, lengths: Tensor) -> tuple[Tensor, 
     faster, _ = rankaudio.speed(louder, factor=1.05)
     shifted, _ = rankaudio.pitch_shift(faster, cents=30, n_fft=96)
     mixed, y, new = rankaudio.or_mixup(shifted, y, p=1.0, generator=generator)
-    effects = RecipeEffects(p=0.5, sample_rate=1000, n_fft=96)
+    effects = ThirdPlaceEffects(p=0.5, sample_rate=1000, n_fft=96)
     drawn: dict[str, Tensor] = effects.draw(mixed, generator=generator)
     changed, new = effects.replay(mixed, drawn, new)
     return changed, y, new
@@ -164,8 +168,8 @@ def files(folder: Path) -> LabelTable:
             file.writeframes(noise.numpy().tobytes())
     labels = 'fname,labels\na.wav,Bark\nb.wav,"Meow,Purr"\nc.wav,Purr\nd.wav,Bark\n'
     (folder / "train.csv").write_text(labels, encoding="utf-8")
-    table: LabelTable = rankaudio.read_labels(folder / "train.csv", classes=CLASSES)
-    frames, rate, channels = rankaudio.audio_info(folder / "a.wav")
+    table: LabelTable = read_labels(folder / "train.csv", classes=CLASSES)
+    frames, rate, channels = audio_info(folder / "a.wav")
     if (frames, rate, channels) != (1000, RATE, 1):
         raise ValueError(frames)
     return table.select(table.names)
@@ -204,17 +208,17 @@ def scores_of(tagger: Tagger, folder: Path, table: LabelTable) -> ScoreTable:
         failed.append(f"{table.names[index]}: {error}")
 
     found: Tensor = rankaudio.predict(tagger, dataset, on_error=note, progress=lambda done, of: None)
-    rankaudio.write_scores(folder / "scores.csv", names=table.names, classes=tagger.classes, scores=found)
-    return rankaudio.read_scores(folder / "scores.csv")
+    write_scores(folder / "scores.csv", ScoreTable(table.names, tagger.classes, found))
+    return read_scores(folder / "scores.csv")
 
 
 def noisy(scores: ScoreTable, table: LabelTable) -> list[LabelTable]:
-    agreement: Tensor = rankaudio.label_agreement(scores.scores, table.target)
-    rows: list[int] = rankaudio.select_agreeing(scores.scores, table.target, k=2, balanced=True).tolist()
-    cut: Tensor = rankaudio.label_threshold(scores.scores, mean_labels=1.2)
+    agreement: Tensor = label_agreement(scores.scores, table.target)
+    rows: list[int] = select_agreeing(scores.scores, table.target, k=2, balanced=True).tolist()
+    cut: Tensor = label_threshold(scores.scores, mean_labels=1.2)
     chosen = table.select([table.names[row] for row in rows])
-    tables = [rankaudio.relabel(table, scores, mode=mode, mean_labels=1.2) for mode in Settings.modes]
-    quality: LabelQuality = rankaudio.label_quality(chosen, table)
+    tables = [relabel(table, scores, mode=mode, mean_labels=1.2) for mode in Settings.modes]
+    quality: LabelQuality = label_quality(chosen, table)
     share: float = quality.clip_precision
     if not 0 <= share <= 1 or agreement.ndim != 1 or cut.ndim != 0:
         raise ValueError(share)
@@ -223,10 +227,10 @@ def noisy(scores: ScoreTable, table: LabelTable) -> list[LabelTable]:
 
 def ensemble(scores: ScoreTable, target: Tensor) -> tuple[Tensor, BlendFit]:
     members = [scores.scores, scores.scores.flip(0)]
-    mixed: Tensor = rankaudio.blend(members, weights=[0.7, 0.3], method="rank")
-    table: ScoreTable = rankaudio.blend_tables([scores, scores.select(scores.names[:2])])
-    stacked = rankaudio.stack_tables([scores, table])
-    fit: BlendFit = rankaudio.fit_blend_weights(stacked.scores, target, present=stacked.present, n_folds=2)
+    mixed: Tensor = blend(members, weights=[0.7, 0.3], method="rank")
+    table: ScoreTable = blend_tables([scores, scores.select(scores.names[:2])])
+    stacked = stack_tables([scores, table])
+    fit: BlendFit = fit_blend_weights(stacked.scores, target, present=stacked.present, n_folds=2)
     weights: list[float] = fit.weights.tolist()
     if len(weights) != 2 or not isinstance(fit.nested, float):
         raise ValueError(weights)

@@ -3,7 +3,7 @@
 from rankaudio.data._audio import AudioInfo, audio_info, load_audio
 from rankaudio.data._dataset import Batch, ClipDataset, Crop, pad_collate
 from rankaudio.data._folds import multilabel_folds
-from rankaudio.data._labels import read_classes, read_labels, read_scores, write_scores
+from rankaudio.data._labels import read_classes, read_labels, read_scores, write_labels, write_scores
 from rankaudio.data._sampler import LengthBucketSampler
 from rankaudio.data._tables import LabelTable, ScoreTable
 
@@ -22,5 +22,6 @@ __all__ = [
     "read_classes",
     "read_labels",
     "read_scores",
+    "write_labels",
     "write_scores",
 ]

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from rankaudio._checks import check_values
+from rankaudio._checks import check_values, describe
+from rankaudio._files import write_text
 from rankaudio.data._tables import (
     LabelTable,
     ScoreTable,
     check_names,
     check_path,
     read_csv,
-    replace_when_done,
 )
 
-__all__ = ["read_classes", "read_labels", "read_scores", "write_scores"]
+__all__ = ["read_classes", "read_labels", "read_scores", "write_labels", "write_scores"]
 
 _NAME, _LABELS = "fname", "labels"
 # From here on, halfway beyond the largest float32 number, rounding gives infinity.
@@ -127,39 +127,77 @@ def read_scores(path: str | Path) -> ScoreTable:
     return ScoreTable(names, classes, torch.tensor(scores, dtype=torch.float32))
 
 
-def write_scores(path: str | Path, *, names: Sequence[str], classes: Sequence[str], scores: Tensor) -> None:
-    """Write scores as a CSV file with the column ``fname`` and one column per class.
+def write_labels(path: str | Path, table: LabelTable) -> None:
+    """Write labels as a CSV file with the columns ``fname`` and ``labels``.
 
-    Nine significant digits, so :func:`read_scores` gives the same float32 numbers. The file is written
-    beside ``path`` and then takes its place, so that no one ever finds half of it.
+    :func:`read_labels` reads it again. Several labels of a clip are separated by commas, in the order of the
+    classes. The file is whole or not there.
 
     Args:
         path: the file to write; one that exists is replaced.
-        names: file name of each clip.
-        classes: name of each class.
-        scores: ``(N, C)`` floating point, raw scores, on any device.
+        table: the labels.
 
     Raises:
-        TypeError: if names or classes are not strings, or the scores not floating point.
-        ValueError: if a name comes twice or is empty, or the scores have another shape or are not finite.
+        TypeError: if it is not a :class:`LabelTable`.
+        ValueError: if a label cannot be read again: it has a comma, or space at an end.
+        OSError: if the file cannot be written.
 
     >>> import pathlib, tempfile
+    >>> table = LabelTable(("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[True, False], [True, True]]))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "scores.csv")
-    ...     write_scores(path, names=["a.wav"], classes=["Bark", "Meow"], scores=torch.tensor([[1.5, -2.0]]))
-    ...     print(path.read_text())
+    ...     write_labels(f"{folder}/train.csv", table)
+    ...     print(pathlib.Path(folder, "train.csv").read_text())
+    fname,labels
+    a.wav,Bark
+    b.wav,"Bark,Meow"
+    """
+    if not isinstance(table, LabelTable):
+        raise TypeError(f"table: wanted a LabelTable, got {describe(table)}")
+    for name in table.classes:
+        if "," in name or name != name.strip():
+            raise ValueError(f"classes: wanted names without commas or space at their ends, got {name!r}")
+    rows = [[table.classes[c] for c in row.nonzero().flatten().tolist()] for row in table.target.cpu()]
+    _write_csv(path, [(_NAME, _LABELS), *((n, ",".join(r)) for n, r in zip(table.names, rows, strict=True))])
+
+
+def write_scores(path: str | Path, table: ScoreTable) -> None:
+    """Write scores as a CSV file with the column ``fname`` and one column per class.
+
+    Numbers have nine significant digits, so :func:`read_scores` gives the same float32 numbers. The file is
+    whole or not there.
+
+    Args:
+        path: the file to write; one that exists is replaced.
+        table: the scores, on any device.
+
+    Raises:
+        TypeError: if it is not a :class:`ScoreTable`.
+        ValueError: if a score is not finite.
+        OSError: if the file cannot be written.
+
+    >>> import pathlib, tempfile
+    >>> table = ScoreTable(("a.wav",), ("Bark", "Meow"), torch.tensor([[1.5, -2.0]]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_scores(f"{folder}/scores.csv", table)
+    ...     print(pathlib.Path(folder, "scores.csv").read_text())
     fname,Bark,Meow
     a.wav,1.5,-2
     """
-    path = check_path("path", path)
-    table = ScoreTable(tuple(names), tuple(classes), scores)
-    values = scores.detach().float().cpu()
+    if not isinstance(table, ScoreTable):
+        raise TypeError(f"table: wanted a ScoreTable, got {describe(table)}")
+    values = table.scores.detach().float().cpu()
     check_values("scores", values, values.isfinite(), "finite numbers")
-    with replace_when_done(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([_NAME, *table.classes])
-        for name, row in zip(table.names, values.tolist(), strict=True):
-            writer.writerow([name, *(f"{score:.9g}" for score in row)])
+    cells = (
+        [name, *(f"{score:.9g}" for score in row)]
+        for name, row in zip(table.names, values.tolist(), strict=True)
+    )
+    _write_csv(path, [(_NAME, *table.classes), *cells])
+
+
+def _write_csv(path: str | Path, rows: Iterable[Sequence[str]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(check_path("path", path), text.getvalue())
 
 
 def _split_labels(cell: str) -> list[str]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import torch
 from torch import Tensor
@@ -69,18 +67,6 @@ def check_unique(name: str, values: Iterable[str]) -> None:
                 f"{name}: wanted different names, got {repr(value) + ' ' if value else ''}{what}"
             )
         seen.add(value)
-
-
-@contextmanager
-def replace_when_done(path: Path) -> Iterator[TextIO]:
-    """A text file beside ``path`` that takes its place at the end; after an error nothing has changed."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ lies beyond a clip's length has no influence, and beyond its new length there is
 
 from rankaudio.effects._draw import Range
 from rankaudio.effects._drive import gain, overdrive
-from rankaudio.effects._modules import Gain, Overdrive, PitchShift, RecipeEffects, Reverb, Speed, Tempo
+from rankaudio.effects._modules import Gain, Overdrive, PitchShift, Reverb, Speed, Tempo, ThirdPlaceEffects
 from rankaudio.effects._reverb import reverb
 from rankaudio.effects._time import pitch_shift, speed, tempo
 
@@ -16,10 +16,10 @@ __all__ = [
     "Overdrive",
     "PitchShift",
     "Range",
-    "RecipeEffects",
     "Reverb",
     "Speed",
     "Tempo",
+    "ThirdPlaceEffects",
     "gain",
     "overdrive",
     "pitch_shift",

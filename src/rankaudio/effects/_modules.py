@@ -13,7 +13,7 @@ from rankaudio.effects._drive import gain, overdrive
 from rankaudio.effects._reverb import longest_tail, reverb
 from rankaudio.effects._time import FASTEST, MOST_CENTS, SLOWEST, check_n_fft, pitch_shift, speed, tempo
 
-__all__ = ["Gain", "Overdrive", "PitchShift", "RecipeEffects", "Reverb", "Speed", "Tempo"]
+__all__ = ["Gain", "Overdrive", "PitchShift", "Reverb", "Speed", "Tempo", "ThirdPlaceEffects"]
 
 _PERCENT = (0.0, 100.0)
 Result = tuple[Tensor, Tensor | None]
@@ -206,7 +206,7 @@ class Tempo(RandomEffect):
         return f"{super().extra_repr()}, n_fft={self.n_fft}"
 
 
-class RecipeEffects(RandomEffect):
+class ThirdPlaceEffects(RandomEffect):
     """The effects of the third-place system of Freesound Audio Tagging 2019, all of them or none.
 
     Per clip: :func:`reverb` with reverberance, room scale and stereo depth each from U{0, ..., 49} %,
@@ -226,7 +226,7 @@ class RecipeEffects(RandomEffect):
         TypeError: if ``p`` is not a number, or a setting not an integer.
         ValueError: if a setting is out of range.
 
-    >>> waveform, lengths = RecipeEffects()(torch.randn(2, 9000), torch.tensor([9000, 4500]))
+    >>> waveform, lengths = ThirdPlaceEffects()(torch.randn(2, 9000), torch.tensor([9000, 4500]))
     >>> waveform.shape
     torch.Size([2, 10000])
     """

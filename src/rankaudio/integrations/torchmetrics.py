@@ -22,7 +22,7 @@ class LwlrapMetric(Metric):
     torchmetrics do. Two that differ in ``average`` have the same sums, and in a collection share them.
 
     Args:
-        num_classes: :math:`C`.
+        n_classes: :math:`C`.
         average: as in the function.
         dist_sync_on_step: as in every metric of torchmetrics, like the two below; whether the value of a
             batch is that of the batches of all processes.
@@ -49,13 +49,13 @@ class LwlrapMetric(Metric):
     full_state_update: bool | None = False
     plot_lower_bound: float | None = 0.0
     plot_upper_bound: float | None = 1.0
-    num_classes: int
+    n_classes: int
     average: Average | None
     precision: Tensor
 
     def __init__(
         self,
-        num_classes: int,
+        n_classes: int,
         *,
         average: Average | None = "label",
         dist_sync_on_step: bool = False,
@@ -65,7 +65,7 @@ class LwlrapMetric(Metric):
         super().__init__(
             dist_sync_on_step=dist_sync_on_step, process_group=process_group, sync_on_compute=sync_on_compute
         )
-        self.num_classes, self.average = num_classes, average
+        self.n_classes, self.average = n_classes, average
         for name, part in self._lwlrap().state_dict().items():
             self.add_state(name, part, dist_reduce_fx="sum")
 
@@ -109,7 +109,7 @@ class LwlrapMetric(Metric):
 
     def _lwlrap(self) -> Lwlrap:
         """No clips, where the states are."""
-        return Lwlrap(self.num_classes, average=self.average).to(self.device)
+        return Lwlrap(self.n_classes, average=self.average).to(self.device)
 
     def __repr__(self) -> str:
-        return f"LwlrapMetric({self.num_classes}, average={self.average!r})"
+        return f"LwlrapMetric({self.n_classes}, average={self.average!r})"

@@ -1,0 +1,83 @@
+"""What a Zenodo record holds: the name, size, MD5 and address of each file."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from freesound.download.web import check_url, opened, persist
+
+ZENODO = "https://zenodo.org/api"
+FSDKAGGLE2019 = 3612637
+_LARGEST = 10_000_000  # bytes of an answer; those of real records have some ten thousand
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a record."""
+
+    key: str
+    size: int
+    md5: str
+    url: str
+
+
+def read_record(api: str, record: int) -> tuple[RemoteFile, ...]:
+    """Ask the API for a record.
+
+    Raises:
+        ValueError: if the answer is not of the shape that Zenodo's has.
+        OSError: if there is none.
+    """
+    url = f"{check_url('--api', api).rstrip('/')}/records/{record}"
+
+    def ask() -> bytes:
+        with opened(url) as response:
+            return response.read(_LARGEST + 1)
+
+    body = persist(url, ask)
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{url}: wanted JSON, got {body[:40]!r}") from error
+    files = answer.get("files") if isinstance(answer, dict) else None
+    if not isinstance(files, list) or not files:
+        raise ValueError(f"{url}: wanted a record with a list of files, got {str(answer)[:60]!r}")
+    return tuple(_read_file(f"{url}, files[{index}]", file) for index, file in enumerate(files))
+
+
+def _read_file(where: str, file: Any) -> RemoteFile:
+    try:
+        key, size, checksum, links = (file[name] for name in ("key", "size", "checksum", "links"))
+        url = links.get("content") or links["self"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{where}: wanted key, size, checksum and links, got {str(file)[:60]!r}") from error
+    if not (isinstance(key, str) and type(size) is int and size >= 0):
+        raise ValueError(f"{where}: wanted a name and a number of bytes, got {key!r} and {size!r}")
+    md5 = re.fullmatch(r"md5:([0-9a-f]{32})", str(checksum).lower())
+    if not md5:
+        raise ValueError(f"{where}: wanted md5: and 32 digits as checksum, got {checksum!r}")
+    return RemoteFile(key, size, md5[1], check_url(f"{where}, links", url))
+
+
+def archives_of(files: tuple[RemoteFile, ...], stem: str) -> tuple[RemoteFile, ...]:
+    """The parts of the archive ``*.STEM.zip``, in their order: ``.z01``, ``.z02``, ..., ``.zip``.
+
+    Such a name is also a safe one: it names no other folder.
+
+    Raises:
+        ValueError: if there is none, or a part is missing.
+    """
+    pattern = re.compile(rf"[A-Za-z0-9_-]+\.{stem}\.(zip|z([0-9]{{2,3}}))")
+    matches = [(pattern.fullmatch(file.key), file) for file in files]
+    last = [file for match, file in matches if match and match[1] == "zip"]
+    parts = sorted((int(match[2]), file.key, file) for match, file in matches if match and match[2])
+    if len(last) != 1:
+        held = ", ".join(file.key for file in files)
+        raise ValueError(f"the record: wanted one file named *.{stem}.zip, got {held}")
+    if [number for number, _, _ in parts] != list(range(1, len(parts) + 1)):
+        held = ", ".join(key for _, key, _ in parts)
+        raise ValueError(f"the record: wanted all parts of {last[0].key} from .z01 on, got {held}")
+    return (*(file for _, _, file in parts), last[0])

@@ -1,0 +1,165 @@
+"""What a plan is made of: frozen dataclasses with every value that a training depends on.
+
+A setting is written once, here. Its name is its option on the command line (``--lr-max``), its key in a TOML
+file and its name in ``--set optim.lr_max=3e-3``. Its text is its help. The settings of a network are those of
+the network's class, which has their defaults and their texts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rankaudio.backbones import NETWORKS
+
+
+def option(
+    default: Any,
+    text: str,
+    *,
+    choices: Sequence[str] = (),
+    low: float = -math.inf,
+    high: float = math.inf,
+    metavar: str | None = None,
+) -> Any:
+    """Make a field with its help text, its choices and the range of its values."""
+    about = {"help": text, "choices": tuple(choices), "low": low, "high": high, "metavar": metavar}
+    return field(default=default, metadata=about)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """How a clip becomes a spectrogram. None is the value that the third-place system has there."""
+
+    frontend: str | None = option(
+        None,
+        "spectrogram; by default log_stft for CNN1d, log_mel for the others",
+        choices=("log_mel", "log_stft"),
+    )
+    sample_rate: int = option(44_100, "in Hz; clips of another rate are resampled", low=1)
+    hop_length: int | None = option(
+        None, "samples from one frame to the next; by default 1024 for log_mel, 128 for log_stft", low=1
+    )
+    n_mels: int = option(128, "bands of log_mel", low=1)
+    f_min: float = option(5.0, "lowest frequency of log_mel, in Hz", low=0)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Which network, and what its class is called with beyond the number of classes."""
+
+    name: str = option("CNN2d", "class of the network", choices=tuple(NETWORKS))
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    start_from: str | None = option(
+        None, "a model.pt of the same network to start from; its classes may be others", metavar="MODEL"
+    )
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Which clips are trained on, and in what batches."""
+
+    noisy: bool = option(False, "train on train_noisy too")
+    extra: str | None = option(
+        None,
+        "table (fname, labels) of clips in train_noisy/ to train on too, instead of --noisy",
+        metavar="CSV",
+    )
+    folds: int = option(5, "folds; 1: train on all clips, without validation", low=1)
+    batch_size: int = option(20, "most clips in a batch", low=1)
+    spread: float = option(32.0, "batches over which clips of one length are spread", low=1)
+    max_seconds: float = option(15.0, "longer training clips are cut at a random place", low=0)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What is done to the clips of a training batch, with which probability."""
+
+    mixup: float = option(0.0, "probability of OR-mixup", low=0, high=1, metavar="P")
+    effects: float = option(0.0, "probability of audio effects", low=0, high=1, metavar="P")
+    shuffle: float = option(0.0, "probability of chunk shuffle", low=0, high=1, metavar="P")
+    augment_until: int | None = option(
+        None, "epochs with augmentation; by default all of them", low=1, metavar="EPOCH"
+    )
+
+
+@dataclass(frozen=True)
+class Optim:
+    """Loss, optimiser, schedule, and which weights are kept."""
+
+    loss: str = option("lsep", "ranking loss or binary cross-entropy", choices=("lsep", "bce"))
+    epochs: int = option(30, "passes over the training clips", low=1)
+    accumulate: int = option(
+        1, "batches to a step: its gradient is that of the mean loss over all their clips", low=1, metavar="N"
+    )
+    lr_min: float = option(1e-4, "learning rate at the start of the cycle")
+    lr_max: float = option(5e-3, "learning rate at its top")
+    clip_norm: float | None = option(
+        None, "largest norm of the gradient; a larger one is scaled down to it", low=0, metavar="X"
+    )
+    precision: str = option(
+        "fp32",
+        "of the network in training; weights, spectrograms, losses and validation stay in fp32",
+        choices=("fp32", "bf16", "fp16"),
+    )
+    compile: bool = option(
+        False, "compile the network for training, which takes minutes; on a CPU again for new lengths"
+    )
+    early_stop: int | None = option(
+        None, "stop after so many epochs without a better one", low=1, metavar="N"
+    )
+    average: str = option(
+        "none",
+        "validate and keep an average of the weights: an exponential moving average over the steps (ema), or "
+        "the mean over the last epochs (last); running statistics are averaged too",
+        choices=("none", "ema", "last"),
+    )
+    average_decay: float = option(
+        0.999, "decay of the exponential average at each step; less in the first steps", low=0, high=1
+    )
+    average_last: int = option(5, "epochs of the mean over the last ones", low=1, metavar="K")
+    seed: int = option(42, "of folds, weights, batches and augmentation")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a system: every value that decides how its folds turn out."""
+
+    name: str = "model"
+    sound: Sound = field(default_factory=Sound)
+    network: Network = field(default_factory=Network)
+    clips: Clips = field(default_factory=Clips)
+    augment: Augment = field(default_factory=Augment)
+    optim: Optim = field(default_factory=Optim)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a training runs. Nothing here changes its result on one device."""
+
+    device: str | None = option(None, "where to compute; by default the accelerator, if there is one")
+    workers: int = option(0, "processes that read clips; 0: the training process reads them", low=0)
+    checkpoint_seconds: float = option(
+        600.0,
+        "save the state of training this often within an epoch, if one process trains",
+        low=0,
+        metavar="S",
+    )
+    tensorboard: bool | None = option(None, "write scalars for TensorBoard; by default if it is installed")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A system: its members. Each system's plan adds what its steps need."""
+
+    members: tuple[Member, ...]
+
+    def member(self, name: str) -> Member:
+        """Return the member of that name."""
+        for member in self.members:
+            if member.name == name:
+                return member
+        known = ", ".join(member.name for member in self.members)
+        raise ValueError(f"--only: wanted members of the plan ({known}), got {name!r}")

@@ -1,0 +1,96 @@
+"""Rounds over noisy clips: which are believed, and what the others are labelled as.
+
+Each round's choice is a table of its own, ``fname, labels, agreement, margin``, which ``train --extra`` and
+:func:`rankaudio.data.read_labels` take.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from freesound.runs import Table
+from rankaudio.data import LabelTable, ScoreTable, read_labels, read_scores
+from rankaudio.noisy import label_agreement, label_margin, relabel
+
+COLUMNS = ["fname", "labels", "agreement", "margin", "source"]
+
+
+def choose_clips(
+    noisy: Path, scores: Path, out: Path, *, classes: tuple[str, ...], size: int, balanced: bool = False
+) -> int:
+    """Write the clips whose given labels agree best with a model's scores; returns how many.
+
+    Args:
+        noisy: table of the given labels. Those that are no class are left out, and a clip that then has none
+            is never chosen.
+        scores: the model's scores of these clips.
+        out: the table to write, clips that agree best first.
+        classes: in any order.
+        size: how many clips to choose, or all that have labels where these are fewer.
+        balanced: let the classes take turns.
+    """
+    given = read_labels(noisy, classes=classes, strict=False)
+    if not given.target.any():
+        raise ValueError(f"{noisy}: wanted at least one clip with a label that is a class, got none")
+    table = read_scores(scores)
+    chosen = relabel(given, table, mode="agreeing", k=size, balanced=balanced)
+    write_selection(out, chosen, table, given=set(chosen.names))
+    return len(chosen)
+
+
+def label_the_rest(
+    noisy: Path,
+    scores: Path,
+    chosen: Path,
+    out: Path,
+    *,
+    classes: tuple[str, ...],
+    mode: str = "all",
+    mean_labels: float,
+) -> int:
+    """Write the clips chosen, with their given labels, and all others as a model labels them.
+
+    Args:
+        noisy: table of the given labels.
+        scores: the model's scores of these clips.
+        chosen: what :func:`choose_clips` wrote.
+        out: the table to write.
+        classes: in any order.
+        mode: of :func:`rankaudio.noisy.relabel`, for the others: ``"all"``, ``"merge"`` or ``"match"``.
+        mean_labels: of the others, which gives the one cut through their scores.
+
+    Returns:
+        How many clips have labels now. Those that got none are left out.
+    """
+    given, table = read_labels(noisy, classes=classes, strict=False), read_scores(scores)
+    kept = read_labels(chosen, classes=classes)
+    known = set(kept.names)
+    rest = given.select([name for name in given.names if name not in known])
+    if len(rest):
+        new = relabel(rest, table, mode=mode, mean_labels=mean_labels)
+        kept = LabelTable(kept.names + new.names, classes, torch.cat([kept.target, new.target]))
+    write_selection(out, kept, table, given=known)
+    return len(kept)
+
+
+def write_selection(path: Path, labels: LabelTable, scores: ScoreTable, *, given: set[str]) -> None:
+    """Write clips and labels, with what speaks for them; ``given`` have the labels that they came with."""
+    columns = [scores.classes.index(name) for name in labels.classes]
+    values = scores.select(labels.names).scores[:, columns]
+    agreement, margin = label_agreement(values, labels.target), label_margin(values, labels.target)
+    rows = [
+        {
+            "fname": name,
+            "labels": ",".join(labels.classes[c] for c in target.nonzero().flatten().tolist()),
+            "agreement": f"{agrees:.6f}",
+            "margin": f"{far:.6g}",
+            "source": "given" if name in given else "predicted",
+        }
+        for name, target, agrees, far in zip(
+            labels.names, labels.target, agreement.tolist(), margin.tolist(), strict=True
+        )
+    ]
+    rows.sort(key=lambda row: (row["source"], -float(row["agreement"]), -float(row["margin"]), row["fname"]))
+    Table(path, COLUMNS, rows).write()

@@ -1,0 +1,49 @@
+"""The one way in which files are written: whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    r"""Write a file that is whole whenever it is there.
+
+    The content goes to a temporary file in the same folder, is synced to the disk, and then takes the place
+    of ``path``. After a crash or a power failure there is the old file or the new one.
+
+    Args:
+        path: the file; one that exists is replaced.
+        content: its bytes.
+
+    Raises:
+        OSError: if it cannot be written there, with the path as its ``filename``. Nothing has changed then.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_bytes(f"{folder}/settings.txt", b"p = 0.5")
+    ...     print(pathlib.Path(folder, "settings.txt").read_text())
+    p = 0.5
+    """
+    path = Path(path)
+    # Threads and processes that write the same file have temporary files of different names.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) and error.errno is not None:
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write text in UTF-8 as :func:`write_bytes` does; line ends stay as they are."""
+    write_bytes(path, text.encode())
