@@ -11,6 +11,7 @@ therefore always sort. The CPU sorts only the chunks of rows that have many labe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 import torch
@@ -66,7 +67,7 @@ def sum_dtype(device: torch.device) -> torch.dtype:
 def precision_sums(scores: Tensor, present: Tensor, known: Tensor | None, weight: Tensor) -> PrecisionSums:
     """Sum over rows: ``(R, C)`` scores, target and known labels, ``(R,)`` weights in the sums' dtype."""
     total = PrecisionSums.zeros(scores.shape[-1], scores.device)
-    for rows in row_chunks(*scores.shape, _budget(scores)):
+    for rows in _chunks(scores):
         hidden = None if known is None else ~known[rows]
         total = total.add(_chunk_sums(scores[rows].contiguous(), present[rows].bool(), hidden, weight[rows]))
     return total
@@ -75,15 +76,16 @@ def precision_sums(scores: Tensor, present: Tensor, known: Tensor | None, weight
 def row_precisions(scores: Tensor, present: Tensor) -> Tensor:
     """Mean precision of each row's labels, 0 without labels: ``(R,)``, in the sums' dtype."""
     means = [torch.zeros(0, dtype=sum_dtype(scores.device), device=scores.device)]
-    for rows in row_chunks(*scores.shape, _budget(scores)):
+    for rows in _chunks(scores):
         part = scores[rows].contiguous()
         _, _, by_row, labels = _sum_precisions(part, present[rows], None, means[0].new_ones(len(part)))
         means.append(by_row / labels.clamp(min=1))
     return torch.cat(means)
 
 
-def _budget(scores: Tensor) -> int:
-    return CHUNK if scores.device.type == "cpu" else CHUNK_ON_DEVICE
+def _chunks(scores: Tensor) -> Iterator[slice]:
+    budget = CHUNK if scores.device.type == "cpu" else CHUNK_ON_DEVICE
+    return row_chunks(len(scores), scores.shape[-1], budget)
 
 
 def _chunk_sums(scores: Tensor, present: Tensor, hidden: Tensor | None, weight: Tensor) -> PrecisionSums:
