@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from rankaudio._checks import check_floating, check_lengths, describe
 from rankaudio._files import write_bytes
 from rankaudio.backbones import NETWORKS
-from rankaudio.spectral import LogMel, LogSTFT
+from rankaudio.spectral import FRONTENDS
 
 __all__ = ["Tagger"]
 
 _FORMAT = "rankaudio.Tagger/1"
-_FRONTENDS: dict[str, type[nn.Module]] = {"LogMel": LogMel, "LogSTFT": LogSTFT}
 
 
 class Tagger(nn.Module):
@@ -151,7 +150,7 @@ class Tagger(nn.Module):
                 f"{path}: wanted a file written by Tagger.save ({_FORMAT}), got {_summary(content)}"
             )
         tagger = cls(
-            frontend or _build(content["frontend"], _FRONTENDS, f"{path}: frontend"),
+            frontend or _build(content["frontend"], FRONTENDS, f"{path}: frontend"),
             backbone or _build(content["backbone"], NETWORKS, f"{path}: backbone"),
             classes=content["classes"],
         )
