@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -179,7 +179,7 @@ def _description(module: nn.Module) -> dict[str, Any]:
     return {"type": type(module).__name__, "settings": settings()}
 
 
-def _build(description: dict[str, Any], known: dict[str, type[nn.Module]], name: str) -> nn.Module:
+def _build(description: dict[str, Any], known: Mapping[str, type[nn.Module]], name: str) -> nn.Module:
     if description["type"] not in known:
         raise ValueError(
             f"{name}: wanted one of {', '.join(known)}, got {description['type']!r}; "
