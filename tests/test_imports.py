@@ -23,7 +23,7 @@ LAYERS = [
     {"_checks", "_files"},
     {"_random", "_precision", "_rank_sums", "lengths"},
     {"_parts"},
-    {"losses", "metrics", "encoding", "spectral", "mixing", "effects", "masking"},
+    {"losses", "metrics", "encoding", "resampling", "spectral", "mixing", "effects", "masking"},
     {"chain"},
     {"backbones", "data"},
     {"noisy", "ensemble"},
