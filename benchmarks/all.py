@@ -15,7 +15,17 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 MEASURED = HERE.parent / "docs" / "measured"
-QUICK = ["losses", "lwlrap", "frontends", "training_step", "inference", "batching", "noisy", "mixing"]
+QUICK = [
+    "losses",
+    "lwlrap",
+    "frontends",
+    "training_step",
+    "inference",
+    "batching",
+    "noisy",
+    "mixing",
+    "resampling",
+]
 
 
 def main() -> None:

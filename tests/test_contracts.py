@@ -31,6 +31,7 @@ from rankaudio import (
     RandomCrop,
     RandomMixer,
     RandomResizedCrop,
+    Resample,
     Reverb,
     ShuffleChunks,
     SigmoidConcatMixup,
@@ -52,6 +53,7 @@ from rankaudio import (
     pitch_shift,
     random_crop,
     random_resized_crop,
+    resample,
     reverb,
     shuffle_chunks,
     sigmoid_concat_mixup,
@@ -134,6 +136,12 @@ CASES = {
     ),
     "frequency encoding": Case(
         FrequencyEncoding, lambda b: (seeded(b, 6, 9),), frequency_encoding, time_axis=-1
+    ),
+    "resample": Case(
+        lambda: Resample(old_rate=3, new_rate=2),
+        waves,
+        resample,
+        settings={"old_rate": 3, "new_rate": 2},
     ),
     "log-mel": Case(lambda: LogMel(**MEL), waves, log_mel, time_axis=-1, settings=MEL),
     "log-STFT": Case(

@@ -23,7 +23,7 @@ LAYERS = [
     {"_checks", "_chunks", "_files"},
     {"_random", "_autocast", "_settings", "_tagger_file", "lengths"},
     {"_parts"},
-    {"losses", "metrics", "encoding", "spectral", "mixing", "effects", "masking"},
+    {"losses", "metrics", "encoding", "resampling", "spectral", "mixing", "effects", "masking"},
     {"chain"},
     {"backbones", "data"},
     {"noisy", "ensemble"},

@@ -49,6 +49,7 @@ from rankaudio.mixing import (
     sigmoid_concat_mixup,
     weighted_mixup,
 )
+from rankaudio.resampling import Resample, resample
 from rankaudio.spectral import (
     Deltas,
     LogMel,
@@ -85,6 +86,7 @@ __all__ = [
     "RandomCrop",
     "RandomMixer",
     "RandomResizedCrop",
+    "Resample",
     "Reverb",
     "ShuffleChunks",
     "SigmoidConcatMixup",
@@ -119,6 +121,7 @@ __all__ = [
     "predict_long",
     "random_crop",
     "random_resized_crop",
+    "resample",
     "reverb",
     "shuffle_chunks",
     "sigmoid_concat_mixup",
