@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
-from rankaudio.data import AudioInfo, audio_info, load_audio
+from rankaudio.data import AudioInfo, ClipDataset, audio_info, load_audio
 
 NOISE = np.random.default_rng(0).uniform(-1, 1, (1000, 8))
 
@@ -31,6 +31,11 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
 def fmt(tag=1, channels=1, sample_rate=8000, width=2) -> tuple[bytes, bytes]:
     align = channels * width
     return b"fmt ", struct.pack("<HHIIHH", tag, channels, sample_rate, sample_rate * align, align, 8 * width)
+
+
+def fmt_of_rate(sample_rate: int) -> tuple[bytes, bytes]:
+    """A header of 16 bits, mono, whose byte rate may not fit."""
+    return b"fmt ", struct.pack("<HHIIHH", 1, 1, sample_rate, 0, 2, 16)
 
 
 STEPS = struct.pack("<4h", 0, 16384, -32768, 32767)
@@ -117,9 +122,7 @@ def test_resampling_keeps_pitch_and_level(tmp_path, rate):
     assert waveform.shape == (44100,)
     expected = 0.5 * torch.sin(2 * math.pi * 1000 * torch.arange(44100, dtype=torch.float64) / 44100)
     inside = slice(1000, -1000)
-    # beta = 0.1102 (A - 8.7), so a Kaiser window with beta 5 has a ripple of A = 54 dB.
-    ripple = 0.5 * 10 ** (-(5 / 0.1102 + 8.7) / 20)
-    torch.testing.assert_close(waveform[inside].double(), expected[inside], rtol=0, atol=ripple)
+    torch.testing.assert_close(waveform[inside].double(), expected[inside], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("rate", [22050, 48000, 96000])
@@ -134,13 +137,13 @@ def test_resampling_equals_soxr_below_its_cutoff(tmp_path, rate):
     peer = torch.from_numpy(soxr.resample(noise, rate, 44100, quality="VHQ"))
     inside = slice(1000, -1000)
     error = (load_audio(path).double() - peer)[inside].square().mean().sqrt()
-    assert error < 1e-3 * peer[inside].square().mean().sqrt()
+    assert error < 3e-5 * peer[inside].square().mean().sqrt()
 
 
 def test_resampling_does_not_fold_high_tones_back(tmp_path):
     path = tmp_path / "ultrasound.wav"
     wavfile.write(path, 96000, np.sin(2 * np.pi * 30000 * np.arange(96000) / 96000).astype(np.float32))
-    assert load_audio(path)[1000:-1000].abs().max() < 1e-3
+    assert load_audio(path)[1000:-1000].abs().max() < 1e-6
 
 
 @given(
@@ -150,6 +153,17 @@ def test_resampled_length(tmp_path_factory, frames, old, new):
     path = tmp_path_factory.mktemp("wav") / "x.wav"
     wavfile.write(path, old, np.zeros(frames, np.int16))
     assert len(load_audio(path, sample_rate=new)) == math.ceil(frames * new / old)
+
+
+@pytest.mark.parametrize("rate", [1, 99, 1_000_001, 2**32 - 1])
+def test_a_header_cannot_ask_for_any_memory(tmp_path, rate):
+    """At 1 Hz a file of 8 kB would become 176 million samples, at 4 GHz the filter alone 640 GiB."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(riff(fmt_of_rate(rate), (b"data", STEPS)))
+    message = f"a.wav: wanted a sample rate from 100 to 1,000,000 Hz, got {rate:,} Hz in its header"
+    for read in (load_audio, audio_info, lambda each: ClipDataset([each])):
+        with pytest.raises(ValueError, match=message):
+            read(path)
 
 
 @pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.mp3", "a.aiff", "a.w64", "flac named.wav"])

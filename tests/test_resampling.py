@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rankaudio import Resample, resample
-from rankaudio.resampling import _half_width, _response, resampled_length
+from rankaudio.resampling import _blocks, _half_width, _response, resampled_length
 
 RATES = (8000, 11_025, 16_000, 22_050, 24_000, 32_000, 48_000, 88_200, 96_000, 192_000)
 NEW_RATES = (16_000, 32_000, 44_100, 48_000)
@@ -162,3 +162,10 @@ def test_bad_rates_are_named(settings, error, message):
         resample(torch.zeros(1, 2), **settings)
     with pytest.raises(error, match=message):
         Resample(**settings)
+
+
+def test_rates_without_a_common_divisor_need_little_memory():
+    assert _blocks(999_983, 44_100).size <= 8 * 999_983
+    assert _blocks(44_100, 999_983).new_size <= 8 * 999_983
+    result, _ = resample(torch.ones(1, 4000), old_rate=999_983, new_rate=44_100)
+    assert result.shape == (1, math.ceil(4000 * 44_100 / 999_983))

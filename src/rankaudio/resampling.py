@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rankaudio._autocast import full_precision
 from rankaudio._checks import check_integer, check_waveform
-from rankaudio._precision import full_precision
 from rankaudio.lengths import zero_beyond
 
 __all__ = ["Resample", "resample"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from rankaudio._checks import check_integer, check_path
 from rankaudio.data._wav import Wav, read_wav_header, read_wav_samples
+from rankaudio.resampling import resample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,8 @@ __all__ = ["AudioInfo", "audio_info", "load_audio"]
 
 # The first bytes of files that soundfile can read: FLAC, Ogg, MP3 with a tag, AIFF, and variants of WAV.
 _SIGNATURES = (b"fLaC", b"OggS", b"ID3", b"FORM", b"RF64", b"RIFX", b"riff", b"caff", b".snd")
+
+LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000
 
 
 class AudioInfo(NamedTuple):
@@ -70,10 +72,9 @@ def load_audio(path: str | Path, *, sample_rate: int | None = 44100) -> Tensor:
     r"""Read an audio file as one channel of float32 samples.
 
     Integer samples are divided by full scale (32,768 for 16 bits), which gives values in [-1, 1). Float
-    samples are not scaled. Channels are averaged. Resampling is polyphase with the default filter of
-    :func:`scipy.signal.resample_poly`: a Kaiser window with beta 5, over 10 zero crossings on each side.
-    :math:`n` samples become :math:`\lceil n \, r_{\text{new}} / r_{\text{old}} \rceil` samples, which may
-    exceed full scale.
+    samples are not scaled. Channels are averaged. Another sample rate is reached by
+    :func:`rankaudio.resample`: :math:`n` samples become
+    :math:`\lceil n \, r_{\text{new}} / r_{\text{old}} \rceil` samples, which may exceed full scale.
 
     Args:
         path: WAV with 8, 16, 24 or 32-bit integer or 32 or 64-bit float samples and any number of channels.
@@ -87,8 +88,8 @@ def load_audio(path: str | Path, *, sample_rate: int | None = 44100) -> Tensor:
     Raises:
         FileNotFoundError: if there is no such file (another OSError for a directory or an unreadable file).
         ValueError: if the file is empty, is not audio, has no samples, or has a sample that is not a finite
-            float32 number. Also if it is shorter than its header says; soundfile cannot detect that in every
-            format.
+            float32 number, or if its header has a sample rate below 100 Hz or above 1 MHz. Also if it is
+            shorter than its header says; soundfile cannot detect that in every format.
         ImportError: if it needs soundfile, and soundfile cannot be imported.
 
     >>> import tempfile
@@ -103,12 +104,9 @@ def load_audio(path: str | Path, *, sample_rate: int | None = 44100) -> Tensor:
         check_integer("sample_rate", sample_rate)
     info, wav = _inspect(path)
     samples = _decode(path, info.frames) if wav is None else read_wav_samples(path, wav)
-    return _resample(_to_mono(path, samples), info.sample_rate, sample_rate or info.sample_rate)
-
-
-def resampled_length(frames: int, old_rate: int, new_rate: int) -> int:
-    """Number of samples that :func:`load_audio` returns for ``frames`` samples in a file."""
-    return -(-frames * new_rate // old_rate)
+    waveform = torch.from_numpy(_to_mono(path, samples))[None]
+    new_rate = sample_rate or info.sample_rate
+    return resample(waveform, old_rate=info.sample_rate, new_rate=new_rate)[0][0]
 
 
 def _inspect(path: Path) -> tuple[AudioInfo, Wav | None]:
@@ -126,6 +124,12 @@ def _inspect(path: Path) -> tuple[AudioInfo, Wav | None]:
     info = AudioInfo(*wav[:3]) if wav is not None else _soundfile_info(path)
     if info.frames < 1:
         raise ValueError(f"{path}: wanted at least 1 sample, got 0")
+    if not LOWEST_RATE <= info.sample_rate <= HIGHEST_RATE:
+        # The rates decide how much memory resampling takes, so a damaged header must not choose them.
+        raise ValueError(
+            f"{path}: wanted a sample rate from {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz, "
+            f"got {info.sample_rate:,} Hz in its header"
+        )
     return info, wav
 
 
@@ -143,15 +147,6 @@ def _to_mono(path: Path, samples: NDArray[np.floating]) -> NDArray[np.float32]:
     channels = samples.shape[1]
     mono = samples @ np.full(channels, 1 / channels, samples.dtype) if channels > 1 else samples[:, 0]
     return mono.astype(np.float32, copy=False)
-
-
-def _resample(waveform: NDArray[np.float32], old_rate: int, new_rate: int) -> Tensor:
-    if old_rate != new_rate:
-        from scipy.signal import resample_poly
-
-        common = math.gcd(old_rate, new_rate)
-        waveform = resample_poly(waveform, new_rate // common, old_rate // common)
-    return torch.from_numpy(waveform).float()
 
 
 def _soundfile(path: Path) -> ModuleType:

@@ -22,8 +22,9 @@ from rankaudio._checks import (
     describe,
 )
 from rankaudio._random import below
-from rankaudio.data._audio import audio_info, load_audio, resampled_length
+from rankaudio.data._audio import audio_info, load_audio
 from rankaudio.data._tables import LabelTable
+from rankaudio.resampling import resampled_length
 
 __all__ = ["ClipDataset", "Crop"]
 
