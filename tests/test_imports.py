@@ -22,7 +22,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = [
     {"_checks", "_files"},
     {"_random", "_precision", "_rank_sums", "lengths"},
-    {"_parts"},
+    {"_clips", "augmentation"},
+    {"_fill"},
     {"losses", "metrics", "encoding", "spectral", "mixing", "effects", "masking"},
     {"chain"},
     {"backbones", "data"},
@@ -187,7 +188,6 @@ IN_MODULES_ONLY = {
     "ensemble": None,
     "inference": {"WindowScores"},
     "metrics": {"ClassLwlrap"},
-    "mixing": {"ORMixupDraw", "apply_or_mixup", "draw_or_mixup"},
     "noisy": None,
 }
 

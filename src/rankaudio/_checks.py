@@ -69,6 +69,14 @@ def check_shape(name: str, value: object, shape: Sequence[int], *, like: Tensor 
     return tensor
 
 
+def check_mask(name: str, value: object, shape: Sequence[int], *, like: Tensor) -> Tensor:
+    """Return the value if it is a bool tensor of this shape on the device of ``like``."""
+    tensor = check_shape(name, value, shape, like=like)
+    if tensor.dtype != torch.bool:
+        raise TypeError(f"{name}: wanted a bool tensor, got {describe(tensor)}")
+    return tensor
+
+
 def check_scores_and_target(scores: object, target: object, *, graded: bool = False) -> tuple[Tensor, Tensor]:
     """Scores are floating point ``(*, C)``; the target has their shape and, unless graded, 0 and 1 only."""
     s, t = check_floating("scores", scores), check_tensor("target", target)
