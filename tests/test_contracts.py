@@ -231,7 +231,7 @@ CASES = {
     "pitch shift": effect(PitchShift, pitch_shift, cents=(-300.0, 300.0), n_fft=48),
     "speed": effect(Speed, speed, factor=(0.9, 1.1)),
     "tempo": effect(Tempo, tempo, factor=(0.9, 1.1), n_fft=48),
-    "recipe effects": Case(
+    "third-place effects": Case(
         lambda: ThirdPlaceEffects(p=1.0, sample_rate=1000, n_fft=48), waves, random=True, effect=True
     ),
     "2d max": Case(
@@ -263,7 +263,6 @@ ELSEWHERE = {
     "test_metrics.py": {"ClassLwlrap", "Lwlrap", "lwlrap"},
     "test_chain.py": {"Augmentation", "Mixer"},
     "test_lengths.py": {"frame_lengths", "length_mask"},
-    "test_mixing.py": {"ORMixupDraw", "apply_or_mixup", "draw_or_mixup"},
     "test_spectral.py": {"mel_filterbank", "power_to_db"},
     "test_inference.py": {"WindowScores", "predict", "predict_long"},
     "test_noisy.py": {
@@ -436,15 +435,21 @@ def test_compiles_into_one_graph(case):
 
 def check_one_graph(case):
     inputs = case.inputs(3)
-    if case.random:  # a generator is no input of a graph: the draw from the global one is compared instead
+    if case.random:  # A graph has no generator as input, so the draws come from the global one.
         module = case.built()
-        torch.manual_seed(1)
-        expected = tensors(module(*inputs))
-        torch.manual_seed(1)
-        assert_same(tensors(torch.compile(module, fullgraph=True, backend="aot_eager")(*inputs)), expected)
+        check_same_draws(module, inputs)
+        if case.function is not None and not case.effect:
+            check_same_draws(lambda *tensors: case.function(*tensors, **case.settings), inputs)
         return
     compiled = torch.compile(case.built(), fullgraph=True, backend="aot_eager")
     assert_same(call(case, compiled, inputs), call(case, case.built(), inputs))
+
+
+def check_same_draws(function, inputs):
+    torch.manual_seed(1)
+    expected = tensors(function(*inputs))
+    torch.manual_seed(1)
+    assert_same(tensors(torch.compile(function, fullgraph=True, backend="aot_eager")(*inputs)), expected)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="code generation needs a C++ compiler; CI has one")
