@@ -20,7 +20,7 @@ NOT_SUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # some network f
 
 
 @contextlib.contextmanager
-def lock(path: Path, *, say: Callable[[str], object], wait: bool = False) -> Iterator[None]:
+def lock(path: Path, *, log: Callable[[str], object], wait: bool = False) -> Iterator[None]:
     """Hold the lock of a file. The operating system releases it when the process ends.
 
     It is a POSIX record lock: a forked process does not inherit it, and NFS supports it. It excludes other
@@ -28,7 +28,7 @@ def lock(path: Path, *, say: Callable[[str], object], wait: bool = False) -> Ite
 
     Args:
         path: the file, which is created if necessary. It says which process holds the lock.
-        say: receives a line if this call waits, or if the system has no locks.
+        log: receives a line if this call waits, or if the system has no locks.
         wait: wait until the lock is free instead of raising.
 
     Raises:
@@ -38,7 +38,7 @@ def lock(path: Path, *, say: Callable[[str], object], wait: bool = False) -> Ite
     with path.open("a+", encoding="utf-8") as file:
         free = _try_to_lock(file)
         if free is None:
-            say(f"{path.parent}: no file locks here; make sure that no other process works in this folder")
+            log(f"{path.parent}: no file locks here; make sure that no other process works in this folder")
         elif not free:
             file.seek(0)
             holder = file.read().strip() or "another process"
@@ -47,7 +47,7 @@ def lock(path: Path, *, say: Callable[[str], object], wait: bool = False) -> Ite
                     f"{path.parent}: wanted a folder that no other process works in, got one that is in use "
                     f"by {holder}; wait until it ends, or stop it"
                 )
-            say(f"waiting until {holder} ends")
+            log(f"waiting until {holder} ends")
             fcntl.lockf(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")

@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from freesound.console import say
 from freesound.locks import lock
-from freesound.steps import Step, check_steps, perform
+from freesound.progress import log
+from freesound.steps import Step, check_steps, perform, step_file
 
 HERE = "local"
 RETRIES = 3
@@ -26,6 +26,15 @@ SETTINGS = {
     # Without it Ray warns that it hides accelerators from tasks that ask for none.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+
+def claim(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Keep other processes out of a run's folder until this block or this process ends.
+
+    Raises:
+        BlockingIOError: if another process has claimed it; the message says which.
+    """
+    return lock(folder / ".lock", log=log)
 
 
 def run(
@@ -40,22 +49,18 @@ def run(
             of a result. So one number holds with Ray and without.
         ray: None for this process, "local" to start Ray on this machine, or the address of a cluster.
         gpus: on Ray, the share of a GPU of each step with a network; by default 1 if the cluster has GPUs.
-
-    Raises:
-        BlockingIOError: if another process works on the folder.
     """
     check_steps(steps)
-    with lock(folder / ".lock", say=say):
-        if ray is None:
-            _run_here(steps, folder, threads)
-        else:
-            _run_on_ray(steps, folder, threads, ray, gpus)
+    if ray is None:
+        _run_here(steps, folder, threads)
+    else:
+        _run_on_ray(steps, folder, threads, ray, gpus)
 
 
 def _run_here(steps: Sequence[Step], folder: Path, threads: int) -> None:
     for step in steps:
         if not step.done:
-            say(f"== {step.name}")
+            log(f"== {step.name}")
             perform(step, folder, threads)
 
 
@@ -70,7 +75,7 @@ def _run_on_ray(steps: Sequence[Step], folder: Path, threads: int, address: str,
     with _connected(address) as ray:
         gpus = _default_gpus(ray) if gpus is None else gpus
         room = _room(ray, threads, gpus)
-        say(f"Ray: up to {room[True]} networks at the same time, each with {threads} CPUs and {gpus:g} GPUs")
+        log(f"Ray: up to {room[True]} networks at the same time, each with {threads} CPUs and {gpus:g} GPUs")
         task = ray.remote(max_retries=RETRIES, num_cpus=threads)(_perform_with_log)
         running, error = {}, None
         while running or (waiting and error is None):
@@ -78,14 +83,14 @@ def _run_on_ray(steps: Sequence[Step], folder: Path, threads: int, address: str,
                 waiting.remove(step)
                 share = gpus if step.network else 0
                 running[task.options(name=step.name, num_gpus=share).remote(step, folder, threads)] = step
-                say(f"== {step.name}: started, see {_log(step, folder)}")
+                log(f"== {step.name}: started, see {_log(step, folder)}")
             (ended, *_), _ = ray.wait(list(running))
             step = running.pop(ended)
             try:
-                say(f"== {step.name}: done in {ray.get(ended):.0f} s")
+                log(f"== {step.name}: done in {ray.get(ended):.0f} s")
             except ray.exceptions.RayError as failure:
                 error = error or _cause(step, failure)
-                say(f"== {step.name}: failed: {_cause(step, failure)}")
+                log(f"== {step.name}: failed: {_cause(step, failure)}")
         if error is not None:
             raise error
 
@@ -158,7 +163,7 @@ def _perform_with_log(step: Step, folder: Path, threads: int) -> float:
 
 
 def _log(step: Step, folder: Path) -> Path:
-    return step.file(folder / "logs", ".log")
+    return step_file(step.name, folder / "logs", ".log")
 
 
 def _cause(step: Step, failure: Exception) -> Exception:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from freesound.runs import Table
+from freesound.state import Table
 from rankaudio.data import LabelTable, ScoreTable, read_labels, read_scores
 from rankaudio.noisy import label_agreement, label_margin, relabel
 

@@ -6,15 +6,15 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from freesound.console import say
 from freesound.locks import lock
-from freesound.runs import write_text
+from freesound.progress import log
+from rankaudio.data import write_text
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,10 @@ class Step:
             return self.finished()
         return self.out is not None and self.out.exists()
 
-    def file(self, folder: Path, suffix: str) -> Path:
-        """Return a file of this step in a folder, such as its log."""
-        return folder / f"{self.name.replace(' ', '_')}{suffix}"
+
+def step_file(name: str, folder: Path, suffix: str) -> Path:
+    """Return a file of a step in a folder, such as its log."""
+    return folder / f"{name.replace(' ', '_')}{suffix}"
 
 
 def check_steps(steps: Sequence[Step]) -> None:
@@ -71,7 +72,7 @@ def perform(step: Step, folder: Path, threads: int) -> float:
 
     The step has a lock. A process that has lost its driver can still be at the same step for some seconds.
     """
-    with lock(step.file(folder / ".locks", ".lock"), say=say, wait=True), _threads(threads):
+    with lock(step_file(step.name, folder / ".locks", ".lock"), log=log, wait=True), _threads(threads):
         if step.done:
             return 0.0
         start, cpu_start = time.perf_counter(), _cpu_seconds()
@@ -88,15 +89,15 @@ def perform(step: Step, folder: Path, threads: int) -> float:
             "seconds": round(seconds, 2),
             "cpu_seconds": round(_cpu_seconds() - cpu_start, 2),
         }
-        path = step.file(folder / "times", ".json")
+        path = step_file(step.name, folder / "times", ".json")
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(cost) + "\n")
         return seconds
 
 
-def total_time(steps: Sequence[Step], folder: Path) -> tuple[float, float]:
-    """Return seconds by the clock and seconds of CPUs that some steps took, as far as they are known."""
-    paths = [step.file(folder / "times", ".json") for step in steps]
+def total_time(names: Iterable[str], folder: Path) -> tuple[float, float]:
+    """Return seconds by the clock and CPU seconds of some steps, as far as they are known."""
+    paths = [step_file(name, folder / "times", ".json") for name in names]
     costs = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
     return sum(cost["seconds"] for cost in costs), sum(cost["cpu_seconds"] for cost in costs)
 

@@ -87,7 +87,7 @@ class TestSteps:
         cost = json.loads((tmp_path / "times" / "be_slow.json").read_text())
         assert cost["step"] == "be slow"
         assert 0.05 <= cost["seconds"] < 5
-        assert total_time([slow, unknown], tmp_path) == (cost["seconds"], cost["cpu_seconds"])
+        assert total_time([slow.name, unknown.name], tmp_path) == (cost["seconds"], cost["cpu_seconds"])
 
     def test_threads_are_those_of_the_step(self, tmp_path):
         before = torch.get_num_threads()
@@ -181,6 +181,6 @@ class TestLock:
 
         monkeypatch.setattr(locks, "fcntl", None if missing == "module" else NoLocks)
         said = []
-        with lock(tmp_path / "new" / ".lock", say=said.append):
+        with lock(tmp_path / "new" / ".lock", log=said.append):
             assert len(said) == 1
         assert "no file locks here; make sure that no other process works in this folder" in said[0]

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from freesound.blending import chosen_blend, out_of_fold
+from freesound.plan import CURATED, GUIDES, MEMBERS, RELABELLED, SCALES, Plan, Scale, train_options
 from freesound.runs import Run
 from scipy.io import wavfile
 from sklearn.metrics import label_ranking_average_precision_score
@@ -19,9 +21,7 @@ from sklearn.metrics import label_ranking_average_precision_score
 import freesound2019
 from freesound import console
 from freesound import steps as steps_module
-from freesound.blending import chosen_blend, out_of_fold
 from freesound.commands import recipe as command
-from freesound.plan import CURATED, GUIDES, MEMBERS, RELABELLED, SCALES, Plan, Scale, train_options
 from freesound.rounds import choose_clips, label_the_rest
 from freesound.steps import Step, Steps
 from freesound.synthetic import SOUNDS, make_corpus

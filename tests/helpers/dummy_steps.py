@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from freesound.pipeline import run
+from freesound.pipeline import claim, run
 from freesound.steps import Step
 
 TURN = 0.02  # seconds from one sign of life to the next
@@ -67,6 +67,7 @@ def steps(folder, *, to):
 if __name__ == "__main__":
     where, turns = Path(sys.argv[1]), int(sys.argv[2])
     try:
-        run(steps(where, to=turns), where, threads=1, ray=sys.argv[3] if len(sys.argv) > 3 else None)
+        with claim(where):
+            run(steps(where, to=turns), where, threads=1, ray=sys.argv[3] if len(sys.argv) > 3 else None)
     except OSError as error:
         sys.exit(str(error))
