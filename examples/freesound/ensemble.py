@@ -3,7 +3,7 @@
     RUN/blend/weights.csv   lwlrap and weight of each member, and its weights without one fold after another
     RUN/blend/figures.csv   out-of-fold lwlrap of the mean and of the fitted blend, and its nested lwlrap
     RUN/blend/mean.csv, fitted.csv    scores of the test part by both
-    RUN/submission.csv      the fitted blend if its nested lwlrap is better than that of the mean, else the mean
+    RUN/submission.csv      the fitted blend if its nested lwlrap is above that of the mean; else the mean
     RUN/summary.csv         lwlrap, weight and time of each member
 
 No label of the test part is read.
@@ -51,7 +51,7 @@ def blend_steps(job: Job, members: Sequence[Member], steps: Sequence[Step]) -> l
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Scores of the curated clips, each by the model that has not seen the clip, and the fold of each clip."""
+    """Scores of the curated clips by the models that have not seen them, and the fold of each clip."""
 
     scores: ScoreTable
     fold_of: Tensor

@@ -23,7 +23,7 @@ from rankaudio import ClipDataset
 
 @dataclass(frozen=True)
 class Job:
-    """Data, run folder and machine. The paths are absolute, because workers have other working directories."""
+    """Data, run folder and machine. Paths become absolute: a worker can have another working directory."""
 
     data: Path
     folder: Path
@@ -51,8 +51,8 @@ class Job:
         counts = sorted({member.clips.folds for member in members})
         if counts[0] < 2 or len(counts) > 1:
             raise ValueError(
-                f"clips.folds: wanted one number from 2 for all members, because the blend is fitted on clips that "
-                f"are held out, got {', '.join(map(str, counts))}"
+                "clips.folds: wanted one number from 2 for all members, because the blend is fitted on clips "
+                f"that are held out, got {', '.join(map(str, counts))}"
             )
 
     def check_clips(self, part: str, names: Sequence[str]) -> None:
@@ -61,10 +61,17 @@ class Job:
 
 
 def train_steps(job: Job, member: Member, *, needs: tuple[str, ...] = ()) -> list[Step]:
-    """Return a step for each fold. A relative path in ``clips.extra`` is a path in the run's folder."""
-    run, extra = job.run(member.name), member.clips.extra
+    """Return a step for each fold.
+
+    Relative paths in ``clips.extra`` and ``network.start_from`` are paths in the run's folder, where earlier
+    steps have written these files.
+    """
+    run, extra, start_from = job.run(member.name), member.clips.extra, member.network.start_from
     if extra is not None:
         member = replace(member, clips=replace(member.clips, extra=str(job.folder / extra)))
+    if start_from is not None:
+        network = replace(member.network, start_from=str(job.folder / start_from))
+        member = replace(member, network=network)
     work = partial(train, member, job.data, run.folder, machine=job.machine, resume=True)
     return [
         Step(

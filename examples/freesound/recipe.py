@@ -95,16 +95,16 @@ def _add_ray(group: Any) -> None:
         "--cpus-per-step",
         type=integer_from_one,
         metavar="N",
-        help="threads of each step, and its CPUs on Ray; by default as in an earlier call, else all CPUs divided "
-        "by the number of accelerators. On a CPU another number can change the last digits of the scores",
+        help="threads of each step, and its CPUs on Ray; by default as in an earlier call, or all CPUs "
+        "divided by the number of accelerators. On a CPU another number can change the last digits",
     )
     add(
         "--ray",
         nargs="?",
         const=HERE,
         metavar="ADDRESS",
-        help="run independent steps at the same time, with Ray on this machine, or on the cluster at ADDRESS, "
-        "whose machines have --data and --run under the same paths (extra: ray)",
+        help="run independent steps at the same time, with Ray, on this machine or on the cluster at "
+        "ADDRESS, whose machines have --data and --run under the same paths (extra: ray)",
     )
     add(
         "--gpus-per-step",
@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> None:
     if args.dry_run:
         show_steps(steps)
         return
-    before = earlier_plan(job.folder, system, plan)
+    before = earlier_plan(job.folder, system, plan) or (read_plan(args.plan) if args.plan else {})
     if any(not step.done for step in steps):
         plan.check(job)
         with claim(job.folder):
@@ -183,14 +183,14 @@ def earlier_plan(folder: Path, system: str, plan: System) -> dict[str, Any]:
 
 
 def cpus_per_step(wanted: int | None, before: Mapping[str, Any]) -> int:
-    """Return the threads of each step: those asked for, those of an earlier call, or a default."""
+    """Return the threads of each step: as asked for, else as in the plan so far, else a default."""
     known = before.get("cpus_per_step")
     if wanted is None and known is not None:
         return int(known)
     devices = torch.accelerator.device_count() if torch.accelerator.is_available() else 1
     cpus = wanted or max(1, torch.get_num_threads() // max(1, devices))
     if known not in (None, cpus):
-        log(f"--cpus-per-step {cpus}: the run was begun with {known}; on a CPU the last digits can differ")
+        log(f"--cpus-per-step {cpus}: the plan had {known}, so on a CPU the last digits can differ")
     return cpus
 
 

@@ -6,24 +6,25 @@ import shutil
 import torch
 from scipy.io import wavfile
 
+from freesound.plan_file import write_plan
 from freesound.plans.third import ROWS, SELECTORS, Scale, make_plan
 from freesound.synthetic import SOUNDS, make_corpus
 from rankaudio.data import ScoreTable, read_labels, read_scores, write_scores
 
-# Effects take longer than such networks.
-TINY = Scale(sizes=(2, 3, 4, 5, 6), folds=2, depth=0.04, epochs=0.01, effects=0.0)
-SHORT_NAMES = ("2d_max", "2d_max_r1", "2d_max_all")
+FIVE = ("2d_max", "2d_max_r1", "2d_max_r2", "2d_rnn", "1d_max_all")
+THREE = ("2d_max", "2d_max_r1", "2d_max_all")
 
 
-def tiny_plan():
-    """All members, as small as they can be."""
-    return make_plan(TINY)
+def tiny_plan(names=FIVE, sizes=(2, 4)):
+    """Return some members, as small as they can be; effects take longer than such networks."""
+    scale = Scale(sizes=sizes, folds=2, depth=0.04, epochs=0.01, effects=0.0)
+    return make_plan(scale, [row for row in ROWS if row.name in names], SELECTORS[: 1 + len(sizes)])
 
 
-def short_plan():
-    """Three members and one round."""
-    rows = [row for row in ROWS if row.name in SHORT_NAMES]
-    return make_plan(Scale(sizes=(4,), folds=2, depth=0.04, epochs=0.01, effects=0.0), rows, SELECTORS[:2])
+def write_tiny_plan(path, **options):
+    """Write a plan.json for ``recipe --plan``."""
+    write_plan(path, system="third", cpus_per_step=1, plan=tiny_plan(**options))
+    return path
 
 
 def write_csv(path, header, rows):
@@ -54,7 +55,9 @@ def make_tiny_corpus(data):
     template = read_scores(data / "sample_submission.csv")
     names = template.names[::-1]
     classes = template.classes[3:] + template.classes[:3]
-    write_scores(data / "sample_submission.csv", ScoreTable(names, classes, torch.zeros(len(names), len(classes))))
+    write_scores(
+        data / "sample_submission.csv", ScoreTable(names, classes, torch.zeros(len(names), len(classes)))
+    )
 
 
 def _add_noisy_clips(data):

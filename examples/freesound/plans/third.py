@@ -1,8 +1,8 @@
 """The plan of the third-place system: 11 models, rounds over noisy clips, and a blend.
 
-The members are a table to read and to change. Everything that makes a plan smaller is in :class:`Scale`, so a
-small plan has the same steps. ``RUN/rounds`` gets the tables of noisy clips: ``round_1.csv`` and so on with the
-clips that a round chose, ``relabelled.csv`` with these and all others under new labels.
+The members are a table to read and to change. Everything that makes a plan smaller is in :class:`Scale`, so
+a small plan has the same steps. ``RUN/rounds`` gets the tables of noisy clips: ``round_1.csv`` and so on with
+the clips that a round chose, ``relabelled.csv`` with the clips of the last round and all others relabelled.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Scale:
 class Row(NamedTuple):
     """One line of the table of members.
 
-    Every member is trained on the curated clips. ``clips`` says on which noisy clips too: ``"curated"`` for none,
-    ``"round_3"`` for those that the third round chose, ``"relabelled"`` for all of them.
+    Every member is trained on the curated clips. ``clips`` says on which noisy clips too: ``"curated"`` for
+    none, ``"round_3"`` for those that the third round chose, ``"relabelled"`` for all of them.
     """
 
     name: str
@@ -160,7 +160,7 @@ class ThirdPlan(Plan):
         return len(self.rounds.selectors) if clips == RELABELLED else int(clips.removeprefix("round_"))
 
     def steps(self, job: Job, only: Sequence[str] | None = None) -> list[Step]:
-        """Return all steps, or those that some members need. The rounds come first: most members wait for them."""
+        """Return all steps, or those that some members need. Rounds come first: most members wait for them."""
         members = list(self.members) if only is None else self.needed_by(only)
         steps: list[Step] = []
         for number in range(1, 1 + max(self.round_of(member) for member in members)):
@@ -231,8 +231,8 @@ def make_plan(scale: Scale, rows: Sequence[Row] = ROWS, selectors: tuple[str, ..
     return ThirdPlan(tuple(make_member(row, scale) for row in rows), Rounds(scale.sizes, selectors))
 
 
-# For some 300 curated and 200 noisy clips on two CPU cores. Effects take longer than networks of this size, so
-# they are left out.
+# For some 300 curated and 200 noisy clips on two CPU cores. There are no effects, because they would take
+# longer than networks of this size.
 SMALL = Scale(sizes=(20, 40, 60, 80, 100), folds=3, depth=0.16, epochs=0.12, dropout=0.5, effects=0.0)
 
 PLANS = {"full": make_plan(Scale()), "small": make_plan(SMALL)}
