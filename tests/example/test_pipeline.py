@@ -136,6 +136,13 @@ class TestRun:
         assert next_step([c, quick], [b], one) is quick
         assert next_step([c], [b, quick], one) is None
 
+    def test_ray_without_the_extra(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "ray", None)
+        with pytest.raises(
+            ImportError, match=r'wanted the package ray, got none; pip install "rankaudio.ray."'
+        ):
+            run([note(tmp_path, "a")], tmp_path, threads=1, ray="local")
+
 
 class TestLock:
     """One process to a folder, and one to a step."""

@@ -8,15 +8,19 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+import freesound2019
+from tiny_corpus import THREE, make_tiny_corpus, write_tiny_plan
 from two_processes import environment, free_ports
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 pytestmark = pytest.mark.slow
 
-TIMEOUT = 120
+TIMEOUT = 300
+NOT_COMPARED = ("summary.csv", "metrics.csv")  # they have times
 
 
 @pytest.fixture
@@ -177,3 +181,32 @@ def test_a_cluster_outlives_its_driver(drivers, cluster, tmp_path):
     assert second.returncode == 0, complaints
     for name in ("a", "b"):
         assert_counted_once(turns(tmp_path, name), to=300, processes=2)
+
+
+def test_a_real_plan_has_the_same_scores_to_the_bit(drivers, tmp_path):
+    """Two members in this process; and on Ray, where a worker and then the driver are killed."""
+    make_tiny_corpus(data := tmp_path / "data")
+    plan = write_tiny_plan(tmp_path / "plan.json", names=THREE[:2], sizes=(4,))
+    program = [str(Path(freesound2019.__file__))]
+    words = ["recipe", "--data", data, "--plan", plan, "--device", "cpu", "--run"]
+    here, there = tmp_path / "here", tmp_path / "there"
+    assert drivers(program, *words, here).wait(timeout=TIMEOUT) == 0
+    first = drivers(program, *words, there, "--ray")
+    wait_for(lambda: holder(there / ".locks" / "train_2d_max_fold_0.lock"))
+    os.kill(holder(there / ".locks" / "train_2d_max_fold_0.lock"), signal.SIGKILL)
+    wait_for((there / "models" / "2d_max_r1" / "fold_0" / "state.pt").exists)
+    first.send_signal(signal.SIGKILL)
+    second = drivers(program, *words, there, "--ray")
+    complaints = second.communicate(timeout=TIMEOUT)[1]
+    assert second.returncode == 0, complaints
+    files = sorted(path.relative_to(here) for path in here.rglob("*.csv") if path.name not in NOT_COMPARED)
+    assert len(files) == 13
+    assert files == sorted(p.relative_to(there) for p in there.rglob("*.csv") if p.name not in NOT_COMPARED)
+    for path in files:
+        assert (here / path).read_bytes() == (there / path).read_bytes(), path
+
+
+def holder(lock):
+    """Return the process that has a lock, or None if nobody has written there yet."""
+    words = lock.read_text().split() if lock.exists() else []
+    return int(words[1]) if len(words) == 4 else None

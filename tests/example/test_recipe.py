@@ -144,7 +144,7 @@ class TestResult:
         curated = read_labels(corpus / "train_curated.csv")
         rows = rows_of(finished / "rounds" / "relabelled.csv")
         chosen = read_labels(finished / "rounds" / "round_2.csv", classes=curated.classes)
-        assert [row["fname"] for row in rows if row["source"] == "given"] == list(chosen.names)
+        assert {row["fname"] for row in rows if row["source"] == "given"} == set(chosen.names)
         predicted = [len(row["labels"].split(",")) for row in rows if row["source"] == "predicted"]
         mean = float(curated.target.sum(1).double().mean())
         assert sum(predicted) == round(mean * (10 - len(chosen)))
@@ -227,7 +227,7 @@ class TestAgain:
 
     def test_interrupted_at_every_step(self, corpus, tmp_path, monkeypatch):
         """Interrupted before and after each training and prediction, it comes to the same end."""
-        plan = write_tiny_plan(tmp_path / "plan.json", names=THREE, sizes=(4,))
+        plan = write_tiny_plan(tmp_path / "plan.json", names=THREE[:2], sizes=(4,))
         recipe(corpus, tmp_path / "whole", "--plan", plan)
         calls = []
 
@@ -249,10 +249,11 @@ class TestAgain:
             attempts += 1
             with contextlib.suppress(SystemExit):
                 recipe(corpus, tmp_path / "run", "--plan", plan)
-        assert attempts > 5
+        assert attempts > 4
         assert results(tmp_path / "run") == results(tmp_path / "whole")
-        # A training that ended just before the interruption is not repeated; the score table was not in place.
-        assert calls.count("train") == 6 + sum(k % 3 == 0 for k, name in enumerate(calls) if name == "train")
+        # A training that had ended before the interruption is not repeated.
+        early = [name for index, name in enumerate(calls) if index % 3 == 0]
+        assert calls.count("train") == 4 + early.count("train")
 
 
 class TestRefused:
@@ -316,7 +317,7 @@ def test_threads_of_the_first_call_are_kept(corpus, finished, tmp_path, capsys):
     shutil.copytree(finished, run)
     threads = []
     for options in ([], ["--cpus-per-step", "2"], []):
-        (run / "submission.csv").unlink()
+        (run / "summary.csv").unlink()
         again(corpus, run, *options)
         threads.append(json.loads((run / "plan.json").read_text())["cpus_per_step"])
     assert threads == [1, 2, 2]

@@ -160,7 +160,10 @@ class ThirdPlan(Plan):
         return len(self.rounds.selectors) if clips == RELABELLED else int(clips.removeprefix("round_"))
 
     def steps(self, job: Job, only: Sequence[str] | None = None) -> list[Step]:
-        """Return all steps, or those that some members need. Rounds come first: most members wait for them."""
+        """Return all steps, or those that some members need.
+
+        The rounds come first, because most members wait for them.
+        """
         members = list(self.members) if only is None else self.needed_by(only)
         steps: list[Step] = []
         for number in range(1, 1 + max(self.round_of(member) for member in members)):
