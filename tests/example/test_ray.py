@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import freesound2019
-from tiny_corpus import THREE, make_tiny_corpus, write_tiny_plan
+from tiny_recipe import THREE, make_tiny_corpus, write_tiny_plan
 from two_processes import environment, free_ports
 
 pytest.importorskip("ray", reason="the extra ray is not installed")

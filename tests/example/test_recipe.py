@@ -18,7 +18,7 @@ from freesound.state import Run
 from freesound.synthetic import SOUNDS
 from rankaudio import lwlrap
 from rankaudio.data import read_labels, read_scores
-from tiny_corpus import FIVE, THREE, make_tiny_corpus, rows_of, tiny_plan, write_tiny_plan
+from tiny_recipe import FIVE, THREE, make_tiny_corpus, rows_of, tiny_plan, write_tiny_plan
 
 PLAN = tiny_plan()
 

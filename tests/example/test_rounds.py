@@ -3,7 +3,7 @@
 import pytest
 
 from freesound.rounds import choose_clips, label_the_rest
-from tiny_corpus import rows_of, write_csv
+from tiny_recipe import rows_of, write_csv
 
 CLASSES = ("Bark", "Meow", "Purr")
 GIVEN = [["a.wav", "Bark"], ["b.wav", "Meow"], ["c.wav", "Hum"], ["d.wav", "Purr,Bark"], ["e.wav", "Purr"]]
