@@ -1,4 +1,4 @@
-"""Where a plan is carried out: data, run folder and machine; and the steps that every plan has.
+"""What a system's plan is, where it is carried out, and the steps that every plan has.
 
 RUN/plan.json               the plan
 RUN/models/MEMBER/fold_K/   what training writes
@@ -8,13 +8,14 @@ RUN/times/  RUN/logs/       of each step, see pipeline.py
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 from freesound.data import Corpus, read_corpus
-from freesound.plans.base import Machine, Member
+from freesound.plans.base import Machine, Member, Plan
 from freesound.state import Run
 from freesound.steps import Step
 from freesound.tasks import predict_folder, train
@@ -58,6 +59,19 @@ class Job:
     def check_clips(self, part: str, names: Sequence[str]) -> None:
         """Read the header of every clip; the message of an error names the clip."""
         ClipDataset([self.data / part / name for name in names])
+
+
+@dataclass(frozen=True)
+class SystemPlan(Plan, ABC):
+    """A plan that can be carried out. Each system derives its own, with the parts that its steps need."""
+
+    @abstractmethod
+    def steps(self, job: Job, only: Sequence[str] | None = None) -> list[Step]:
+        """Return all steps, or those that some members need; each comes after those that it needs."""
+
+    @abstractmethod
+    def check(self, job: Job) -> None:
+        """Raise ValueError for what would fail hours later."""
 
 
 def train_steps(job: Job, member: Member, *, needs: tuple[str, ...] = ()) -> list[Step]:

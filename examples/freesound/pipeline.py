@@ -13,6 +13,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from freesound.locks import lock
 from freesound.progress import log
@@ -77,7 +78,8 @@ def _run_on_ray(steps: Sequence[Step], folder: Path, threads: int, address: str,
         room = _room(ray, threads, gpus)
         log(f"Ray: up to {room[True]} networks at the same time, each with {threads} CPUs and {gpus:g} GPUs")
         task = ray.remote(max_retries=RETRIES, num_cpus=threads)(_perform_with_log)
-        running, error = {}, None
+        running: dict[Any, Step] = {}
+        error: Exception | None = None
         while running or (waiting and error is None):
             while error is None and (step := next_step(waiting, running.values(), room)) is not None:
                 waiting.remove(step)
@@ -119,7 +121,9 @@ def _connected(address: str) -> Iterator[ModuleType]:
         import ray
     except ImportError as error:
         raise ImportError('--ray: wanted the package ray, got none; pip install "rankaudio[ray]"') from error
-    here = {"include_dashboard": False, "object_store_memory": OBJECT_STORE} if address == HERE else {}
+    here: dict[str, Any] = (
+        {"include_dashboard": False, "object_store_memory": OBJECT_STORE} if address == HERE else {}
+    )
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, ValueError, RuntimeError) as error:

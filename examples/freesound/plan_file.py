@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -37,7 +38,7 @@ def plan_from_dict(plan: P, values: Mapping[str, Any]) -> P:
 
 
 def own_parts(plan: Plan) -> list[str]:
-    """Return the names of what a plan has besides members, such as ``rounds``."""
+    """Return the names of the parts of a plan that are not its members, such as ``rounds``."""
     return [field.name for field in fields(plan) if field.name != "members"]
 
 
@@ -77,12 +78,10 @@ def _assigned(settings: Any, part: str, word: str) -> Any:
         raise ValueError(f"--set: wanted a setting of {part} ({', '.join(names)}), got {name!r}")
     if name in known:
         return changed(settings, {name: known[name].parse(text)})
-    items = text.split(",")
-    try:
-        value = tuple(int(item) for item in items)
-    except ValueError:
-        value = tuple(items)
-    return changed(settings, {name: value})
+    items: list[Any] = text.split(",")
+    with contextlib.suppress(ValueError):
+        items = [int(item) for item in items]
+    return changed(settings, {name: tuple(items)})
 
 
 def write_plan(path: Path, *, system: str, cpus_per_step: int, plan: Plan) -> None:

@@ -8,12 +8,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from freesound.distributed import local_device
-from freesound.job import Job
+from freesound.job import Job, SystemPlan
 from freesound.options import add_machine, integer_from_one, machine_of, number
 from freesound.pipeline import HERE, claim
 from freesound.pipeline import run as run_steps
@@ -26,30 +26,16 @@ from freesound.plan_file import (
     write_plan,
 )
 from freesound.plans import third
-from freesound.plans.base import Member
 from freesound.progress import log
 from freesound.steps import Step
 
 HELP = "run a whole system: folds, rounds over noisy clips, all members, their blend, submission.csv"
 
-
-class System(Protocol):
-    """What a plan has to have, besides being a dataclass with ``members``."""
-
-    members: tuple[Member, ...]
-
-    def member(self, name: str) -> Member:
-        """Return the member of that name, or raise ValueError."""
-
-    def steps(self, job: Job, only: Sequence[str] | None = None) -> list[Step]:
-        """Return all steps, or those that some members need, each after those that it needs."""
-
-    def check(self, job: Job) -> None:
-        """Raise ValueError for what would fail hours later."""
+SHOWN = 5  # differences between plans that a message lists
 
 
 # The plans of each system by scale. A new system is added here.
-SYSTEMS: dict[str, Mapping[str, System]] = {"third": third.PLANS}
+SYSTEMS: dict[str, Mapping[str, SystemPlan]] = {"third": third.PLANS}
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -141,7 +127,7 @@ def run(args: argparse.Namespace) -> None:
     log(f"  python examples/tools/report --run {args.run} --data {args.data}")
 
 
-def chosen_plan(args: argparse.Namespace) -> tuple[str, System]:
+def chosen_plan(args: argparse.Namespace) -> tuple[str, SystemPlan]:
     """Return the name of the system and its plan, as the options say.
 
     Raises:
@@ -159,7 +145,7 @@ def chosen_plan(args: argparse.Namespace) -> tuple[str, System]:
     return values["system"], with_settings(plan_from_dict(like, values["plan"]), args.set)
 
 
-def earlier_plan(folder: Path, system: str, plan: System) -> dict[str, Any]:
+def earlier_plan(folder: Path, system: str, plan: SystemPlan) -> dict[str, Any]:
     """Return what ``plan.json`` has, if anything.
 
     Raises:
@@ -173,8 +159,10 @@ def earlier_plan(folder: Path, system: str, plan: System) -> dict[str, Any]:
         changes = [f"system {before['system']}, now {system}"] * (before["system"] != system)
         changes = changes or differences(before["plan"], now)
         if changes:
+            more = f" and {len(changes) - SHOWN} more" * (len(changes) > SHOWN)
             raise ValueError(
-                f"--run: {folder} holds a run of another plan: {'; '.join(changes)}. Choose another folder"
+                f"--run: {folder} holds a run of another plan: {'; '.join(changes[:SHOWN])}{more}. "
+                f"Choose another folder, or continue this one with --plan {path}"
             )
         return before
     if folder.exists() and (not folder.is_dir() or any(folder.glob("[!.]*"))):

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from freesound.ensemble import blend_steps
-from freesound.job import Job, predict_step, train_steps
-from freesound.plans.base import Augment, Checked, Clips, Member, Network, Optim, Plan
+from freesound.job import Job, SystemPlan, predict_step, train_steps
+from freesound.plans.base import Augment, Checked, Clips, Member, Network, Optim
 from freesound.rounds import choose_clips, label_the_rest
 from freesound.setting import option
 from freesound.steps import Step
@@ -140,7 +140,7 @@ class Rounds(Checked):
 
 
 @dataclass(frozen=True)
-class ThirdPlan(Plan):
+class ThirdPlan(SystemPlan):
     """Members, and rounds over noisy clips."""
 
     rounds: Rounds = field(default_factory=Rounds)
