@@ -38,14 +38,10 @@ def four_sounds(tmp_path):
     make_corpus(data, per_class=8, test_per_class=4)
     for part in ("train_curated", "test"):
         table = read_labels(data / f"{part}.csv")
-        rows = {
-            name: {table.classes[c] for c in row.nonzero()} for name, row in zip(table.names, table.target)
-        }
-        lines = [
-            f"{name},{','.join(labels)}"
-            for name, labels in rows.items()
-            if len(labels) == 1 and labels <= kept
-        ]
+        labels_of = zip(table.names, table.target, strict=True)
+        rows = {name: {table.classes[c] for c in row.nonzero()} for name, row in labels_of}
+        easy = [name for name, labels in rows.items() if len(labels) == 1 and labels <= kept]
+        lines = [f"{name},{','.join(rows[name])}" for name in easy]
         (data / f"{part}.csv").write_text("\n".join(["fname,labels", *lines]))
         for name in set(rows) - set(easy):
             (data / part / name).unlink()
