@@ -17,6 +17,7 @@ def make_models(count):
         model(torch.randn(5, 2) * number)
     return models
 
+
 def test_the_last_epochs_have_equal_weight():
     average, models = AverageOfLast(epochs=3), make_models(5)
     for count, model in enumerate(models, start=1):
@@ -28,6 +29,7 @@ def test_the_last_epochs_have_equal_weight():
             expected = values[-1] if "tracked" in name else sum(values) / len(values)
             torch.testing.assert_close(value.double(), expected, rtol=1e-6, atol=1e-7)
             assert value.dtype == kept[0][name].dtype
+
 
 def test_the_exponential_average_by_its_formula():
     models = make_models(6)
@@ -43,6 +45,7 @@ def test_the_exponential_average_by_its_formula():
     for name, value in average.mean().items():
         torch.testing.assert_close(value.double(), expected[name], rtol=1e-6, atol=1e-7)
 
+
 def test_an_average_is_a_copy():
     (model,) = make_models(1)
     for average in (ExponentialAverage(model, decay=0.0, group=ALONE), AverageOfLast(epochs=2)):
@@ -52,6 +55,7 @@ def test_an_average_is_a_copy():
         nn.init.ones_(model[0].weight)
         assert torch.equal(average.mean()["0.weight"], before)
         nn.init.zeros_(model[0].weight)
+
 
 def test_the_average_is_validated_and_saved(tiny_corpus, tmp_path):
     train(tiny_corpus, tmp_path / "r", "--average", "last", "--average-last", "2", "--epochs", "2")

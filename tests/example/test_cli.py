@@ -1,7 +1,6 @@
-"""The Freesound 2019 example: the main job in small, and every mistake answered in a line."""
+"""The command line: the main job in small, the help, and errors in one line."""
 
 import csv
-import json
 import os
 import shutil
 import subprocess
@@ -11,26 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from freesound.runs import Run, Table
-from freesound.training import one_cycle
 from scipy.io import wavfile
 
 import freesound2019
-from freesound import console
+from freesound import cli
 from freesound.pictures import varied
-from freesound.synthetic import SOUNDS, make_corpus
-from rankaudio import CNN2d, LogMel, Tagger, lwlrap
+from freesound.plans.base import Augment, Clips, Member, Network, Optim
+from freesound.settings import read_member, read_toml
+from freesound.state import Run
+from freesound.synthetic import SOUNDS
+from rankaudio import CNN2d, LogMel, Tagger, load_audio, lwlrap
 from rankaudio.data import ScoreTable, read_labels, read_scores, write_scores
+from training import CPU
 
 EXAMPLE = Path(freesound2019.__file__)
-SMALL = ["--base-depth", "4", "--blocks", "3", "--epochs", "2", "--device", "cpu", "--no-tensorboard"]
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpus")
-    make_corpus(folder, per_class=2, test_per_class=1)
-    return folder
+SMALL = ["--base-depth", "4", "--n-blocks", "3", "--epochs", "2", *CPU]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +38,7 @@ def trained(corpus, tmp_path_factory):
 
 
 def refused(capsys, *command, match):
-    """The command ends with one line that says what was wanted; no traceback."""
+    """The command ends with a message, without a traceback."""
     with pytest.raises(SystemExit) as caught:
         freesound2019.main([str(word) for word in command])
     message = caught.value.code if isinstance(caught.value.code, str) else capsys.readouterr().err
@@ -67,9 +61,8 @@ def test_corpus_is_in_the_kaggle_layout(corpus):
     assert read_labels(corpus / "train_curated.csv").target.sum() > 2 * len(SOUNDS)  # some have two labels
 
 
-def test_a_run_keeps_what_it_promises(trained, corpus):
-    settings = json.loads((trained / "settings.json").read_text())
-    assert settings["base_depth"] == 4
+def test_a_run_has_its_files(trained, corpus):
+    assert read_member(trained / "settings.toml").network.settings["base_depth"] == 4
     held_out = []
     for fold in (0, 1):
         files = {path.name for path in (trained / f"fold_{fold}").iterdir()}
@@ -109,10 +102,22 @@ def test_predict_averages_folds_and_evaluate_agrees_with_the_metric(trained, cor
 @pytest.mark.parametrize(
     "options",
     [
-        ["--model", "1d", "--pooling", "max"],
-        ["--model", "1d", "--pooling", "rnn", "--loss", "bce"],
-        ["--pooling", "rnn", "--no-frequency-encoding", "--dropout", "0.5", "--growth", "1.2"],
+        ["--network", "CNN1d", "--pooling", "max"],
+        ["--network", "CNN1d", "--pooling", "rnn", "--loss", "bce"],
+        ["--pooling", "rnn", "--no-frequency-encoding", "--dropout", "0.5", "--growth-rate", "1.2"],
         ["--mixup", "0.5", "--effects", "0.5", "--shuffle", "0.5", "--augment-until", "1"],
+        [
+            "--sample-rate",
+            "16000",
+            "--n-mels",
+            "40",
+            "--f-min",
+            "50",
+            "--hop-length",
+            "320",
+            "--n-fft",
+            "640",
+        ],
         ["--max-seconds", "1", "--batch-size", "3", "--lr-min", "1e-5", "--lr-max", "1e-3", "--workers", "1"],
     ],
     ids=" ".join,
@@ -159,34 +164,124 @@ def test_demo_does_the_whole_job(tmp_path, capsys):
     assert "all labels" in capsys.readouterr().out
 
 
-def test_learning_rates_equal_the_originals():
-    golden = np.load(Path(__file__).parents[1] / "golden" / "onecycle.npz")
-    for total in (10, 100, 1000):
-        ours = [one_cycle(step, total, low=1e-4, high=5e-3) for step in range(total)]
-        np.testing.assert_allclose(ours, golden[f"n{total}"], rtol=1e-12)
-
-
 def test_pictures_show_a_new_class_each():
     target = torch.tensor([[1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1], [0, 1, 0]])
     assert varied(target) == [2, 3]
 
 
-def test_tables_are_whole_after_every_row(tmp_path):
-    table = Table(tmp_path / "t.csv", ["a", "b"])
-    for row in range(3):
-        table.add({"a": row, "b": -row})
-        assert len((tmp_path / "t.csv").read_text().splitlines()) == row + 2
-
-
-def test_help_is_for_newcomers(capsys):
-    for command in ["", *console.COMMANDS]:
+class TestHelp:
+    def text(self, capsys, *words):
         with pytest.raises(SystemExit, match="0"):
-            freesound2019.main([*command.split(), "--help"])
-        assert "usage: freesound2019.py" in capsys.readouterr().out
+            freesound2019.main([*words, "--help"])
+        return capsys.readouterr().out
+
+    @pytest.mark.parametrize("command", [[], *([name] for name in cli.COMMANDS)], ids=str)
+    def test_every_command_has_one(self, capsys, command):
+        text = self.text(capsys, *command)
+        assert "usage: freesound2019.py" in text
+        assert "None" not in text
+        assert "SUPPRESS" not in text
+
+    def test_options_of_train_are_grouped(self, capsys):
+        text = self.text(capsys, "train")
+        places = [
+            text.index(f"\n{group}:\n")
+            for group in ("data", "network", "augmentation", "optimiser", "machine")
+        ]
+        assert places == sorted(places)
+        for option, group in (
+            ("--noisy", 0),
+            ("--sample-rate", 1),
+            ("--base-depth", 1),
+            ("--mixup", 2),
+            ("--lr-max", 3),
+        ):
+            place = text.index(f"\n  {option}")
+            assert places[group] < place < places[group + 1], option
+        assert text.index("--workers") > places[-1]
+
+    def test_defaults_are_shown(self, capsys):
+        text = " ".join(self.text(capsys, "train").split())
+        assert "--lr-max X learning rate at its top (default: 0.005)" in text
+        assert "--base-depth N depth of the first block (default: 50)" in text
+        assert "CNN2d: append the channel of rankaudio.frequency_encoding (default: yes)" in text
 
 
-class TestMistakes:
-    """Each ends in a line that names what was wanted and what came."""
+def test_a_run_is_repeated_from_its_settings(trained, corpus, tmp_path):
+    again = ["train", "--plan", str(trained / "settings.toml"), "--data", str(corpus), *CPU]
+    freesound2019.main([*again, "--run", str(tmp_path / "again"), "--fold", "1"])
+    for name in ("model.pt", "valid.csv"):
+        files = [folder / "fold_1" / name for folder in (trained, tmp_path / "again")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    assert read_toml(tmp_path / "again" / "settings.toml") == read_toml(trained / "settings.toml")
+
+
+def test_plan_then_options_then_set(corpus, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(cli.tasks, "train", lambda member, *_, **__: seen.append(member))
+    (tmp_path / "plan.toml").write_text(
+        "[optim]\nepochs = 3\nlr_max = 1.0\nseed = 5\n[augment]\nmixup = 0.5\n[network]\nbase_depth = 4\n"
+    )
+    words = ["train", "--data", str(corpus), "--run", "r", "--plan", str(tmp_path / "plan.toml")]
+    words += ["--lr-max", "2", "--folds", "1", "--seed", "6"]
+    freesound2019.main([*words, "--set", "optim.seed=7", "network.n_blocks=2"])
+    assert seen == [
+        Member(
+            network=Network("CNN2d", {"base_depth": 4, "n_blocks": 2}),
+            clips=Clips(folds=1),
+            augment=Augment(mixup=0.5),
+            optim=Optim(epochs=3, lr_max=2.0, seed=7),
+        )
+    ]
+
+
+def test_recordings_of_another_rate_need_no_resampling_at_hand(corpus, tmp_path):
+    """A model at 16 kHz trains on clips of 44.1 kHz and scores them; predict takes its rate."""
+    run, out = tmp_path / "run", tmp_path / "scores.csv"
+    rate = ["--sample-rate", "16000", "--n-mels", "64", "--f-min", "50", "--hop-length", "320"]
+    freesound2019.main(
+        ["train", "--data", str(corpus), "--run", str(run), "--folds", "1", *SMALL, *rate, "--epochs", "1"]
+    )
+    tagger = Tagger.load(run / "fold_0" / "model.pt")
+    assert tagger.sample_rate == 16_000
+    freesound2019.main(["predict", "--run", str(run), "--audio", str(corpus / "test"), "--out", str(out)])
+    scores = read_scores(out)
+    clip = load_audio(corpus / "test" / scores.names[0], sample_rate=16_000)
+    with torch.no_grad():
+        torch.testing.assert_close(scores.scores[0], tagger(clip[None])[0], rtol=0, atol=1e-4)
+
+
+WITHOUT_EXTRAS = """
+import sys
+
+for name in ("tqdm", "matplotlib", "tensorboard", "sklearn", "jinja2", "pooch", "ray", "soundfile"):
+    sys.modules[name] = None
+import freesound2019
+
+freesound2019.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_it_works_without_any_extra(corpus, tmp_path):
+    def run(*words):
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = [sys.executable, "-c", WITHOUT_EXTRAS, *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+
+    done = run("train", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run("demo", "--out", tmp_path / "demo", "--epochs", 1, "--per-class", 1, "--device", "cpu")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no picture: pictures: wanted matplotlib to be installed (pip install matplotlib)" in done.stdout
+    assert "all labels" in done.stdout
+    done = run("train", "--data", corpus, "--run", tmp_path / "run", "--tensorboard")
+    assert done.returncode == 1
+    assert "--tensorboard: wanted TensorBoard to be installed (pip install tensorboard)" in done.stderr
+
+
+class TestErrors:
+    """Each ends in a line that says what was wanted and what came."""
 
     def test_data_that_is_not_there(self, tmp_path, capsys):
         refused(
@@ -237,7 +332,7 @@ class TestMistakes:
     def test_a_run_that_exists(self, trained, corpus, tmp_path, capsys):
         train = ["train", "--data", corpus, "--folds", "2", "--mixup", "0.5", *SMALL]
         refused(capsys, *train, "--run", trained, match="holds fold 0, 1 already")
-        refused(capsys, *train, "--run", trained, "--dropout", "0.2", match="dropout 0.0, now 0.2")
+        refused(capsys, *train, "--run", trained, "--dropout", "0.2", match="network.dropout 0.0, now 0.2")
         (tmp_path / "things").write_text("mine")
         refused(capsys, *train, "--run", tmp_path, match="holds other things")
         assert (tmp_path / "things").read_text() == "mine"
@@ -248,7 +343,29 @@ class TestMistakes:
         refused(capsys, *train, "--epochs", "0", match="argument --epochs: wanted an integer from 1, got 0")
         refused(capsys, *train, "--dropout", "2", match="dropout: wanted a finite number from 0 to 1")
         refused(capsys, *train, "--device", "abacus", match="--device: wanted one that this machine has")
-        refused(capsys, *train, "--model", "3d", match="invalid choice")
+        refused(
+            capsys, *train, "--network", "CNN3d", match="--network: wanted one of CNN1d, CNN2d, got 'CNN3d'"
+        )
+
+    def test_options_out_of_range(self, corpus, tmp_path, capsys):
+        train = ["train", "--data", corpus, "--run", tmp_path / "r"]
+        for options, match in [
+            (["--clip-norm", "0"], "argument --clip-norm: wanted a number above 0, got 0"),
+            (["--average-decay", "1"], "argument --average-decay: wanted a number from 0 below 1, got 1"),
+            (["--accumulate", "0"], "argument --accumulate: wanted an integer from 1, got 0"),
+            (
+                ["--checkpoint-seconds", "nan"],
+                "argument --checkpoint-seconds: wanted a number from 0, got nan",
+            ),
+            (["--clip-norm", "much"], "argument --clip-norm: wanted a number above 0, got 'much'"),
+            (["--noisy", "--extra", "x"], "noisy, extra: wanted one of them, got both"),
+            (["--early-stop", "1", "--folds", "1"], "early_stop: wanted clips that are held out"),
+            (["--network", "CNN1d", "--frequency-encoding"], "wanted settings of CNN1d (n_blocks, "),
+            (["--plan", tmp_path / "no.toml"], "no.toml"),
+            (["--set", "lr_max=3"], "--set: wanted PART.NAME=VALUE"),
+        ]:
+            refused(capsys, *train, *options, match=match)
+        assert not (tmp_path / "r").exists()
 
     def test_a_run_without_models_or_with_another_model(self, trained, corpus, tmp_path, capsys):
         predict = ["predict", "--audio", corpus / "test", "--out", tmp_path / "s.csv", "--run"]
@@ -287,7 +404,7 @@ class TestMistakes:
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_reader_that_has_had_enough_is_no_mistake(corpus, tmp_path):
+def test_a_reader_that_closes_the_output_is_no_error(corpus, tmp_path):
     labels = read_labels(corpus / "test.csv")
     scores = torch.rand(len(labels), len(labels.classes))
     write_scores(tmp_path / "scores.csv", ScoreTable(labels.names, labels.classes, scores))

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 import torch
-from freesound.data import read_corpus, split_corpus
-from freesound.distributed import Group, OtherRankError, default_device, local_device
 from torch import distributed
 
 import freesound2019
+from freesound.data import read_corpus, split_corpus
+from freesound.distributed import Group, OtherRankError, default_device, local_device
 from rankaudio import Tagger, lwlrap, predict
 from rankaudio.data import read_labels, read_scores
 from two_processes import TIMEOUT, environment, free_ports, run_both

@@ -42,7 +42,9 @@ class TestInterruption:
     @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
     @pytest.mark.parametrize("options", CHOICES, ids=" ".join)
-    def test_a_run_that_is_interrupted_many_times_ends_the_same(self, tiny_corpus, tmp_path, monkeypatch, options):
+    def test_a_run_that_is_interrupted_many_times_ends_the_same(
+        self, tiny_corpus, tmp_path, monkeypatch, options
+    ):
         options = [*options, "--epochs", "3"]
         train(tiny_corpus, tmp_path / "whole", *options)
         left = 0
@@ -175,8 +177,12 @@ class TestResume:
         )
 
     def test_with_the_settings_of_before(self, tiny_corpus, begun):
-        self.refused("augment.mixup 0.0, now 0.2", tiny_corpus, begun, "--epochs", 1, "--mixup", 0.2, "--resume")
-        self.refused("optim.precision 'fp32', now 'bf16'", tiny_corpus, begun, "--epochs", 1, "--precision", "bf16")
+        self.refused(
+            "augment.mixup 0.0, now 0.2", tiny_corpus, begun, "--epochs", 1, "--mixup", 0.2, "--resume"
+        )
+        self.refused(
+            "optim.precision 'fp32', now 'bf16'", tiny_corpus, begun, "--epochs", 1, "--precision", "bf16"
+        )
 
     def test_with_the_clips_of_before(self, tiny_corpus, begun, tmp_path):
         data = tmp_path / "data"
@@ -193,7 +199,9 @@ class TestResume:
         whole = path.read_bytes()
         for content in (b"", whole[: len(whole) // 2]):
             path.write_bytes(content)
-            self.refused("state.pt: wanted a state of training", tiny_corpus, begun, "--epochs", 1, "--resume")
+            self.refused(
+                "state.pt: wanted a state of training", tiny_corpus, begun, "--epochs", 1, "--resume"
+            )
         torch.save({"other": 1}, path)
         self.refused("state.pt: wanted a state of training", tiny_corpus, begun, "--epochs", 1, "--resume")
 

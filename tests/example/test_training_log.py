@@ -41,7 +41,9 @@ class TestTensorBoard:
             assert [scalar.value for scalar in scalars] == pytest.approx(values, rel=1e-3)
         assert len(events.Scalars("seconds")) == 3
         valid = read_scores(folder / "valid.csv")
-        target = read_labels(tiny_corpus / "train_curated.csv", classes=valid.classes).select(valid.names).target
+        target = (
+            read_labels(tiny_corpus / "train_curated.csv", classes=valid.classes).select(valid.names).target
+        )
         best = max(range(3), key=lambda epoch: float(rows[epoch]["valid_lwlrap"]))
         for name, value, support in zip(
             valid.classes, *lwlrap(valid.scores, target, average=None), strict=True
