@@ -118,7 +118,8 @@ def run(args: argparse.Namespace) -> None:
         with claim(job.folder):
             cpus = cpus_per_step(args.cpus_per_step, before)
             write_plan(job.folder / "plan.json", system=system, cpus_per_step=cpus, plan=plan)
-            run_steps(steps, job.folder, threads=cpus, ray=args.ray, gpus=args.gpus_per_step)
+            gpus = 0 if machine.device == "cpu" else args.gpus_per_step
+            run_steps(steps, job.folder, threads=cpus, ray=args.ray, gpus=gpus)
     if args.only is not None:
         log(f"{args.run}: {', '.join(args.only)} done")
         return
