@@ -1,11 +1,11 @@
-"""What the whole plan comes to on real sounds: each member, round and blend on the test part.
+"""The third-place plan on real sounds: each member, round and blend on the test part.
 
     python examples/freesound2019.py recipe --scale small --data DIR --run RUN
     python benchmarks/plan.py --data DIR --run RUN
 
-DIR has the Kaggle layout, with labels for the test part in test.csv and, for the second table, true labels
-of the noisy part in train_noisy_truth.csv; the recipe reads neither. Intervals are 95 %, by paired bootstrap
-over the test clips; those of differences compare with the first member.
+DIR has the Kaggle layout. It also has the labels of the test part in test.csv and, for the second table, the
+true labels of the noisy part in train_noisy_truth.csv. The recipe reads neither of them. The intervals are
+95 % intervals by bootstrap over the test clips. Differences are to the first member, on the same draws.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def on_the_test_part(data: Path, run: Path) -> list[list[str]]:
-    """A row for each member and blend."""
+def test_rows(data: Path, run: Path) -> list[list[str]]:
+    """Return a row for each member and blend."""
     summary = {row["what"].removesuffix(" *"): row for row in read(run / "summary.csv")}
     names = [name for name in summary if (run / "scores" / f"{name}.test.csv").exists()]
     paths = {name: run / "scores" / f"{name}.test.csv" for name in names}
@@ -49,8 +49,8 @@ def on_the_test_part(data: Path, run: Path) -> list[list[str]]:
     return rows
 
 
-def of_the_noisy_part(data: Path, run: Path) -> list[list[str]]:
-    """A row for each round."""
+def round_rows(data: Path, run: Path) -> list[list[str]]:
+    """Return a row for each round."""
     truth_path = data / "train_noisy_truth.csv"
     if not truth_path.exists():
         return []
@@ -78,10 +78,10 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     args = parser.parse_args()
     columns = ["", "noisy clips", "out of fold", "test part [95 %]", "difference [95 %]", "weight"]
-    columns += ["seconds", "of processors"]
+    columns += ["seconds", "CPU seconds"]
     with published(args.out):
-        show(f"{args.data.name}: test part", columns, on_the_test_part(args.data, args.run))
-        rows = of_the_noisy_part(args.data, args.run)
+        show(f"{args.data.name}: test part", columns, test_rows(args.data, args.run))
+        rows = round_rows(args.data, args.run)
         if rows:
             columns = ["", "clips", "clips right", "labels right", "true labels found", "right clips found"]
             show(f"{args.data.name}: noisy part", columns, rows)

@@ -1,7 +1,7 @@
-"""Rounds over noisy clips: which are believed, and what the others are labelled as.
+"""Rounds over noisy clips: which clips to trust, and how to relabel the others.
 
-Each round's choice is a table of its own, ``fname, labels, agreement, margin``, which ``train --extra`` and
-:func:`rankaudio.data.read_labels` take.
+Each round writes a table with the columns ``fname, labels, agreement, margin, source``. ``train --extra`` and
+:func:`rankaudio.data.read_labels` read it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from freesound.runs import Table
+from freesound.state import Table
 from rankaudio.data import LabelTable, ScoreTable, read_labels, read_scores
 from rankaudio.noisy import label_agreement, label_margin, relabel
 
@@ -20,16 +20,19 @@ COLUMNS = ["fname", "labels", "agreement", "margin", "source"]
 def choose_clips(
     noisy: Path, scores: Path, out: Path, *, classes: tuple[str, ...], size: int, balanced: bool = False
 ) -> int:
-    """Write the clips whose given labels agree best with a model's scores; returns how many.
+    """Write the clips whose given labels agree best with a model's scores; return how many.
 
     Args:
-        noisy: table of the given labels. Those that are no class are left out, and a clip that then has none
+        noisy: table of the given labels. Labels that are no class are ignored. A clip without any other label
             is never chosen.
         scores: the model's scores of these clips.
-        out: the table to write, clips that agree best first.
+        out: the table to write; clips that agree best come first.
         classes: in any order.
-        size: how many clips to choose, or all that have labels where these are fewer.
+        size: how many clips to choose; all clips with labels if there are fewer.
         balanced: let the classes take turns.
+
+    Raises:
+        ValueError: if no clip has a label that is a class.
     """
     given = read_labels(noisy, classes=classes, strict=False)
     if not given.target.any():
@@ -50,7 +53,7 @@ def label_the_rest(
     mode: str = "all",
     mean_labels: float,
 ) -> int:
-    """Write the clips chosen, with their given labels, and all others as a model labels them.
+    """Write the chosen clips with their given labels, and all others as a model labels them.
 
     Args:
         noisy: table of the given labels.
@@ -58,11 +61,11 @@ def label_the_rest(
         chosen: what :func:`choose_clips` wrote.
         out: the table to write.
         classes: in any order.
-        mode: of :func:`rankaudio.noisy.relabel`, for the others: ``"all"``, ``"merge"`` or ``"match"``.
-        mean_labels: of the others, which gives the one cut through their scores.
+        mode: how :func:`rankaudio.noisy.relabel` labels the others: ``"all"``, ``"merge"`` or ``"match"``.
+        mean_labels: mean number of labels of the others, which determines one threshold for their scores.
 
     Returns:
-        How many clips have labels now. Those that got none are left out.
+        The number of clips in the table. Clips that get no label are left out.
     """
     given, table = read_labels(noisy, classes=classes, strict=False), read_scores(scores)
     kept = read_labels(chosen, classes=classes)
@@ -76,7 +79,7 @@ def label_the_rest(
 
 
 def write_selection(path: Path, labels: LabelTable, scores: ScoreTable, *, given: set[str]) -> None:
-    """Write clips and labels, with what speaks for them; ``given`` have the labels that they came with."""
+    """Write clips and labels with agreement and margin; the clips in ``given`` keep their given labels."""
     columns = [scores.classes.index(name) for name in labels.classes]
     values = scores.select(labels.names).scores[:, columns]
     agreement, margin = label_agreement(values, labels.target), label_margin(values, labels.target)

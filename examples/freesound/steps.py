@@ -1,39 +1,42 @@
-"""Steps that are done once: each knows what it needs and whether it is done. Several can run at a time."""
+"""A step: something that is done once, with what it needs and the time it took (RUN/times/STEP.json)."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from freesound.console import run_command, say
-from freesound.runs import write_text
+from freesound.locks import lock
+from freesound.progress import log
+from rankaudio.data import write_text
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command of this program, or a function; and the steps that have to be done before it.
+    """Something that is done once.
 
-    ``out`` is the file that it makes. A command gets it as ``--out``, under another name until all is in it.
-    ``finished`` says whether the step is done, by default whether ``out`` is there.
+    Attributes:
+        name: unique in the plan.
+        work: does it. If there is an ``out``, ``work`` receives the path to write as ``out=``. The file gets
+            its final name after ``work`` has returned, so ``out`` is whole or not there.
+        needs: names of the steps that have to be done before this one.
+        out: the file that this step makes.
+        finished: says whether the step is done; by default it is if ``out`` exists.
+        network: whether a network is trained or used, so that an accelerator is worth having.
     """
 
     name: str
+    work: Callable[..., object]
     needs: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    work: Callable[[], object] | None = None
     out: Path | None = None
     finished: Callable[[], bool] | None = None
+    network: bool = False
 
     @property
     def done(self) -> bool:
@@ -43,149 +46,72 @@ class Step:
         return self.out is not None and self.out.exists()
 
 
-class Steps:
-    """Steps in an order in which they could be done one by one; ``folder/times`` has what each took."""
+def step_file(name: str, folder: Path, suffix: str) -> Path:
+    """Return a file of a step in a folder, such as its log."""
+    return folder / f"{name.replace(' ', '_')}{suffix}"
 
-    def __init__(self, steps: Sequence[Step], folder: Path) -> None:
-        self.steps, self.folder = list(steps), folder
 
-    def run(self, *, devices: Sequence[str], jobs: int = 1) -> None:
-        """Do whatever is not done.
+def check_steps(steps: Sequence[Step]) -> None:
+    """Check that names are unique and that each step comes after those that it needs.
 
-        Args:
-            devices: where commands compute; jobs take them in turn.
-            jobs: how many commands run at a time. One runs in this process, several in processes of their
-                own, which share the threads of this one and write what they print to ``folder/logs``.
-        """
-        if jobs == 1:
-            for step in self.steps:
-                if not step.done:
-                    say(f"== {step.name}")
-                    self._here(step, devices[0])
-            return
-        threads = max(1, torch.get_num_threads() // jobs)
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(threads,)) as pool:
-            self._share_out(pool, [devices[job % len(devices)] for job in range(jobs)])
+    Raises:
+        ValueError: if not.
+    """
+    before: set[str] = set()
+    for step in steps:
+        missing = [name for name in step.needs if name not in before]
+        if missing:
+            raise ValueError(f"{step.name}: wanted the steps that it needs before it, got no {missing[0]!r}")
+        if step.name in before:
+            raise ValueError(f"steps: wanted unique names, got {step.name!r} twice")
+        before.add(step.name)
 
-    def seconds(self, names: Sequence[str] | None = None) -> tuple[float, float]:
-        """Seconds by the clock and of processors, of these steps or of all, where they are known."""
-        names = [step.name for step in self.steps] if names is None else names
-        found = [self._time(name) for name in names]
-        costs = [json.loads(path.read_text(encoding="utf-8")) for path in found if path.exists()]
-        return sum(cost["seconds"] for cost in costs), sum(cost["cpu_seconds"] for cost in costs)
 
-    def _share_out(self, pool: ProcessPoolExecutor, free: list[str]) -> None:
-        running: dict[Future[tuple[float, float]], tuple[Step, str]] = {}
-        left, mistake = [step for step in self.steps if not step.done], None
-        while running or (left and mistake is None):
-            # The first in the list goes first; it has most steps waiting for it.
-            while mistake is None and (step := self._next(left, running, room=bool(free))) is not None:
-                left.remove(step)
-                if step.work is not None:
-                    say(f"== {step.name}")
-                    self._here(step, "")
-                    continue
-                say(f"== {step.name}: begun, see {self._log(step)}")
-                device = free.pop()
-                task = (step.command, step.out, device, self._log(step))
-                running[pool.submit(perform, *task)] = step, device
-            ended, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
-            for future in ended:
-                step, device = running.pop(future)
-                free.append(device)
-                try:
-                    self._note(step, *future.result())
-                except BrokenProcessPool as error:
-                    raise ChildProcessError(
-                        f"{step.name}: its process was killed, maybe for want of memory; what is done is "
-                        "kept. Run this again, if need be with fewer --jobs"
-                    ) from error
-                except Exception as error:  # noqa: BLE001 - raised again once the others have ended
-                    say(f"== {step.name}: failed: {error}")
-                    mistake = error
-        if mistake is not None:
-            raise mistake
+def perform(step: Step, folder: Path, threads: int) -> float:
+    """Do one step and note its time; return the seconds.
 
-    def _next(
-        self, left: list[Step], running: dict[Future[tuple[float, float]], tuple[Step, str]], *, room: bool
-    ) -> Step | None:
-        """The first step that can be begun: what it needs is neither to be done nor being done."""
-        open_names = {step.name for step in left} | {step.name for step, _ in running.values()}
-        for step in left:
-            waits = any(name in open_names for name in step.needs)
-            if not waits and (room or step.work is not None):
-                return step
-        return None
-
-    def _here(self, step: Step, device: str) -> None:
-        if step.work is None:
-            self._note(step, *perform(step.command, step.out, device, None), quiet=True)
-            return
-        start, used = time.perf_counter(), processor_seconds()
-        if step.out is not None:
-            step.out.parent.mkdir(parents=True, exist_ok=True)
-        step.work()
-        self._note(step, time.perf_counter() - start, processor_seconds() - used, quiet=True)
-
-    def _note(self, step: Step, seconds: float, cpu_seconds: float, *, quiet: bool = False) -> None:
-        cost = {"step": step.name, "seconds": round(seconds, 2), "cpu_seconds": round(cpu_seconds, 2)}
-        path = self._time(step.name)
+    The step has a lock. A process that has lost its driver can still be at the same step for some seconds.
+    """
+    with lock(step_file(step.name, folder / ".locks", ".lock"), log=log, wait=True), _threads(threads):
+        if step.done:
+            return 0.0
+        start, cpu_start = time.perf_counter(), _cpu_seconds()
+        if step.out is None:
+            step.work()
+        else:
+            part = step.out.with_name(f".{step.out.name}.part")
+            part.parent.mkdir(parents=True, exist_ok=True)
+            step.work(out=part)
+            part.replace(step.out)
+        seconds = time.perf_counter() - start
+        cost = {
+            "step": step.name,
+            "seconds": round(seconds, 2),
+            "cpu_seconds": round(_cpu_seconds() - cpu_start, 2),
+        }
+        path = step_file(step.name, folder / "times", ".json")
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(cost) + "\n")
-        if not quiet:
-            say(f"== {step.name}: done in {seconds:.0f} s")
-
-    def _time(self, name: str) -> Path:
-        return self.folder / "times" / f"{name.replace(' ', '_')}.json"
-
-    def _log(self, step: Step) -> Path:
-        return self.folder / "logs" / f"{step.name.replace(' ', '_')}.log"
+        return seconds
 
 
-def perform(command: Sequence[str], out: Path | None, device: str, log: Path | None) -> tuple[float, float]:
-    """Run one command; returns its seconds, by the clock and of processors."""
-    start, used = time.perf_counter(), processor_seconds()
-    words = [*command, "--device", device]
-    beside = None if out is None else out.with_name(f".{out.name}.part")
-    if beside is not None:
-        beside.parent.mkdir(parents=True, exist_ok=True)
-        words += ["--out", str(beside)]
-    with _printing_to(log):
-        run_command(words)
-    if beside is not None and out is not None:
-        beside.replace(out)
-    return time.perf_counter() - start, processor_seconds() - used
+def total_time(names: Iterable[str], folder: Path) -> tuple[float, float]:
+    """Return seconds by the clock and CPU seconds of some steps, as far as they are known."""
+    paths = [step_file(name, folder / "times", ".json") for name in names]
+    costs = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    return sum(cost["seconds"] for cost in costs), sum(cost["cpu_seconds"] for cost in costs)
 
 
-def processor_seconds() -> float:
-    """Seconds that processors have worked for this process, and for those it has started that have ended."""
+def _cpu_seconds() -> float:
+    """Return seconds of CPUs for this process and for its child processes that have ended."""
     return sum(os.times()[:4])
 
 
 @contextlib.contextmanager
-def _printing_to(log: Path | None) -> Iterator[None]:
-    if log is None:
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
         yield
-        return
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        log.open("a", encoding="utf-8") as file,
-        contextlib.redirect_stdout(file),
-        contextlib.redirect_stderr(file),
-    ):
-        yield
-
-
-def _begin(threads: int) -> None:
-    """Set up a process that works for another: its share of threads, and an end when the other one ends."""
-    torch.set_num_threads(threads)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Otherwise one that is left over would go on writing to folders that the next one takes up."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,110 @@
+"""What a system's plan is, where it is carried out, and the steps that every plan has.
+
+RUN/plan.json               the plan
+RUN/models/MEMBER/fold_K/   what training writes
+RUN/scores/MEMBER.PART.csv  scores of a part of the data, the mean over the folds
+RUN/times/  RUN/logs/       of each step, see pipeline.py
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+from freesound.data import Corpus, read_corpus
+from freesound.plans.base import Machine, Member, Plan
+from freesound.state import Run
+from freesound.steps import Step
+from freesound.tasks import predict_folder, train
+from rankaudio import ClipDataset
+
+
+@dataclass(frozen=True)
+class Job:
+    """Data, run folder and machine. Paths become absolute: a worker can have another working directory."""
+
+    data: Path
+    folder: Path
+    machine: Machine = field(default_factory=Machine)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", self.data.absolute())
+        object.__setattr__(self, "folder", self.folder.absolute())
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The label tables of the data, without noisy clips."""
+        return read_corpus(self.data)
+
+    def run(self, name: str) -> Run:
+        """Return the run of a member."""
+        return Run(self.folder / "models" / name)
+
+    def scores(self, name: str, part: str) -> Path:
+        """Return the table of a member's scores of ``test`` or ``train_noisy``."""
+        return self.folder / "scores" / f"{name}.{part}.csv"
+
+    def check_folds(self, members: Sequence[Member]) -> None:
+        """Check that all members have the same folds, and at least two."""
+        counts = sorted({member.clips.folds for member in members})
+        if counts[0] < 2 or len(counts) > 1:
+            raise ValueError(
+                "clips.folds: wanted one number from 2 for all members, because the blend is fitted on clips "
+                f"that are held out, got {', '.join(map(str, counts))}"
+            )
+
+    def check_clips(self, part: str, names: Sequence[str]) -> None:
+        """Read the header of every clip; the message of an error names the clip."""
+        ClipDataset([self.data / part / name for name in names])
+
+
+@dataclass(frozen=True)
+class SystemPlan(Plan, ABC):
+    """A plan that can be carried out. Each system derives its own, with the parts that its steps need."""
+
+    @abstractmethod
+    def steps(self, job: Job, only: Sequence[str] | None = None) -> list[Step]:
+        """Return all steps, or those that some members need; each comes after those that it needs."""
+
+    @abstractmethod
+    def check(self, job: Job) -> None:
+        """Raise ValueError for what would fail hours later."""
+
+
+def train_steps(job: Job, member: Member, *, needs: tuple[str, ...] = ()) -> list[Step]:
+    """Return a step for each fold.
+
+    Relative paths in ``clips.extra`` and ``network.start_from`` are paths in the run's folder, where earlier
+    steps have written these files.
+    """
+    run, extra, start_from = job.run(member.name), member.clips.extra, member.network.start_from
+    if extra is not None:
+        member = replace(member, clips=replace(member.clips, extra=str(job.folder / extra)))
+    if start_from is not None:
+        network = replace(member.network, start_from=str(job.folder / start_from))
+        member = replace(member, network=network)
+    work = partial(train, member, job.data, run.folder, machine=job.machine, resume=True)
+    return [
+        Step(
+            f"train {member.name} fold {fold}",
+            partial(work, folds=[fold]),
+            needs,
+            finished=partial(run.finished, fold),
+            network=True,
+        )
+        for fold in range(member.clips.folds)
+    ]
+
+
+def predict_step(job: Job, member: Member, part: str) -> Step:
+    """Return the step that scores the clips in a folder of the data."""
+    return Step(
+        f"predict {part} {member.name}",
+        partial(predict_folder, job.run(member.name).folder, job.data / part, machine=job.machine),
+        tuple(f"train {member.name} fold {fold}" for fold in range(member.clips.folds)),
+        out=job.scores(member.name, part),
+        network=True,
+    )
