@@ -297,8 +297,10 @@ ELSEWHERE = {
         "read_classes",
         "read_labels",
         "read_scores",
+        "write_bytes",
         "write_labels",
         "write_scores",
+        "write_text",
     },
 }
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -26,6 +26,7 @@ IN_WORDS = {
     *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable"),
     *("ScoreTable", "StackedTables", "WindowScores"),
     *("audio_info", "read_classes", "read_labels", "read_scores", "write_labels", "write_scores"),
+    *("write_bytes", "write_text"),
     *("ClipDataset", "pad_collate", "multilabel_folds", "predict", "blend_tables", "stack_tables"),
     *("Augmentation", "Chain", "Mixer", "RandomMixer", "ThirdPlaceEffects", "CNN1d"),
     *("deltas", "label_quality", "label_threshold", "relabel", "select_agreeing"),

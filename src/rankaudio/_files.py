@@ -45,5 +45,19 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write text in UTF-8 as :func:`write_bytes` does; line ends are not changed."""
+    r"""Write text in UTF-8 as :func:`write_bytes` does; line ends stay as they are.
+
+    Args:
+        path: the file; an existing one is replaced.
+        text: its content.
+
+    Raises:
+        OSError: if the file cannot be written, with the path as its ``filename``. Nothing has changed then.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(f"{folder}/labels.csv", "fname,labels\n")
+    ...     pathlib.Path(folder, "labels.csv").read_bytes()
+    b'fname,labels\n'
+    """
     write_bytes(path, text.encode())

@@ -184,20 +184,12 @@ class TestHelp:
 
     def test_options_of_train_are_grouped(self, capsys):
         text = self.text(capsys, "train")
-        places = [
-            text.index(f"\n{group}:\n")
-            for group in ("data", "network", "augmentation", "optimiser", "machine")
-        ]
+        groups = ("data", "network", "augmentation", "optimiser", "machine")
+        places = [text.index(f"\n{group}:\n") for group in groups]
         assert places == sorted(places)
-        for option, group in (
-            ("--noisy", 0),
-            ("--sample-rate", 1),
-            ("--base-depth", 1),
-            ("--mixup", 2),
-            ("--lr-max", 3),
-        ):
-            place = text.index(f"\n  {option}")
-            assert places[group] < place < places[group + 1], option
+        options = {"--noisy": 0, "--sample-rate": 1, "--base-depth": 1, "--mixup": 2, "--lr-max": 3}
+        for option, group in options.items():
+            assert places[group] < text.index(f"\n  {option}") < places[group + 1], option
         assert text.index("--workers") > places[-1]
 
     def test_defaults_are_shown(self, capsys):
@@ -235,8 +227,8 @@ def test_plan_then_options_then_set(corpus, tmp_path, monkeypatch):
     ]
 
 
-def test_recordings_of_another_rate_need_no_resampling_at_hand(corpus, tmp_path):
-    """A model at 16 kHz trains on clips of 44.1 kHz and scores them; predict takes its rate."""
+def test_a_model_at_another_rate_trains_and_predicts_at_it(corpus, tmp_path):
+    """The clips are at 44.1 kHz, the model is at 16 kHz."""
     run, out = tmp_path / "run", tmp_path / "scores.csv"
     rate = ["--sample-rate", "16000", "--n-mels", "64", "--f-min", "50", "--hop-length", "320"]
     freesound2019.main(
@@ -343,9 +335,7 @@ class TestErrors:
         refused(capsys, *train, "--epochs", "0", match="argument --epochs: wanted an integer from 1, got 0")
         refused(capsys, *train, "--dropout", "2", match="dropout: wanted a finite number from 0 to 1")
         refused(capsys, *train, "--device", "abacus", match="--device: wanted one that this machine has")
-        refused(
-            capsys, *train, "--network", "CNN3d", match="--network: wanted one of CNN1d, CNN2d, got 'CNN3d'"
-        )
+        refused(capsys, *train, "--network", "CNN3d", match="--network: wanted one of ")
 
     def test_options_out_of_range(self, corpus, tmp_path, capsys):
         train = ["train", "--data", corpus, "--run", tmp_path / "r"]
@@ -355,7 +345,7 @@ class TestErrors:
             (["--accumulate", "0"], "argument --accumulate: wanted an integer from 1, got 0"),
             (
                 ["--checkpoint-seconds", "nan"],
-                "argument --checkpoint-seconds: wanted a number from 0, got nan",
+                "--checkpoint-seconds: wanted a number from 0, got nan",
             ),
             (["--clip-norm", "much"], "argument --clip-norm: wanted a number above 0, got 'much'"),
             (["--noisy", "--extra", "x"], "noisy, extra: wanted one of them, got both"),
