@@ -5,7 +5,7 @@ RUN/models/MEMBER/          what train writes, one folder a fold
 RUN/scores/MEMBER.test.csv  of the test part, mean over the folds; .noisy.csv of the noisy one
 RUN/rounds/round_1.csv ...  noisy clips chosen; relabelled.csv, these and all others with new labels
 RUN/blend/                  see freesound.blending
-RUN/submission.csv, summary.csv, report.html
+RUN/submission.csv, summary.csv
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 
 from freesound.blending import blend_members, write_summary
 from freesound.corpus import read_corpus
-from freesound.pages import write_page
 from freesound.plan import CURATED, RELABELLED, Member, Plan, train_options
 from freesound.rounds import choose_clips, label_the_rest
 from freesound.runs import Run, write_text
@@ -158,7 +157,6 @@ class Recipe:
     def _ends(self) -> list[Step]:
         names = [member.name for member in self.plan.members]
         submission, summary = self.folder / "submission.csv", self.folder / "summary.csv"
-        page = self.folder / "report.html"
         return [
             Step(
                 "blend",
@@ -167,5 +165,4 @@ class Recipe:
                 out=submission,
             ),
             Step("summary", needs=("blend",), work=lambda: write_summary(self, summary), out=summary),
-            Step("report", needs=("summary",), work=lambda: write_page(self, page), out=page),
         ]

@@ -16,15 +16,10 @@ from freesound.processes import MISTAKES, MistakeElsewhereError, end, joint, own
 
 COMMANDS = (
     "demo",
-    "download",
     "train",
     "predict",
     "evaluate",
-    "listen",
     "recipe",
-    "noisy_audit",
-    "report",
-    "adversarial",
 )
 
 

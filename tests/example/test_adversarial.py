@@ -7,11 +7,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from freesound.adversarial import LogMelStatistics, Pooled, Told, auc_with_interval, tell_apart
 from scipy.io import wavfile
 from sklearn.metrics import roc_auc_score
 
 import freesound2019
-from freesound.adversarial import LogMelStatistics, Pooled, Told, auc_with_interval, tell_apart
 from rankaudio import CNN2d, LogMel, Tagger, load_audio
 from rankaudio.data import ScoreTable, write_scores
 

@@ -56,6 +56,7 @@ def carry_out(args: argparse.Namespace, plan: Plan) -> None:
     summary = args.run / "summary.csv"
     if args.only is None:
         show_table(summary)
+        say(f"for a page about this run: python examples/tools/report --run {args.run} --data {args.data}")
     say(
         f"{args.run}: nothing left to do" if args.only is None else f"{args.run}: {', '.join(args.only)} done"
     )
