@@ -1,57 +1,151 @@
-"""What decides how a model turns out."""
+"""Settings as plain values and as TOML: how a plan is read, changed and written.
+
+The keys of a file are the names of the fields, in one table for each part: ``optim.lr_max``. The settings of
+a network stand in the table ``network`` with the name of its class.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+import dataclasses
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
-SAMPLE_RATE = 44_100
+from freesound.plans.base import Member, Network, network_settings
+from freesound.setting import Setting, settings_of_fields
 
+T = TypeVar("T")
 
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides what is trained; the command line sets it, ``settings.json`` keeps it."""
-
-    model: str = "2d"
-    pooling: str = "max"
-    loss: str = "lsep"
-    epochs: int = 30
-    batch_size: int = 20
-    accumulate: int = 1
-    spread: float = 32.0
-    base_depth: int = 50
-    blocks: int = 5
-    growth: float = 1.5
-    dropout: float = 0.0
-    max_seconds: float = 15.0
-    mixup: float = 0.0
-    effects: float = 0.0
-    shuffle: float = 0.0
-    augment_until: int | None = None
-    frequency_encoding: bool = True
-    noisy: bool = False
-    extra: str | None = None
-    extra_sha256: str | None = None
-    start_from: str | None = None
-    start_from_sha256: str | None = None
-    lr_min: float = 1e-4
-    lr_max: float = 5e-3
-    clip_norm: float | None = None
-    precision: str = "fp32"
-    compile: bool = False
-    average: str = "none"
-    average_decay: float = 0.999
-    average_last: int = 5
-    early_stop: int | None = None
-    folds: int = 5
-    seed: int = 42
+# A table of settings.toml that is compared when a run is resumed, and is no setting.
+CHECKS = "checks"
 
 
-def mixed_seed(*parts: int) -> int:
-    """One seed from several numbers, such that neighbours have nothing in common.
+def to_dict(settings: Any) -> dict[str, Any]:
+    """Return settings as plain values, dataclasses within them as dictionaries; None is left out."""
+    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    if isinstance(settings, Network):
+        values |= values.pop("settings")
+    values = {name: to_dict(v) if dataclasses.is_dataclass(v) else v for name, v in values.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
-    Random numbers of a training run are a function of the seed, the epoch, the place in it and the process,
-    so there is no random state to keep: a run that is continued draws what it would have drawn.
+
+def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Make settings of plain values; what is not there has its default.
+
+    Raises:
+        ValueError: if a name is unknown or a value is wrong.
     """
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+    return changed(cls(), values)
+
+
+def changed(settings: T, values: Mapping[str, Any]) -> T:
+    """Return settings with other values; ``values`` may have dictionaries for the parts.
+
+    Raises:
+        ValueError: if a name is unknown or a value is wrong.
+    """
+    if isinstance(settings, Network):
+        return _changed_network(settings, values)  # type: ignore[return-value]
+    names = [field.name for field in dataclasses.fields(settings)]  # type: ignore[arg-type]
+    unknown = [name for name in values if name not in names]
+    if unknown:
+        raise ValueError(f"{type(settings).__name__}: wanted {', '.join(names)}, got {unknown[0]}")
+    new = {}
+    for name, value in values.items():
+        before = getattr(settings, name)
+        if dataclasses.is_dataclass(before):
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{name}: wanted settings by name, got {value!r}")
+            value = changed(before, value)
+        new[name] = value
+    return dataclasses.replace(settings, **new)  # type: ignore[type-var]
+
+
+def _changed_network(network: Network, values: Mapping[str, Any]) -> Network:
+    own = {name: value for name, value in values.items() if name in ("name", "start_from")}
+    settings = {name: value for name, value in values.items() if name not in own}
+    # Settings of one class mean nothing to another.
+    kept = network.settings if own.get("name", network.name) == network.name else {}
+    return dataclasses.replace(network, settings={**kept, **settings}, **own)
+
+
+def with_assignments(member: Member, assignments: Iterable[str]) -> Member:
+    """Return a member changed by words of the form ``optim.lr_max=3e-3``.
+
+    Raises:
+        ValueError: if a word has another form, or its name or value is wrong.
+    """
+    for word in assignments:
+        name, equals, text = word.partition("=")
+        part, dot, key = name.strip().partition(".")
+        if not (equals and dot):
+            raise ValueError(f"--set: wanted PART.NAME=VALUE, such as optim.lr_max=3e-3, got {word!r}")
+        parts = [field.name for field in dataclasses.fields(member) if field.name != "name"]
+        if part not in parts:
+            raise ValueError(f"--set: wanted one of the parts {', '.join(parts)}, got {part!r}")
+        known = settings_by_name(getattr(member, part))
+        if key not in known:
+            raise ValueError(f"--set: wanted a setting of {part} ({', '.join(known)}), got {key!r}")
+        member = changed(member, {part: {key: known[key].parse(text.strip())}})
+    return member
+
+
+def settings_by_name(part: Any) -> dict[str, Setting]:
+    """Return the settings of one part of a member."""
+    known = settings_of_fields(type(part))
+    return known | network_settings(part.name) if isinstance(part, Network) else known
+
+
+def read_member(path: Path) -> Member:
+    """Read the settings of a model from a TOML file.
+
+    Raises:
+        ValueError: if it is not TOML, a name is unknown or a value is wrong; the message names the file.
+    """
+    values = read_toml(path)
+    values.pop(CHECKS, None)
+    try:
+        return from_dict(Member, values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; the message of an error names it."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: wanted TOML: {error}") from error
+
+
+def to_toml(values: Mapping[str, Any]) -> str:
+    """Write plain values as TOML: first those of the top, then a table for each dictionary."""
+    plain = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
+    text = _lines(plain)
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            text += f"\n[{name}]\n{_lines(value)}"
+    return text
+
+
+def _lines(values: Mapping[str, Any]) -> str:
+    return "".join(f"{name} = {_toml_value(value)}\n" for name, value in values.items())
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    return repr(value)
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested dictionaries as one, with names such as ``optim.lr_max``."""
+    found = {}
+    for name, value in values.items():
+        inner = flat(value) if isinstance(value, Mapping) else None
+        found |= {name: value} if inner is None else {f"{name}.{key}": one for key, one in inner.items()}
+    return found

@@ -1,111 +1,120 @@
-"""Updates of the weights: precision, accumulation, clipping and schedule, on one device or several."""
+"""From batches to steps of the weights: forward, precision, accumulation, clipping, one or several devices."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from freesound.building import one_cycle
-from freesound.processes import World
-from freesound.settings import Settings
-from rankaudio import LSEPLoss
+from freesound.data import Batch
+from freesound.distributed import Group
+from freesound.plans.base import Optim
+from freesound.system import System
+from rankaudio import Tagger
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Updates:
-    """A model, its optimiser and how gradients become steps.
+    """The network of a system in training, its optimiser and its schedule.
 
-    The gradient of a step is that of the mean loss over all clips of its batches, those of other processes
-    included: each batch counts by its share of the clips.
+    The gradient of a step is that of the mean loss over all clips of its batches in all processes: each
+    batch counts by its share of the clips.
     """
 
-    def __init__(self, model: nn.Module, settings: Settings, world: World, *, total: int) -> None:
-        self.settings, self.world = settings, world
-        self.step_number, self.total = 0, total
-        self.parameters = list(model.parameters())
-        self.optimizer = torch.optim.Adam(self.parameters, lr=settings.lr_min, amsgrad=True)
-        self.criterion: Callable[[Tensor, Tensor], Tensor] = (
-            LSEPLoss() if settings.loss == "lsep" else F.binary_cross_entropy_with_logits
-        )
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "fp16")
+    def __init__(self, system: System, optim: Optim, group: Group, *, steps: int) -> None:
+        self.system, self.optim, self.group = system, optim, group
+        self.parameters = list(system.tagger.parameters())
+        self.optimizer = system.optimizer()
+        self.schedule = system.schedule(self.optimizer, steps)
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=optim.precision == "fp16")
+        self.learning_rate = 0.0
         # Lengths differ from batch to batch, so ask for one program for all sizes. (torch 2.13 still makes
         # another one on a CPU for each number of frames after pooling.)
-        self.model = torch.compile(model, dynamic=True) if settings.compile else model
-        if world.size > 1:
-            self.model = distributed_form(self.model, world.device)
+        backbone = system.tagger.backbone
+        self.network = torch.compile(backbone, dynamic=True) if optim.compile else backbone
+        if group.world_size > 1:
+            self.network = distributed_network(self.network, group.device)
 
     def backward(
-        self, waveform: Tensor, target: Tensor, lengths: Tensor | None, *, of: int, final: bool
+        self, batch: Batch, *, of: int, final: bool, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Add a batch to the gradient; returns its mean loss, still on the device.
+        """Add the gradient of a batch; return its mean loss, still on the device.
 
         Args:
-            waveform: ``(B, T)``.
-            target: ``(B, C)``.
-            lengths: ``(B,)``, or None.
-            of: clips of the whole step, in all batches of all processes.
-            final: whether it is the step's last batch in this process; gradients are exchanged then.
+            batch: training clips, on the device.
+            of: the number of clips of the whole step, in all batches of all processes.
+            final: whether this is the last batch of the step in this process; then gradients are exchanged.
+            generator: of the augmentation.
         """
-        with contextlib.nullcontext() if final or self.world.size == 1 else self.model.no_sync():
-            with self._autocast():
-                loss = self.criterion(self.model(waveform, lengths), target)
-            # Gradients are averaged over processes, not added up.
-            share = len(waveform) * self.world.size / of
+        with contextlib.nullcontext() if final or self.group.world_size == 1 else self.network.no_sync():
+            loss = self.loss(batch, generator)
+            # Gradients are averaged over processes, not added.
+            share = len(batch.waveform) * self.group.world_size / of
             self.scaler.scale(loss * share).backward()
         return loss.detach()
 
+    def loss(self, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
+        """Return the mean loss of a batch: augment, transform, augment, score, compare."""
+        system = self.system
+        waveform, target, lengths = system.on_waveforms(
+            batch.waveform, batch.target, batch.lengths, generator=generator
+        )
+        spectrogram, frames = _spectrogram(system.tagger, waveform, lengths)
+        spectrogram, target, frames = system.on_spectrograms(spectrogram, target, frames, generator=generator)
+        with self._autocast():
+            return system.criterion(self.network(spectrogram, frames), target, batch.source)
+
     def step(self) -> None:
-        """Change the weights by what has been added up, at the learning rate of the schedule."""
-        low, high = self.settings.lr_min, self.settings.lr_max
-        for group in self.optimizer.param_groups:
-            group["lr"] = one_cycle(self.step_number, self.total, low=low, high=high)
-        if self.settings.clip_norm is not None:
+        """Change the weights by the gradients so far, at the learning rate of the schedule."""
+        self.learning_rate = float(self.optimizer.param_groups[0]["lr"])
+        if self.optim.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
+            nn.utils.clip_grad_norm_(self.parameters, self.optim.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        self.step_number += 1
-
-    @property
-    def learning_rate(self) -> float:
-        """That of the latest step."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        self.schedule.after_step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything beside the weights that is needed to go on."""
+        """Return everything except the weights that is needed to resume."""
         return {
-            "step": self.step_number,
             "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "learning_rate": self.learning_rate,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.step_number = state["step"]
+        """Resume from there."""
         self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
+        self.learning_rate = state["learning_rate"]
 
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
-        dtype = DTYPES.get(self.settings.precision)
-        return contextlib.nullcontext() if dtype is None else torch.autocast(self.world.device.type, dtype)
+        dtype = DTYPES.get(self.optim.precision)
+        return contextlib.nullcontext() if dtype is None else torch.autocast(self.group.device.type, dtype)
 
 
-def distributed_form(model: nn.Module, device: torch.device) -> DistributedDataParallel:
-    """A model whose gradients are averaged over processes.
+def _spectrogram(tagger: Tagger, waveform: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return spectrogram and frame lengths. To be replaced by ``Tagger.spectrogram``, which does the same."""
+    if lengths is None:
+        return tagger.frontend(waveform), None
+    return tagger.frontend(waveform, lengths), tagger.frontend.frame_lengths(lengths)
 
-    Running statistics are left alone: they are averaged at the end of an epoch, not sent before every batch.
+
+def distributed_network(network: nn.Module, device: torch.device) -> DistributedDataParallel:
+    """Return a network whose gradients are averaged over processes.
+
+    Its running statistics are averaged at the end of an epoch instead of being sent before every batch.
     """
-    # torch 2.13 has a new name for this and warns of the old one.
+    # torch 2.13 renames this setting, and warns of the old name.
     known = inspect.signature(DistributedDataParallel).parameters
     setting = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     ids = None if device.type == "cpu" else [device]
-    return DistributedDataParallel(model, device_ids=ids, **{setting: False})
+    return DistributedDataParallel(network, device_ids=ids, **{setting: False})

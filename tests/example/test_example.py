@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from freesound.runs import Run, Table
+from freesound.training import one_cycle
 from scipy.io import wavfile
 
 import freesound2019
 from freesound import console
 from freesound.pictures import varied
-from freesound.runs import Run, Table
 from freesound.synthetic import SOUNDS, make_corpus
-from freesound.training import one_cycle
 from rankaudio import CNN2d, LogMel, Tagger, lwlrap
 from rankaudio.data import ScoreTable, read_labels, read_scores, write_scores
 

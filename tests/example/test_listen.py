@@ -6,13 +6,13 @@ import re
 import numpy as np
 import pytest
 import torch
+from freesound.training import Settings, build_augmentation
 from scipy.io import wavfile
 
 import freesound2019
 from freesound import pictures
 from freesound.listening import draw_parameters, in_words, replay
 from freesound.synthetic import make_corpus
-from freesound.training import Settings, build_augmentation
 from rankaudio import pad_collate
 from rankaudio.data import read_labels
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from freesound.runs import Run
 from scipy.io import wavfile
 from sklearn.metrics import label_ranking_average_precision_score
 
@@ -22,7 +23,6 @@ from freesound.blending import chosen_blend, out_of_fold
 from freesound.commands import recipe as command
 from freesound.plan import CURATED, GUIDES, MEMBERS, RELABELLED, SCALES, Plan, Scale, train_options
 from freesound.rounds import choose_clips, label_the_rest
-from freesound.runs import Run
 from freesound.steps import Step, Steps
 from freesound.synthetic import SOUNDS, make_corpus
 from rankaudio import lwlrap

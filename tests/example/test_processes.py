@@ -6,11 +6,11 @@ import sys
 
 import pytest
 import torch
+from freesound.corpus import read_corpus, split_corpus
+from freesound.processes import MistakeElsewhereError, World, own_device
 from torch import distributed
 
 import freesound2019
-from freesound.corpus import read_corpus, split_corpus
-from freesound.processes import MistakeElsewhereError, World, own_device
 from freesound.synthetic import make_corpus
 from rankaudio import Tagger, lwlrap, predict
 from rankaudio.data import read_labels, read_scores

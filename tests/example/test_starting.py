@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from freesound.building import build_tagger
 
 import freesound2019
-from freesound.building import build_tagger
 from freesound.settings import Settings
 from freesound.synthetic import make_corpus
 from rankaudio import Tagger

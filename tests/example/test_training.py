@@ -15,19 +15,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from freesound.batches import SeededClips
+from freesound.corpus import read_corpus, split_corpus
+from freesound.processes import World
+from freesound.runs import read_state, write_state
+from freesound.training import Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
 import freesound2019
 from freesound import training
 from freesound.averaging import AverageOfLast, ExponentialAverage
-from freesound.batches import SeededClips
-from freesound.corpus import read_corpus, split_corpus
-from freesound.processes import World
-from freesound.runs import read_state, write_state
 from freesound.settings import Settings, mixed_seed
 from freesound.synthetic import make_corpus
-from freesound.training import Trainer
 from freesound.updates import Updates
 from rankaudio import ClipDataset, CNN2d, LogMel, Tagger, lwlrap, pad_collate
 from rankaudio.data import read_labels, read_scores

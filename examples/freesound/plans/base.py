@@ -1,54 +1,63 @@
 """What a plan is made of: frozen dataclasses with every value that a training depends on.
 
-A setting is written once, here. Its name is its option on the command line (``--lr-max``), its key in a TOML
-file and its name in ``--set optim.lr_max=3e-3``. Its text is its help. The settings of a network are those of
-the network's class, which has their defaults and their texts.
+Each setting is written once, here. Its name is its option on the command line (``--lr-max``), its key in a
+TOML file and its name in ``--set optim.lr_max=3e-3``. Its text is its help. The settings of a network come
+from the network's class: their names, defaults and texts are those of its constructor.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from freesound.setting import Setting, option, settings_of_arguments, settings_of_fields
 from rankaudio.backbones import NETWORKS
 
+# These arguments of a network follow from the spectrogram, so nobody has to set them.
+FROM_SPECTROGRAM = ("n_bins", "in_channels")
 
-def option(
-    default: Any,
-    text: str,
-    *,
-    choices: Sequence[str] = (),
-    low: float = -math.inf,
-    high: float = math.inf,
-    metavar: str | None = None,
-) -> Any:
-    """Make a field with its help text, its choices and the range of its values."""
-    about = {"help": text, "choices": tuple(choices), "low": low, "high": high, "metavar": metavar}
-    return field(default=default, metadata=about)
+
+class Checked:
+    """Base of the settings: every value is checked when an object is made."""
+
+    def __post_init__(self) -> None:
+        for name, setting in settings_of_fields(type(self)).items():
+            object.__setattr__(self, name, setting.check(getattr(self, name)))
 
 
 @dataclass(frozen=True)
-class Sound:
-    """How a clip becomes a spectrogram. None is the value that the third-place system has there."""
+class Sound(Checked):
+    """How a clip becomes a spectrogram. None is the value of the third-place system."""
 
     frontend: str | None = option(
         None,
-        "spectrogram; by default log_stft for CNN1d, log_mel for the others",
+        "spectrogram; by default log_stft for CNN1d, log_mel for other networks",
         choices=("log_mel", "log_stft"),
     )
-    sample_rate: int = option(44_100, "in Hz; clips of another rate are resampled", low=1)
-    hop_length: int | None = option(
-        None, "samples from one frame to the next; by default 1024 for log_mel, 128 for log_stft", low=1
+    sample_rate: int = option(44_100, "in Hz; clips of another rate are resampled", low=1, metavar="HZ")
+    n_fft: int | None = option(
+        None, "samples in a frame; by default 2048 for log_mel, 256 for log_stft", low=1, metavar="N"
     )
-    n_mels: int = option(128, "bands of log_mel", low=1)
-    f_min: float = option(5.0, "lowest frequency of log_mel, in Hz", low=0)
+    hop_length: int | None = option(
+        None,
+        "samples from one frame to the next; by default 1024 for log_mel, 128 for log_stft",
+        low=1,
+        metavar="N",
+    )
+    n_mels: int = option(128, "bands of log_mel", low=1, metavar="N")
+    f_min: float = option(5.0, "lowest frequency of log_mel, in Hz", low=0, metavar="HZ")
+
+
+def network_settings(name: str) -> dict[str, Setting]:
+    """Return the settings of a network by name; what follows from the spectrogram is left out."""
+    found = settings_of_arguments(NETWORKS[name])
+    return {key: setting for key, setting in found.items() if key not in FROM_SPECTROGRAM}
 
 
 @dataclass(frozen=True)
-class Network:
-    """Which network, and what its class is called with beyond the number of classes."""
+class Network(Checked):
+    """Which network, and the settings of its class."""
 
     name: str = option("CNN2d", "class of the network", choices=tuple(NETWORKS))
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -56,9 +65,23 @@ class Network:
         None, "a model.pt of the same network to start from; its classes may be others", metavar="MODEL"
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = network_settings(self.name)
+        for key in self.settings:
+            if key not in known:
+                raise ValueError(f"network: wanted settings of {self.name} ({', '.join(known)}), got {key}")
+        checked = {key: known[key].check(value) for key, value in self.settings.items()}
+        object.__setattr__(self, "settings", checked)
+
+    def all_settings(self) -> dict[str, Any]:
+        """Return every setting of the network, with the defaults of its class where none is given."""
+        known = network_settings(self.name)
+        return {key: self.settings.get(key, setting.default) for key, setting in known.items()}
+
 
 @dataclass(frozen=True)
-class Clips:
+class Clips(Checked):
     """Which clips are trained on, and in what batches."""
 
     noisy: bool = option(False, "train on train_noisy too")
@@ -67,14 +90,23 @@ class Clips:
         "table (fname, labels) of clips in train_noisy/ to train on too, instead of --noisy",
         metavar="CSV",
     )
-    folds: int = option(5, "folds; 1: train on all clips, without validation", low=1)
-    batch_size: int = option(20, "most clips in a batch", low=1)
-    spread: float = option(32.0, "batches over which clips of one length are spread", low=1)
-    max_seconds: float = option(15.0, "longer training clips are cut at a random place", low=0)
+    folds: int = option(5, "folds; 1: train on all clips, without validation", low=1, metavar="N")
+    batch_size: int = option(20, "most clips in a batch", low=1, metavar="N")
+    spread: float = option(
+        32.0, "batches over which clips of one length are spread", low=0, metavar="BATCHES"
+    )
+    max_seconds: float = option(
+        15.0, "longer training clips are cut at a random place", above=0, metavar="SECONDS"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.noisy and self.extra is not None:
+            raise ValueError("noisy, extra: wanted one of them, got both")
 
 
 @dataclass(frozen=True)
-class Augment:
+class Augment(Checked):
     """What is done to the clips of a training batch, with which probability."""
 
     mixup: float = option(0.0, "probability of OR-mixup", low=0, high=1, metavar="P")
@@ -86,18 +118,18 @@ class Augment:
 
 
 @dataclass(frozen=True)
-class Optim:
+class Optim(Checked):
     """Loss, optimiser, schedule, and which weights are kept."""
 
     loss: str = option("lsep", "ranking loss or binary cross-entropy", choices=("lsep", "bce"))
-    epochs: int = option(30, "passes over the training clips", low=1)
+    epochs: int = option(30, "passes over the training clips", low=1, metavar="N")
     accumulate: int = option(
         1, "batches to a step: its gradient is that of the mean loss over all their clips", low=1, metavar="N"
     )
-    lr_min: float = option(1e-4, "learning rate at the start of the cycle")
-    lr_max: float = option(5e-3, "learning rate at its top")
+    lr_min: float = option(1e-4, "learning rate at the start of the cycle", low=0, metavar="X")
+    lr_max: float = option(5e-3, "learning rate at its top", low=0, metavar="X")
     clip_norm: float | None = option(
-        None, "largest norm of the gradient; a larger one is scaled down to it", low=0, metavar="X"
+        None, "largest norm of the gradient; a larger one is scaled down to it", above=0, metavar="X"
     )
     precision: str = option(
         "fp32",
@@ -117,35 +149,46 @@ class Optim:
         choices=("none", "ema", "last"),
     )
     average_decay: float = option(
-        0.999, "decay of the exponential average at each step; less in the first steps", low=0, high=1
+        0.999,
+        "decay of the exponential average at each step; less in the first steps",
+        low=0,
+        below=1,
+        metavar="X",
     )
-    average_last: int = option(5, "epochs of the mean over the last ones", low=1, metavar="K")
-    seed: int = option(42, "of folds, weights, batches and augmentation")
+    average_last: int = option(5, "epochs of the mean over the last ones", low=1, metavar="N")
+    seed: int = option(42, "of folds, weights, batches and augmentation", metavar="N")
 
 
 @dataclass(frozen=True)
-class Member:
+class Member(Checked):
     """One model of a system: every value that decides how its folds turn out."""
 
-    name: str = "model"
+    name: str = option("model", "name of the model")
     sound: Sound = field(default_factory=Sound)
     network: Network = field(default_factory=Network)
     clips: Clips = field(default_factory=Clips)
     augment: Augment = field(default_factory=Augment)
     optim: Optim = field(default_factory=Optim)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.optim.early_stop is not None and self.clips.folds == 1:
+            raise ValueError("early_stop: wanted clips that are held out (folds from 2), got folds 1")
+
 
 @dataclass(frozen=True)
-class Machine:
+class Machine(Checked):
     """Where a training runs. Nothing here changes its result on one device."""
 
     device: str | None = option(None, "where to compute; by default the accelerator, if there is one")
-    workers: int = option(0, "processes that read clips; 0: the training process reads them", low=0)
+    workers: int = option(
+        0, "processes that read clips; 0: the training process reads them", low=0, metavar="N"
+    )
     checkpoint_seconds: float = option(
         600.0,
         "save the state of training this often within an epoch, if one process trains",
         low=0,
-        metavar="S",
+        metavar="SECONDS",
     )
     tensorboard: bool | None = option(None, "write scalars for TensorBoard; by default if it is installed")
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from freesound.runs import write_text
+from rankaudio.data import write_text
 from tools.download.disk import free_bytes, size_text
 from tools.download.fetch import fetch, missing_bytes
 from tools.download.record import RemoteFile, archives_of

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from freesound import tables
+from freesound.data import read_scored as read_scores_and_labels
 from rankaudio.data import LabelTable, ScoreTable, read_labels, read_scores
 
 LOSS, LWLRAP, RATE = "train_loss", "valid_lwlrap", "learning_rate"
@@ -155,7 +155,7 @@ def join_folds(paths: list[Path]) -> tuple[ScoreTable, dict[str, tuple[str, ...]
 
 def read_scored(scores_path: Path, labels_path: Path, *, audio: Path, title: str) -> Part:
     """Join the scores and labels of a part; every clip with labels must have scores."""
-    scores, labels = tables.read_scored(scores_path, labels_path)
+    scores, labels = read_scores_and_labels(scores_path, labels_path)
     return Part(title, scores, labels, audio)
 
 

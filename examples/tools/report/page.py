@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import rankaudio
-from freesound.runs import write_text
+from rankaudio.data import write_text
 from tools.report.clips import hard_clips
 from tools.report.data import Content
 from tools.report.sections import classes, confused_classes, curves, tiles

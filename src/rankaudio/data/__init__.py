@@ -1,5 +1,6 @@
 """Audio files, label tables, batches and folds: everything between a folder of clips and a model."""
 
+from rankaudio._files import write_bytes, write_text
 from rankaudio.data._audio import AudioInfo, audio_info, load_audio
 from rankaudio.data._dataset import Batch, ClipDataset, Crop, pad_collate
 from rankaudio.data._folds import multilabel_folds
@@ -22,6 +23,8 @@ __all__ = [
     "read_classes",
     "read_labels",
     "read_scores",
+    "write_bytes",
     "write_labels",
     "write_scores",
+    "write_text",
 ]

@@ -1,0 +1,277 @@
+"""Clips and labels: a folder in the Kaggle layout, its splits, seeded clips, batches and other tables."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from freesound.distributed import Group
+from rankaudio import ClipDataset, multilabel_folds, pad_collate
+from rankaudio.data import LabelTable, ScoreTable, read_classes, read_labels, read_scores
+
+AUDIO_SUFFIXES = (".flac", ".mp3", ".ogg", ".wav")
+# The source of a clip, which a criterion may look at.
+CURATED, NOISY = 0, 1
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The labelled clips of a data folder; ``noisy`` are the clips of ``train_noisy`` to train on."""
+
+    folder: Path
+    classes: tuple[str, ...]
+    curated: LabelTable
+    noisy: LabelTable | None
+
+
+def read_corpus(folder: Path, *, noisy: bool = False, extra: str | Path | None = None) -> Corpus:
+    """Read the label files. The classes are those of ``sample_submission.csv``, or else those in use.
+
+    Args:
+        folder: the data folder.
+        noisy: take the clips and labels of ``train_noisy.csv``, without labels that are no class.
+        extra: a table of clips in ``train_noisy`` to take instead; each of its labels must be a class.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"--data: wanted a folder in the Kaggle layout, got {folder}, which is none")
+    submission = folder / "sample_submission.csv"
+    classes = read_classes(submission) if submission.exists() else None
+    curated = read_labels(folder / "train_curated.csv", classes=classes)
+    more = None
+    if extra is not None:
+        more = read_labels(extra, classes=curated.classes)
+    elif noisy:
+        more = read_labels(folder / "train_noisy.csv", classes=curated.classes, strict=False)
+    return Corpus(folder, curated.classes, curated, more)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The clips that one fold trains on, their sources, and the clips that validate it."""
+
+    train: ClipDataset
+    source: Tensor
+    valid: ClipDataset | None
+    valid_names: tuple[str, ...]
+    valid_target: Tensor
+
+
+def split_corpus(
+    corpus: Corpus, *, folds: int, fold: int, max_seconds: float, seed: int, sample_rate: int = 44_100
+) -> Split:
+    """Hold one fold out for validation; with ``folds=1`` hold out none. Noisy clips are never held out."""
+    names = corpus.curated.names
+    if folds > 1:
+        fold_of = multilabel_folds(corpus.curated.target, n_folds=folds, seed=seed)
+        held_out = (fold_of == fold).tolist()
+    else:
+        held_out = [False] * len(names)
+    train = corpus.curated.select([n for n, out in zip(names, held_out, strict=True) if not out])
+    valid = corpus.curated.select([n for n, out in zip(names, held_out, strict=True) if out])
+
+    curated = corpus.folder / "train_curated"
+    paths, target = [curated / name for name in train.names], train.target
+    source = [CURATED] * len(train)
+    if corpus.noisy is not None:
+        paths += [corpus.folder / "train_noisy" / name for name in corpus.noisy.names]
+        target = torch.cat([target, corpus.noisy.target])
+        source += [NOISY] * len(corpus.noisy)
+    valid_paths = [curated / name for name in valid.names]
+    return Split(
+        train=ClipDataset(
+            paths, target.float(), sample_rate=sample_rate, max_seconds=max_seconds, crop="random"
+        ),
+        source=torch.tensor(source),
+        valid=ClipDataset(valid_paths, sample_rate=sample_rate) if valid_paths else None,
+        valid_names=valid.names,
+        valid_target=valid.target,
+    )
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def fingerprint(split: Split) -> str:
+    """One checksum of all clips and labels of a split."""
+    digest = hashlib.blake2b(digest_size=16)
+    for clips in (split.train, split.valid):
+        if clips is not None:
+            digest.update("\n".join(f"{path.parent.name}/{path.name}" for path in clips.paths).encode())
+            digest.update(clips.lengths.numpy().tobytes())
+    digest.update(split.train.target.numpy().tobytes())
+    digest.update(split.valid_target.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def mixed_seed(*parts: int) -> int:
+    """Make one seed of several numbers, so that the seeds of neighbours are unrelated.
+
+    Every random number of a training is a function of the seed, the epoch, the place in the epoch and the
+    rank. So there is no random state to keep, and a resumed training draws the same numbers.
+    """
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+class Batch(NamedTuple):
+    """Training clips in one tensor: ``(B, T)``, ``(B, C)``, ``(B,)`` samples and ``(B,)`` sources."""
+
+    waveform: Tensor
+    target: Tensor
+    lengths: Tensor | None
+    source: Tensor
+
+
+# Epoch and index of a clip.
+Place = tuple[int, int]
+
+
+class SeededClips(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Training clips; a clip's random crop depends on seed, epoch and index only, in any process."""
+
+    def __init__(self, clips: ClipDataset, source: Tensor, *, seed: int) -> None:
+        self.clips, self.source, self.seed = clips, source, seed
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, place: Place) -> tuple[Tensor, Tensor, Tensor]:
+        epoch, index = place
+        # A crop is drawn from PyTorch's global generator. Others use it too, so its state is restored.
+        before = torch.default_generator.get_state()
+        torch.default_generator.manual_seed(mixed_seed(self.seed, epoch, index))
+        try:
+            waveform, target = self.clips[index]
+        finally:
+            torch.default_generator.set_state(before)
+        return waveform, target, self.source[index]
+
+
+def collate(items: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Batch:
+    """Pad clips to the longest, as :func:`rankaudio.pad_collate` does, and keep their sources."""
+    waveform, target, lengths = pad_collate([(waveform, target) for waveform, target, _ in items])
+    return Batch(waveform, target, lengths, torch.stack([source for _, _, source in items]))
+
+
+class BatchSampler(Protocol):
+    """Lists of indices of training clips, of this rank; their number is the same in every epoch."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next pass."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[list[int]]: ...
+
+
+class EpochBatches(Sampler[list[Place]]):
+    """The batches of one epoch, from any of them on; a clip comes as (epoch, index).
+
+    The epoch goes with the index because persistent workers hold a copy of the data set, and a new epoch
+    cannot be announced to them.
+    """
+
+    def __init__(self, sampler: BatchSampler, group: Group) -> None:
+        self.sampler, self.group = sampler, group
+        self.epoch, self.first = 0, 0
+        self.batches: list[list[int]] = []
+
+    def begin(self, epoch: int, *, first: int) -> None:
+        """Make the batches of an epoch; the next pass starts with batch ``first``."""
+        self.sampler.set_epoch(epoch)
+        self.batches = list(self.sampler)
+        self.epoch, self.first = epoch, first
+
+    def counts(self) -> list[int]:
+        """Return the number of clips in each batch of this epoch, over all processes."""
+        counts = torch.tensor([len(batch) for batch in self.batches])
+        self.group.add_up(counts)
+        return counts.tolist()
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        return iter([[(self.epoch, index) for index in batch] for batch in self.batches[self.first :]])
+
+
+def audio_files(path: Path) -> list[Path]:
+    """Return the audio files of a folder in the order of their names, or the one file."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise FileNotFoundError(f"--audio: wanted a folder of audio files, got {path}, which is none")
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in AUDIO_SUFFIXES)
+    if not found:
+        raise FileNotFoundError(
+            f"--audio: wanted a folder with {', '.join(AUDIO_SUFFIXES)} files, got {path}"
+        )
+    return found
+
+
+def read_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Return all rows that are not blank, each with the line that it ends on.
+
+    Raises:
+        ValueError: if the file is not CSV in UTF-8, or is empty.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            rows = [(reader.line_num, row) for row in reader if row]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: wanted CSV in UTF-8: {error}") from error
+    if not rows:
+        raise ValueError(f"{path}: wanted rows, got an empty file")
+    return rows
+
+
+def read_header(path: Path) -> list[str]:
+    """Return the names of the columns."""
+    return [column.strip() for column in read_rows(path)[0][1]]
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[int, tuple[str, ...]]]:
+    """Return some columns of every row, each row with the line that it ends on.
+
+    Raises:
+        ValueError: if a column is missing, or a row has an empty cell in one of them.
+    """
+    header, rows = read_header(path), read_rows(path)[1:]
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise ValueError(f"{path}: wanted a column {missing[0]!r}, got the columns {', '.join(header)}")
+    places = [header.index(column) for column in columns]
+    found = []
+    for line, row in rows:
+        values = tuple(row[place] if place < len(row) else "" for place in places)
+        if not all(value.strip() for value in values):
+            raise ValueError(f"{path}, line {line}: wanted {', '.join(columns)}, got {row}")
+        found.append((line, values))
+    return found
+
+
+def read_scored(scores_path: Path, labels_path: Path) -> tuple[ScoreTable, LabelTable]:
+    """Return scores and labels of the same clips, in the order of the labels.
+
+    Raises:
+        ValueError: if a clip with labels has no scores, or a file has another form.
+    """
+    scores = read_scores(scores_path)
+    labels = read_labels(labels_path, classes=scores.classes)
+    try:
+        return scores.select(labels.names), labels
+    except ValueError as error:
+        raise ValueError(
+            f"{scores_path} does not have a row for every clip of {labels_path}: {error}"
+        ) from error

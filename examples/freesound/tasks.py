@@ -1,0 +1,224 @@
+"""What the commands do, as functions that the command line and a plan's pipeline call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from freesound.build import MemberSystem, build_average, build_tagger, resolved, score_clips
+from freesound.data import (
+    Corpus,
+    Split,
+    audio_files,
+    checksum,
+    read_columns,
+    read_corpus,
+    read_header,
+    read_scored,
+    split_corpus,
+)
+from freesound.distributed import Group, join_group, local_device
+from freesound.engine import Trainer
+from freesound.plans.base import Machine, Member
+from freesound.progress import log, progress_bar
+from freesound.settings import to_dict
+from freesound.state import Run
+from freesound.training_log import wants_tensorboard
+from rankaudio import ClipDataset, lwlrap
+from rankaudio.data import ScoreTable, write_scores
+
+LEADERBOARDS = ("public", "private")
+
+
+def train(
+    member: Member,
+    data: Path,
+    run: Path,
+    *,
+    machine: Machine,
+    folds: Sequence[int] | None = None,
+    resume: bool = False,
+) -> None:
+    """Train folds of a model, in this process or with the others that ``torchrun`` started.
+
+    Args:
+        member: the settings.
+        data: folder in the Kaggle layout.
+        run: folder for settings, models, metrics and logs; ``run/fold_K`` for each fold.
+        machine: where to compute.
+        folds: the folds to train; None: all of them.
+        resume: continue what was begun, and skip folds that are finished.
+
+    Raises:
+        ValueError: if a setting, a table or a clip is wrong, or ``run`` holds a run with other settings.
+        FileExistsError: if ``run`` holds these folds, or other things.
+    """
+    group, tensorboard = join_group(local_device(machine.device)), wants_tensorboard(machine.tensorboard)
+    folds = list(range(member.clips.folds)) if folds is None else list(folds)
+    corpus, splits = group.run_on_all(lambda: _prepare(member, data, folds))
+    checks = {"classes": list(corpus.classes), "processes": group.world_size}
+    checks |= _checksums(member)
+    settings, folder = to_dict(resolved(member)), Run(run)
+    left = group.broadcast(lambda: folder.start(settings, checks, folds, resume=resume))
+    for fold, split in splits.items():
+        if fold in left:
+            trainer = group.run_on_all(lambda split=split: _trainer(member, corpus, split, group, machine))
+            _train_fold(trainer, fold, folder, tensorboard=tensorboard)
+        elif group.is_main:
+            log(f"fold {fold}: finished already, in {folder.fold(fold)}")
+
+
+def _prepare(member: Member, data: Path, folds: list[int]) -> tuple[Corpus, dict[int, Split]]:
+    """Read and check everything before anything is written."""
+    clips = member.clips
+    for fold in folds:
+        if not 0 <= fold < clips.folds:
+            raise ValueError(
+                f"--fold: wanted 0 to {clips.folds - 1} (there are {clips.folds} folds), got {fold}"
+            )
+    corpus = read_corpus(data, noisy=clips.noisy, extra=clips.extra)
+    build_tagger(member, corpus.classes)
+    return corpus, {
+        fold: split_corpus(
+            corpus,
+            fold=fold,
+            folds=clips.folds,
+            max_seconds=clips.max_seconds,
+            seed=member.optim.seed,
+            sample_rate=member.sound.sample_rate,
+        )
+        for fold in folds
+    }
+
+
+def _checksums(member: Member) -> dict[str, str | None]:
+    files = {"extra_sha256": member.clips.extra, "start_from_sha256": member.network.start_from}
+    return {name: None if path is None else checksum(Path(path)) for name, path in files.items()}
+
+
+def _trainer(member: Member, corpus: Corpus, split: Split, group: Group, machine: Machine) -> Trainer:
+    system = MemberSystem(member, corpus.classes)
+    system.tagger.to(group.device)
+    return Trainer(
+        system,
+        split,
+        member.optim,
+        group=group,
+        average=build_average(member.optim, system.tagger, group),
+        workers=machine.workers,
+        checkpoint_seconds=machine.checkpoint_seconds,
+        log=log if group.is_main else lambda _: None,
+    )
+
+
+def _train_fold(trainer: Trainer, fold: int, folder: Run, *, tensorboard: bool) -> None:
+    split = trainer.split
+    held_out = 0 if split.valid is None else len(split.valid)
+    counts = f"{len(split.train)} clips to train on, {held_out} held out"
+    trainer.log(f"fold {fold}: {counts}, {len(trainer.system.tagger.classes)} classes")
+    best = trainer.fit(folder.fold(fold), tensorboard=tensorboard)
+    kept = "last model" if split.valid is None else f"best lwlrap {best:.4f}"
+    trainer.log(f"fold {fold}: {kept}, in {folder.fold(fold)}")
+
+
+def predict_folder(run: Path, audio: Path, out: Path, *, machine: Machine) -> None:
+    """Score the audio files of a folder, or one file, with the mean over the folds of a run.
+
+    The score table is whole or not there. Clips are resampled to the rate of the model.
+
+    Raises:
+        ValueError: if files could not be read; the others are in the table, and the message names these.
+    """
+    member, taggers = Run(run).member(), Run(run).taggers(local_device(machine.device))
+    paths, unreadable = readable_files(audio_files(audio))
+    clips = ClipDataset(paths, sample_rate=taggers[0].sample_rate) if paths else []
+    total = torch.zeros(len(paths), len(taggers[0].classes), dtype=torch.float64)
+    for fold, tagger in enumerate(taggers):
+        with progress_bar(f"fold {fold}", unit="clip", total=len(paths)) as bar:
+            total += score_clips(
+                member,
+                tagger,
+                clips,
+                workers=machine.workers,
+                progress=lambda done, _, bar=bar: bar.update(done - bar.n),
+                on_error=lambda index, error: unreadable.setdefault(paths[index], error),
+            )
+    kept = [index for index, path in enumerate(paths) if path not in unreadable]
+    scores = (total / len(taggers)).float()[kept]
+    names = [paths[index].name for index in kept]
+    write_scores(out, ScoreTable(names, taggers[0].classes, scores))
+    log(f"{out}: scores of {len(kept)} clips, mean over {len(taggers)} folds")
+    if unreadable:
+        listed = "\n".join(f"  {error}" for error in unreadable.values())
+        raise ValueError(f"{len(unreadable)} files could not be read and are not in {out}:\n{listed}")
+
+
+def readable_files(paths: list[Path]) -> tuple[list[Path], dict[Path, Exception]]:
+    """Return the files whose header can be read, and the errors of the others."""
+    readable, errors = [], {}
+    for path in paths:
+        try:
+            ClipDataset([path])
+        except (OSError, ValueError, ImportError) as error:
+            errors[path] = error
+        else:
+            readable.append(path)
+    return readable, errors
+
+
+def evaluate(scores: Path, labels: Path) -> str:
+    """Compare a table of scores with one of labels; return the lwlrap of each class and of all, as text.
+
+    If the labels have a column ``usage``, the text also has the lwlrap of each leaderboard.
+    """
+    table, truth = read_scored(scores, labels)
+    text = class_report(table.scores, truth.target, truth.classes)
+    usage = read_usage(labels)
+    if usage:
+        rows = [usage[name] for name in truth.names]
+        text += "\n" + leaderboard_report(table.scores, truth.target, truth.classes, rows)
+    return text
+
+
+def class_report(scores: Tensor, target: Tensor, classes: tuple[str, ...]) -> str:
+    """Return a table of lwlrap for each class, best first, and for all labels below it."""
+    per_class = lwlrap(scores, target, average=None)
+    order = per_class.lwlrap.nan_to_num(-1).argsort(descending=True, stable=True).tolist()
+    width = _width(classes)
+    lines = [f"{'class':{width}}  clips  lwlrap"]
+    for c in order:
+        support, value = int(per_class.support[c]), float(per_class.lwlrap[c])
+        shown = f"{value:6.4f}" if support else "     -".rstrip().rjust(6)
+        lines.append(f"{classes[c]:{width}}  {support:5d}  {shown}")
+    lines.append(f"{'all labels':{width}}  {int(target.sum()):5d}  {float(lwlrap(scores, target)):6.4f}")
+    return "\n".join(lines)
+
+
+def read_usage(path: Path) -> dict[str, str]:
+    """Return "public" or "private" for each clip, or nothing if the table has no column ``usage``."""
+    if "usage" not in read_header(path):
+        return {}
+    usage = {}
+    for line, (name, value) in read_columns(path, ["fname", "usage"]):
+        usage[name] = value.strip().lower()
+        if usage[name] not in LEADERBOARDS:
+            raise ValueError(f"{path}, line {line}: wanted Public or Private as usage, got {value!r}")
+    return usage
+
+
+def leaderboard_report(scores: Tensor, target: Tensor, classes: tuple[str, ...], usage: list[str]) -> str:
+    """Return labels, lwlrap and clips of each leaderboard."""
+    lines = []
+    for board in LEADERBOARDS:
+        rows = torch.tensor([one == board for one in usage])
+        count = int(target[rows].sum())
+        value = f"{float(lwlrap(scores[rows], target[rows])):6.4f}" if count else "     -"
+        lines.append(f"{board:{_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
+    return "\n".join(lines)
+
+
+def _width(classes: tuple[str, ...]) -> int:
+    return max(len("all labels"), *(len(name) for name in classes))
