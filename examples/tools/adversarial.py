@@ -1,22 +1,113 @@
-"""How well two parts of a corpus can be told apart: features, a regression across folds, and an interval."""
+"""Measure how well two folders of clips can be distinguished, and by which clips (adversarial validation).
+
+A logistic regression predicts from the features of a clip which folder the clip is from, across folds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rankaudio import LogMel, Tagger, length_mask
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `tools` and `freesound`
 
-Array: TypeAlias = NDArray[np.float64]
-FOLDS, DRAWS = 5, 1_000
-# 256 features of a few hundred clips tell any two parts apart unless the weights are kept small.
-STRENGTH = 0.01
+from freesound.data import audio_files
+from freesound.distributed import local_device
+from freesound.state import Run
+from freesound.tasks import readable_files
+from rankaudio import ClipDataset, LogMel, Tagger, length_mask, predict
+from rankaudio.data import read_scores, write_text
+from tools._program import positive_int, print_line, progress_bar, require, run
+from tools._two_sample_test import Predictions, auc_with_interval, cross_validate
+
+DESCRIPTION = """\
+Print how well the clips of two folders can be distinguished (AUC), and which clips look most and least like
+those of the other folder. Write the probability of each clip to a table.
+
+  python examples/tools/adversarial.py --data DIR
+"""
+SAMPLE_RATE = 44_100  # of log-mel features; a run has its own rate
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program."""
+    run(build_parser(), compare, argv)
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Compare the folders, print the result, and write the table."""
+    require("sklearn")
+    if args.train == args.test:
+        raise ValueError(f"--train, --test: wanted two folders, got {args.train} twice")
+    train, test = (list_clips(args, part) for part in (args.train, args.test))
+    reader = FeatureReader(workers=args.workers)
+    predictions: list[Predictions] = []
+    probabilities: dict[Path, list[float]] = {}
+    for module, sample_rate, first in feature_modules(args, train):
+        first_read, first_features = reader.read(module, first, sample_rate=sample_rate)
+        second_read, second_features = reader.read(module, test, sample_rate=sample_rate)
+        try:
+            predictions.append(cross_validate(first_features, second_features, seed=args.seed))
+        except ValueError as error:
+            # Unreadable files may be the reason for too few clips.
+            why = "".join(f"\n  {one}" for one in reader.errors.values())
+            raise ValueError(f"{args.train} and {args.test} cannot be compared: {error}{why}") from error
+        values = predictions[-1].probability.tolist()
+        for path, value in zip(first_read + second_read, values, strict=True):
+            probabilities.setdefault(path, []).append(value)
+    rows = [(path.parent.name, path.name, float(np.mean(p))) for path, p in probabilities.items()]
+    write_table(args.out, rows)
+    for line in summary(args, predictions, rows):
+        print_line(line)
+    if reader.errors:
+        listed = "\n".join(f"  {error}" for error in reader.errors.values())
+        raise ValueError(f"{len(reader.errors)} files could not be read and are not in {args.out}:\n{listed}")
+
+
+def list_clips(args: argparse.Namespace, part: str) -> list[Path]:
+    """Return the audio files of one folder."""
+    if not (args.data / part).is_dir():
+        raise FileNotFoundError(
+            f"--data: wanted a folder with {args.train} and {args.test}, {part} is not in {args.data}"
+        )
+    return audio_files(args.data / part)
+
+
+def feature_modules(
+    args: argparse.Namespace, train: list[Path]
+) -> Iterator[tuple[nn.Module, int, list[Path]]]:
+    """Return modules that compute features, each with its sample rate and its clips of the first folder.
+
+    Each fold's model gets the clips that it held out. Its features of clips that it was trained on would
+    differ from those of all other clips.
+    """
+    device = local_device(args.device)
+    if args.run is None:
+        yield LogMelStatistics(SAMPLE_RATE).to(device), SAMPLE_RATE, train
+        return
+    folder, by_name, found = Run(args.run), {path.name: path for path in train}, False
+    for path, tagger in zip(folder.models(), folder.taggers(device), strict=True):
+        held_out = path.with_name("valid.csv")
+        if not held_out.exists():
+            continue
+        found = True
+        names = read_scores(held_out).names
+        unknown = [name for name in names if name not in by_name]
+        if unknown:
+            raise ValueError(f"{held_out}: wanted clips of {args.data / args.train}, got {unknown[0]!r}")
+        yield Embedding(tagger), tagger.sample_rate or SAMPLE_RATE, [by_name[name] for name in names]
+    if not found:
+        raise ValueError(
+            f"--run: wanted folds with held-out clips (valid.csv), got none in {args.run}; "
+            "train with --folds 2 or more"
+        )
 
 
 class LogMelStatistics(nn.Module):
@@ -25,8 +116,8 @@ class LogMelStatistics(nn.Module):
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
         self.frontend = LogMel(sample_rate=sample_rate)
-        # predict runs a Module on the device of its parameters, and the frontend has none.
-        self.register_parameter("anchor", nn.Parameter(torch.zeros(()), requires_grad=False))
+        # `predict` uses the device of a module's parameters, and the frontend has none.
+        self.register_parameter("device_of", nn.Parameter(torch.zeros(()), requires_grad=False))
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return ``(B, 2 * bands)`` for clips ``(B, T)``."""
@@ -34,14 +125,14 @@ class LogMelStatistics(nn.Module):
         if lengths is None:
             return torch.cat([x.mean(-1), x.std(-1, correction=0)], 1)
         frames = self.frontend.frame_lengths(lengths)
-        mask, count = length_mask(frames, x.shape[-1])[:, None], frames[:, None]
-        mean = x.masked_fill(~mask, 0).sum(-1) / count
-        spread = (x - mean[..., None]).square().masked_fill(~mask, 0).sum(-1) / count
-        return torch.cat([mean, spread.sqrt()], 1)
+        mask, n_frames = length_mask(frames, x.shape[-1])[:, None], frames[:, None]
+        mean = x.masked_fill(~mask, 0).sum(-1) / n_frames
+        variance = (x - mean[..., None]).square().masked_fill(~mask, 0).sum(-1) / n_frames
+        return torch.cat([mean, variance.sqrt()], 1)
 
 
-class Pooled(nn.Module):
-    """What a trained tagger's classifier sees of a clip: the input of its first layer."""
+class Embedding(nn.Module):
+    """The input of a trained model's classifier."""
 
     def __init__(self, tagger: Tagger) -> None:
         super().__init__()
@@ -49,98 +140,111 @@ class Pooled(nn.Module):
         tagger.backbone.classifier.register_forward_pre_hook(self._keep)
 
     def _keep(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.kept = inputs[0]
+        self.embedding = inputs[0]
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return ``(B, d)`` for clips ``(B, T)``."""
         self.tagger(waveform, lengths)
-        return self.kept
+        return self.embedding
 
 
-@dataclass(frozen=True)
-class Told:
-    """Probabilities of being from the second part, by regressions that had not seen the clip."""
+class FeatureReader:
+    """Compute the features of files. ``errors`` has the files that cannot be read."""
 
-    probability: Array
-    second: NDArray[np.bool_]
-    fold: NDArray[np.int64]
-    twins: int
-    """How many clips of the second part have the very features of one in the first."""
+    def __init__(self, *, workers: int) -> None:
+        self.workers = workers
+        self.errors: dict[Path, Exception] = {}
 
-
-def tell_apart(first: Tensor, second: Tensor, *, seed: int) -> Told:
-    """Regress on the features which part a clip is from, across folds.
-
-    Clips of the same features stay in one fold: a regression that has seen a clip in one part would be sure,
-    and wrong, that its twin in the other is from there too. Both parts count the same, whatever their sizes.
-
-    Args:
-        first: ``(N, d)``.
-        second: ``(M, d)``.
-        seed: of the folds.
-
-    Raises:
-        ValueError: if a part has fewer than two clips, or too few different ones to make folds of.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    for part, features in (("first", first), ("second", second)):
-        if len(features) < 2:
-            raise ValueError(f"{part} part: wanted two clips or more to tell apart, got {len(features)}")
-    x = torch.cat([first, second]).double().numpy()
-    y = np.arange(len(x)) >= len(first)
-    _, group = np.unique(x, axis=0, return_inverse=True)
-    folds = min(FOLDS, *(len(np.unique(group[y == side])) for side in (False, True)))
-    if folds < 2:
-        raise ValueError("parts: wanted two clips or more that differ in each, got copies of one")
-    probability, fold = np.full(len(x), np.nan), np.zeros(len(x), dtype=np.int64)
-    splits = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(x, y, group)
-    for k, (seen, unseen) in enumerate(splits):
-        regression = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
-        model = make_pipeline(StandardScaler(), regression).fit(x[seen], y[seen])
-        probability[unseen], fold[unseen] = model.predict_proba(x[unseen])[:, 1], k
-    return Told(probability, y, fold, twins=int(np.isin(group[y], group[~y]).sum()))
+    def read(self, module: nn.Module, paths: list[Path], *, sample_rate: int) -> tuple[list[Path], Tensor]:
+        """Return the readable files, and a row of features for each."""
+        paths, errors = readable_files(paths)
+        self.errors |= errors
+        clips = ClipDataset(paths, sample_rate=sample_rate) if paths else []
+        with progress_bar(total=len(paths), desc="features", unit="clip") as bar:
+            rows = predict(
+                module,
+                clips,
+                workers=self.workers,
+                progress=lambda done, _: bar.update(done - bar.n),
+                on_error=lambda index, error: self.errors.setdefault(paths[index], error),
+            )
+        kept = [index for index, path in enumerate(paths) if path not in self.errors]
+        return [paths[index] for index in kept], rows[kept]
 
 
-def auc_with_interval(told: Sequence[Told], *, seed: int) -> tuple[float, float, float]:
-    """Area under the ROC curve and the ends of its 95 % bootstrap interval.
+def write_table(path: Path, rows: list[tuple[str, str, float]]) -> None:
+    """Write the folder, the name and the probability of each clip."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["part", "fname", "test_probability"])
+    writer.writerows([part, name, f"{value:.6f}"] for part, name, value in rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text.getvalue())
 
-    The area is computed in each fold and averaged: within a fold all clips were judged by one regression,
-    which had seen none of them, so parts that are alike give 0.5 on average. The bootstrap draws clips anew
-    in each fold and part. Folds are judged by regressions that share most of their clips, so their areas vary
-    together, of which the bootstrap knows nothing: its interval is widened about the area by the factor
-    sqrt(1 + K / (K - 1)) of Nadeau and Bengio, Inference for the Generalization Error (2003), for K folds. Of
-    180 pairs of parts drawn alike in a trial, 173 of the intervals held 0.5, and 150 of those not widened.
-    """
-    rng = np.random.default_rng(seed)
-    groups = []
-    for one in told:
-        for k in np.unique(one.fold):
-            here = one.fold == k
-            a, b = one.probability[here & ~one.second], one.probability[here & one.second]
-            if len(a) and len(b):
-                groups.append((a, b))
-    if not groups:
-        raise ValueError(
-            "parts: wanted clips of both in one fold at least, got none; there are too few clips"
-        )
 
-    areas = [
-        np.mean([_area(rng.choice(a, len(a)), rng.choice(b, len(b))) for a, b in groups])
-        for _ in range(DRAWS)
+def summary(
+    args: argparse.Namespace, predictions: list[Predictions], rows: list[tuple[str, str, float]]
+) -> list[str]:
+    """Return the lines to print: AUC, copies, and the clips at both ends."""
+    auc, low, high = auc_with_interval(predictions, seed=args.seed)
+    verdict = "can be distinguished" if low > 0.5 else "cannot be distinguished beyond chance"
+    counts = {part: sum(row[0] == part for row in rows) for part in (args.train, args.test)}
+    lines = [
+        f"AUC {auc:.3f}, 95 % interval {low:.3f} to {high:.3f}: {args.train} and {args.test} {verdict}",
+        "(0.5: chance; 1: every clip shows its folder)",
+        f"{counts[args.train]} clips of {args.train}, {counts[args.test]} clips of {args.test}; "
+        f"the probability of {args.test} for each clip is in {args.out}",
     ]
-    area = float(np.mean([_area(a, b) for a, b in groups]))
-    folds = min(len(np.unique(one.fold)) for one in told)
-    ends = area + np.sqrt(1 + folds / (folds - 1)) * (np.quantile(areas, [0.025, 0.975]) - area)
-    low, high = np.clip(ends, 0, 1).tolist()
-    return area, low, high
+    copies = max(one.n_duplicates for one in predictions)
+    if copies:
+        lines.append(f"{copies} clips of {args.test} have the same features as one in {args.train}: copies?")
+    ranked = sorted(rows, key=lambda row: row[2])
+    first = [row for row in ranked if row[0] == args.train]
+    second = [row for row in ranked if row[0] == args.test]
+    for title, some in [
+        (f"{args.train}, most like {args.test}", first[::-1]),
+        (f"{args.test}, most like {args.train}", second),
+        (f"{args.train}, least like {args.test}", first),
+        (f"{args.test}, least like {args.train}", second[::-1]),
+    ]:
+        lines.append(title + ":")
+        lines += [f"  {value:.3f}  {name}" for _, name, value in some[: args.show]]
+    return lines
 
 
-def _area(first: Array, second: Array) -> float:
-    """The chance that a clip of the second part has the higher probability; ties count half."""
-    first = np.sort(first)
-    below = np.searchsorted(first, second, "left") + np.searchsorted(first, second, "right")
-    return float(below.mean() / (2 * len(first)))
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        prog="adversarial.py", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument_group("clips").add_argument
+    add("--data", type=Path, required=True, metavar="DIR", help="folder with both folders of clips")
+    add("--train", default="train_curated", metavar="NAME", help="first folder (default: %(default)s)")
+    add("--test", default="test", metavar="NAME", help="second folder (default: %(default)s)")
+    add = parser.add_argument_group("features").add_argument
+    add(
+        "--run",
+        type=Path,
+        metavar="RUN",
+        help="compare embeddings of its models instead of log-mel statistics",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="seed of folds and bootstrap (default: %(default)s)")
+    add = parser.add_argument_group("result").add_argument
+    add("--show", type=positive_int, default=5, metavar="N", help="clips in each list (default: %(default)s)")
+    add(
+        "--out",
+        type=Path,
+        default=Path("adversarial.csv"),
+        metavar="CSV",
+        help="table to write: part, fname, test_probability (default: %(default)s)",
+    )
+    add = parser.add_argument_group("machine").add_argument
+    add("--device", metavar="DEVICE", help="where to compute (default: the accelerator, if there is one)")
+    add(
+        "--workers", type=int, default=0, metavar="N", help="processes that read clips (default: %(default)s)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

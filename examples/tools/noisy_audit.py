@@ -1,46 +1,60 @@
-"""``noisy_audit``: which noisy clips were taken, and how right their labels are."""
+"""Print which noisy clips were selected, by class, and how many have right labels."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from freesound.console import say
-from freesound.corpus import read_corpus
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `tools` and `freesound`
+
+from freesound.data import read_corpus
 from rankaudio.data import LabelTable, read_labels
 from rankaudio.noisy import label_quality
+from tools._program import print_line, run
 
-HELP = "report which noisy clips were taken, by class, and how right they are where true labels are known"
+DESCRIPTION = """\
+Print a table of selections of noisy clips and a table of their classes. With --truth, the tables also
+show how many of the clips and labels are right.
+
+  python examples/tools/noisy_audit.py --data DIR --selection RUN/rounds/round_1.csv
+"""
 GIVEN = "as given"
 
 
-def run(args: argparse.Namespace) -> None:
-    """Print a table of the selections, and one of their classes."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program."""
+    run(build_parser(), audit, argv)
+
+
+def audit(args: argparse.Namespace) -> None:
+    """Read the tables of labels, and print both tables."""
     classes = read_corpus(args.data, noisy=False).classes
     given = read_labels(args.data / "train_noisy.csv", classes=classes, strict=False)
     tables = {GIVEN: given}
     for path in args.selection:
         name = path.stem if path.stem not in tables else str(path)
         tables[name] = read_labels(path, classes=classes)
-        refuse_strangers(path, tables[name], given)
+        check_names(path, tables[name], given)
     truth = None if args.truth is None else read_labels(args.truth, classes=classes, strict=False)
     for line in [*quality_lines(tables, given, truth), "", *class_lines(tables, truth)]:
-        say(line)
+        print_line(line)
 
 
-def refuse_strangers(path: Path, taken: LabelTable, given: LabelTable) -> None:
-    """Refuse a selection of other clips."""
-    strangers = sorted(set(taken.names) - set(given.names))
-    if strangers:
-        listed = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")
-        raise ValueError(f"{path}: wanted clips of train_noisy.csv, got {len(strangers)} others: {listed}")
+def check_names(path: Path, selection: LabelTable, given: LabelTable) -> None:
+    """Refuse a selection with clips that are not in the noisy part."""
+    unknown = sorted(set(selection.names) - set(given.names))
+    if unknown:
+        listed = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        raise ValueError(f"{path}: wanted clips of train_noisy.csv, got {len(unknown)} others: {listed}")
 
 
 def quality_lines(tables: dict[str, LabelTable], given: LabelTable, truth: LabelTable | None) -> list[str]:
-    """How many clips and labels there are, and with true labels how many of them are right.
+    """Count clips and labels, and the right ones if the true labels are known.
 
-    Precision is over the clips and labels of a selection. Recall is over the whole noisy part: of clips,
-    those whose given labels are right; of labels, all that are true.
+    "clips right" and "labels right" are shares of a selection (precision). The other two columns are shares
+    of the whole noisy part (recall): of clips whose given labels are right, and of true labels.
     """
     columns = ["", "clips", "labels", "as given"]
     rows = [
@@ -49,42 +63,42 @@ def quality_lines(tables: dict[str, LabelTable], given: LabelTable, truth: Label
     ]
     if truth is not None:
         columns += ["clips right", "labels right", "right clips found", "true labels found"]
-        whole = right_names(given, truth)
+        right_as_given = right_names(given, truth)
         for row, table in zip(rows, tables.values(), strict=True):
             quality = label_quality(table, truth)
-            found = len(whole & right_names(table, truth))
+            found = len(right_as_given & right_names(table, truth))
             row += [
                 _share(quality.right_clips, quality.clips),
                 _share(quality.right_labels, quality.labels),
-                _share(found, len(whole)),
+                _share(found, len(right_as_given)),
                 _share(quality.right_labels, quality.true_labels),
             ]
     return _aligned([columns, *rows])
 
 
 def kept(table: LabelTable, given: LabelTable) -> tuple[int, int]:
-    """How many clips have the labels that they came with, of how many."""
+    """Return the number of clips that have the labels they came with, and the number of all clips."""
     same = (table.target == given.select(table.names).target).all(1) & table.target.any(1)
     return int(same.sum()), int(table.target.any(1).sum())
 
 
 def right_names(table: LabelTable, truth: LabelTable) -> set[str]:
-    """Clips with exactly the true labels, and with at least one."""
+    """Return the clips with exactly the true labels, if these are at least one."""
     right = (table.target == truth.select(table.names).target).all(1) & table.target.any(1)
-    return {name for name, good in zip(table.names, right.tolist(), strict=True) if good}
+    return {name for name, is_right in zip(table.names, right.tolist(), strict=True) if is_right}
 
 
 def class_lines(tables: dict[str, LabelTable], truth: LabelTable | None) -> list[str]:
-    """Clips of each class in each table, and after a slash how many of these truly have it."""
+    """Count the clips of each class in each table, and after a slash those that truly have the class."""
     classes = tables[GIVEN].classes
     rows = [["class", *tables]]
     for column, name in enumerate(classes):
         cells = []
         for table in tables.values():
-            has = table.target[:, column]
-            cell = str(int(has.sum()))
+            labelled = table.target[:, column]
+            cell = str(int(labelled.sum()))
             if truth is not None:
-                cell += f"/{int((has & truth.select(table.names).target[:, column]).sum())}"
+                cell += f"/{int((labelled & truth.select(table.names).target[:, column]).sum())}"
             cells.append(cell)
         rows.append([name, *cells])
     return _aligned(rows)
@@ -98,19 +112,23 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
-        cells = [f"{cell:{'<' if place == 0 else '>'}{widths[place]}}" for place, cell in enumerate(row)]
+        cells = [f"{cell:{'<' if column == 0 else '>'}{widths[column]}}" for column, cell in enumerate(row)]
         lines.append("  ".join(cells).rstrip())
     return lines
 
 
-def add_arguments(sub: argparse.ArgumentParser) -> None:
-    """What was taken, from what, and the truth."""
-    add = sub.add_argument
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        prog="noisy_audit.py", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument_group("tables").add_argument
     add(
         "--data",
         type=Path,
         required=True,
-        help="folder with train_noisy.csv and the labels that clips came with",
+        metavar="DIR",
+        help="folder with train_noisy.csv and train_curated.csv",
     )
     add(
         "--selection",
@@ -118,12 +136,11 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="CSV",
-        help="tables of clips that were taken, with fname and labels, as in RUN/rounds",
+        help="selected clips: fname and labels, such as the tables in RUN/rounds",
     )
-    add(
-        "--truth",
-        type=Path,
-        default=None,
-        metavar="CSV",
-        help="true labels of all noisy clips: fname and labels",
-    )
+    add("--truth", type=Path, metavar="CSV", help="true labels of all noisy clips: fname and labels")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

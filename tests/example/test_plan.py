@@ -5,7 +5,6 @@ import csv
 import dataclasses
 import functools
 import json
-import re
 import shutil
 from pathlib import Path
 

@@ -68,9 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="download", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument_group("data").add_argument
-    add(
-        "--root", type=Path, required=True, metavar="DIR", help="new folder, or that of an earlier download"
-    )
+    add("--root", type=Path, required=True, metavar="DIR", help="new folder, or that of an earlier download")
     add(
         "--parts",
         nargs="+",

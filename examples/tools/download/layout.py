@@ -7,8 +7,8 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from rankaudio.data import write_text
 from freesound.data import read_columns, read_rows
+from rankaudio.data import write_text
 from tools.download.parts import FAULTY, PARTS
 
 # The README of the doc archive names these clips. The first five have a wrong label, and the published tables

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import freesound2019
+from freesound import tasks
+from freesound.plans.base import Clips, Machine, Member, Network, Optim
 from rankaudio import lwlrap
 from rankaudio.data import read_classes, read_labels, read_scores
 from tools.download.disk import size_text
@@ -52,16 +53,18 @@ def test_download_writes_the_kaggle_layout_and_a_second_call_changes_nothing(
     assert capsys.readouterr().out == f"{root}: meta, doc, curated, test, noisy complete\n"
 
 
-def test_the_folder_works_for_train_predict_and_evaluate(zenodo, tmp_path, capsys):
+def test_the_folder_works_for_train_predict_and_evaluate(zenodo, tmp_path):
     root, run, out = tmp_path / "data", tmp_path / "run", tmp_path / "scores.csv"
     download(zenodo, root)
-    small = ["--folds", "1", "--epochs", "1", "--base-depth", "4", "--blocks", "2", "--device", "cpu"]
-    freesound2019.main(["train", "--data", str(root), "--run", str(run), "--noisy", *small])
-    files = ["--run", str(run), "--audio", str(root / "test"), "--out", str(out), "--device", "cpu"]
-    freesound2019.main(["predict", *files])
-    capsys.readouterr()
-    freesound2019.main(["evaluate", "--scores", str(out), "--labels", str(root / "test.csv")])
-    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    member = Member(
+        network=Network("CNN2d", {"base_depth": 4, "n_blocks": 2}),
+        clips=Clips(noisy=True, folds=1),
+        optim=Optim(epochs=1),
+    )
+    machine = Machine(device="cpu", tensorboard=False)
+    tasks.train(member, root, run, machine=machine)
+    tasks.predict_folder(run, root / "test", out, machine=machine)
+    printed = [line.split() for line in tasks.evaluate(out, root / "test.csv").splitlines()]
     scores, labels = read_scores(out), read_labels(root / "test.csv", classes=CLASSES)
     for line, rows, count in [(printed[-2], slice(0, None, 2), 3), (printed[-1], slice(1, None, 2), 4)]:
         names = labels.names[rows]
