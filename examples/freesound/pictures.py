@@ -1,10 +1,10 @@
-"""Pictures of clips: their spectrogram, what is on them, and what the model says."""
+"""Pictures of clips: their spectrograms, their labels and a model's scores. They need matplotlib."""
 
 from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,8 +15,20 @@ PANELS = 12
 MOST_ROWS, MOST_COLUMNS = 8, 5
 
 
+def _pyplot() -> Any:
+    """Return matplotlib's plotting module, set to draw into files."""
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise ImportError("pictures: wanted matplotlib to be installed (pip install matplotlib)") from error
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    return plt
+
+
 class Panel(NamedTuple):
-    """A clip to show: what stands above it, the clip, and what stands below."""
+    """A clip to draw, its title, and the words below it."""
 
     title: str
     waveform: Tensor
@@ -24,7 +36,7 @@ class Panel(NamedTuple):
 
 
 def varied(target: Tensor) -> list[int]:
-    """Clips to show: of several labels first, and each with a class that was not shown before."""
+    """Choose clips to draw: those with most labels first, each with a class that no earlier one has."""
     chosen, shown = [], torch.zeros(target.shape[1], dtype=torch.bool)
     for index in target.sum(1).argsort(descending=True, stable=True).tolist():
         labels = target[index].bool()
@@ -37,12 +49,8 @@ def varied(target: Tensor) -> list[int]:
 def picture_of_clips(
     path: Path, tagger: Tagger, *, clips: list[Tensor], names: list[str], scores: Tensor, target: Tensor
 ) -> None:
-    """Save spectrograms with the three highest-scored classes; those that are right are marked."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
+    """Save spectrograms with the three classes of the highest scores; right ones have a tick."""
+    plt = _pyplot()
     frontend = LogMel(sample_rate=tagger.sample_rate or 44_100)
     figure, axes = plt.subplots(3, PANELS // 3, figsize=(14, 8.5), layout="constrained")
     for axis in axes.flat[len(clips) :]:
@@ -61,26 +69,22 @@ def picture_of_clips(
         axis.set_xlabel("seconds", fontsize=7)
         axis.tick_params(labelsize=7)
     axes[0, 0].set_ylabel("mel band")
-    figure.suptitle("Clips of the test part, and their three highest-scored classes (✓: on the clip)")
+    figure.suptitle("Clips of the test part, and the three classes of the highest scores (✓: a label)")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
 def picture_of_versions(path: Path, rows: list[list[Panel]], *, sample_rate: int) -> str:
-    """Save spectrograms, a row for each clip; return how much of it is on the picture, in words."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
+    """Save spectrograms, a row for each clip; return in words what the picture has room for."""
+    plt = _pyplot()
     shown = [row[:MOST_COLUMNS] for row in rows[:MOST_ROWS]]
     frontend = LogMel(sample_rate=sample_rate)
     size = (3.6 * len(shown[0]), 3.0 * len(shown))
     figure, axes = plt.subplots(len(shown), len(shown[0]), figsize=size, layout="constrained", squeeze=False)
     for line, row in zip(axes, shown, strict=True):
         images = [frontend(panel.waveform[None])[0].numpy() for panel in row]
-        # One scale of time and of level for a clip and its versions, or they could not be compared.
+        # A clip and its versions have one scale of time and one of level, so that they can be compared.
         softest = min(image.min() for image in images)
         longest = max(len(panel.waveform) for panel in row) / sample_rate
         loudest = max(image.max() for image in images)

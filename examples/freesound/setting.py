@@ -41,11 +41,8 @@ class Setting:
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         words = [KINDS[self.kind]]
-        words += [f"from {self.low:g}"] * (self.low > -math.inf) + [f"to {self.high:g}"] * (
-            self.high < math.inf
-        )
-        words += [f"above {self.above:g}"] * (self.above > -math.inf)
-        words += [f"below {self.below:g}"] * (self.below < math.inf)
+        bounds = {"from": self.low, "to": self.high, "above": self.above, "below": self.below}
+        words += [f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound)]
         return " ".join(words)
 
     def check(self, value: object) -> Any:

@@ -45,6 +45,7 @@ def changed(settings: T, values: Mapping[str, Any]) -> T:
 
     Raises:
         ValueError: if a name is unknown or a value is wrong.
+        TypeError: if a part is not given as a dictionary.
     """
     if isinstance(settings, Network):
         return _changed_network(settings, values)  # type: ignore[return-value]
@@ -52,23 +53,25 @@ def changed(settings: T, values: Mapping[str, Any]) -> T:
     unknown = [name for name in values if name not in names]
     if unknown:
         raise ValueError(f"{type(settings).__name__}: wanted {', '.join(names)}, got {unknown[0]}")
-    new = {}
-    for name, value in values.items():
-        before = getattr(settings, name)
-        if dataclasses.is_dataclass(before):
-            if not isinstance(value, Mapping):
-                raise ValueError(f"{name}: wanted settings by name, got {value!r}")
-            value = changed(before, value)
-        new[name] = value
+    new = {name: _changed_value(name, getattr(settings, name), value) for name, value in values.items()}
     return dataclasses.replace(settings, **new)  # type: ignore[type-var]
+
+
+def _changed_value(name: str, before: Any, value: Any) -> Any:
+    if not dataclasses.is_dataclass(before):
+        return value
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name}: wanted settings by name, got {value!r}")
+    return changed(before, value)
 
 
 def _changed_network(network: Network, values: Mapping[str, Any]) -> Network:
     own = {name: value for name, value in values.items() if name in ("name", "start_from")}
     settings = {name: value for name, value in values.items() if name not in own}
-    # Settings of one class mean nothing to another.
-    kept = network.settings if own.get("name", network.name) == network.name else {}
-    return dataclasses.replace(network, settings={**kept, **settings}, **own)
+    # Another class keeps the settings that it has too.
+    new = dataclasses.replace(network, settings={}, **own)
+    kept = {name: value for name, value in network.settings.items() if name in network_settings(new.name)}
+    return dataclasses.replace(new, settings={**kept, **settings})
 
 
 def with_assignments(member: Member, assignments: Iterable[str]) -> Member:
@@ -108,7 +111,7 @@ def read_member(path: Path) -> Member:
     values.pop(CHECKS, None)
     try:
         return from_dict(Member, values)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -136,7 +139,7 @@ def _lines(values: Mapping[str, Any]) -> str:
 
 def _toml_value(value: Any) -> str:
     if isinstance(value, bool | str):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml_value, value))}]"
     return repr(value)

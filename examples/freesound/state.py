@@ -93,16 +93,17 @@ class Run:
         return left
 
     def _check_settings(self, settings: Mapping[str, Any]) -> None:
-        # Another process may begin another fold at this moment. It writes the settings before anything else.
-        if self.folder.exists() and not self.settings.exists() and not self._is_new():
-            if not self.settings.exists():
-                raise FileExistsError(
-                    f"--run: wanted a new or empty folder, got {self.folder}, which holds other things"
-                )
-        if self.settings.exists():
-            before, now = flat(read_toml(self.settings)), flat(settings)
+        path = self.settings
+        # Another process may begin another fold at this moment. It writes the settings before anything else,
+        # so look for them again once the folder was found not to be new.
+        if self.folder.exists() and not path.exists() and not self._is_new() and not path.exists():
+            raise FileExistsError(
+                f"--run: wanted a new or empty folder, got {self.folder}, which holds other things"
+            )
+        if path.exists():
+            before, now = flat(read_toml(path)), flat(settings)
             names = [name for name in {**now, **before} if name not in NOT_COMPARED]
-            differ = [name for name in names if _plain(before.get(name)) != _plain(now.get(name))]
+            differ = [name for name in names if before.get(name) != now.get(name)]
             if differ:
                 raise ValueError(
                     f"--run: {self.folder} holds a run with other settings: "
@@ -130,10 +131,6 @@ class Run:
             if tagger.classes != taggers[0].classes:
                 raise ValueError(f"{path}: wanted the classes of the other folds, got other classes")
         return taggers
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _listed(folds: list[int]) -> str:

@@ -36,7 +36,8 @@ class Schedule(Protocol):
 class System(Protocol):
     """A model in training: what to do to a batch, what to learn, and how to score clips.
 
-    A step is ``on_waveforms``, ``tagger.spectrogram``, ``on_spectrograms``, ``tagger.backbone``, ``criterion``.
+    A step calls ``on_waveforms``, ``tagger.spectrogram``, ``on_spectrograms``, ``tagger.backbone`` and
+    ``criterion``, in this order.
     """
 
     tagger: Tagger

@@ -191,8 +191,8 @@ def class_report(scores: Tensor, target: Tensor, classes: tuple[str, ...]) -> st
     lines = [f"{'class':{width}}  clips  lwlrap"]
     for c in order:
         support, value = int(per_class.support[c]), float(per_class.lwlrap[c])
-        shown = f"{value:6.4f}" if support else "     -".rstrip().rjust(6)
-        lines.append(f"{classes[c]:{width}}  {support:5d}  {shown}")
+        shown = f"{value:6.4f}" if support else "-"
+        lines.append(f"{classes[c]:{width}}  {support:5d}  {shown:>6}")
     lines.append(f"{'all labels':{width}}  {int(target.sum()):5d}  {float(lwlrap(scores, target)):6.4f}")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""From batches to steps of the weights: forward, precision, accumulation, clipping, one or several devices."""
+"""From batches to steps of the weights: forward pass, precision, accumulation, clipping, several devices."""
 
 from __future__ import annotations
 

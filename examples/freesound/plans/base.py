@@ -37,15 +37,14 @@ class Sound(Checked):
     )
     sample_rate: int = option(44_100, "in Hz; clips of another rate are resampled", low=1, metavar="HZ")
     n_fft: int | None = option(
-        None, "samples in a frame; by default 2048 for log_mel, 256 for log_stft", low=1, metavar="N"
+        None, "samples in a frame; by default 2048 for log_mel, 256 for log_stft", low=1
     )
     hop_length: int | None = option(
         None,
         "samples from one frame to the next; by default 1024 for log_mel, 128 for log_stft",
         low=1,
-        metavar="N",
     )
-    n_mels: int = option(128, "bands of log_mel", low=1, metavar="N")
+    n_mels: int = option(128, "bands of log_mel", low=1)
     f_min: float = option(5.0, "lowest frequency of log_mel, in Hz", low=0, metavar="HZ")
 
 
@@ -90,8 +89,8 @@ class Clips(Checked):
         "table (fname, labels) of clips in train_noisy/ to train on too, instead of --noisy",
         metavar="CSV",
     )
-    folds: int = option(5, "folds; 1: train on all clips, without validation", low=1, metavar="N")
-    batch_size: int = option(20, "most clips in a batch", low=1, metavar="N")
+    folds: int = option(5, "folds; 1: train on all clips, without validation", low=1)
+    batch_size: int = option(20, "most clips in a batch", low=1)
     spread: float = option(
         32.0, "batches over which clips of one length are spread", low=0, metavar="BATCHES"
     )
@@ -122,14 +121,14 @@ class Optim(Checked):
     """Loss, optimiser, schedule, and which weights are kept."""
 
     loss: str = option("lsep", "ranking loss or binary cross-entropy", choices=("lsep", "bce"))
-    epochs: int = option(30, "passes over the training clips", low=1, metavar="N")
+    epochs: int = option(30, "passes over the training clips", low=1)
     accumulate: int = option(
-        1, "batches to a step: its gradient is that of the mean loss over all their clips", low=1, metavar="N"
+        1, "batches to a step: its gradient is that of the mean loss over all their clips", low=1
     )
-    lr_min: float = option(1e-4, "learning rate at the start of the cycle", low=0, metavar="X")
-    lr_max: float = option(5e-3, "learning rate at its top", low=0, metavar="X")
+    lr_min: float = option(1e-4, "learning rate at the start of the cycle", low=0)
+    lr_max: float = option(5e-3, "learning rate at its top", low=0)
     clip_norm: float | None = option(
-        None, "largest norm of the gradient; a larger one is scaled down to it", above=0, metavar="X"
+        None, "largest norm of the gradient; a larger one is scaled down to it", above=0
     )
     precision: str = option(
         "fp32",
@@ -139,9 +138,7 @@ class Optim(Checked):
     compile: bool = option(
         False, "compile the network for training, which takes minutes; on a CPU again for new lengths"
     )
-    early_stop: int | None = option(
-        None, "stop after so many epochs without a better one", low=1, metavar="N"
-    )
+    early_stop: int | None = option(None, "stop after so many epochs without a better one", low=1)
     average: str = option(
         "none",
         "validate and keep an average of the weights: an exponential moving average over the steps (ema), or "
@@ -153,10 +150,9 @@ class Optim(Checked):
         "decay of the exponential average at each step; less in the first steps",
         low=0,
         below=1,
-        metavar="X",
     )
-    average_last: int = option(5, "epochs of the mean over the last ones", low=1, metavar="N")
-    seed: int = option(42, "of folds, weights, batches and augmentation", metavar="N")
+    average_last: int = option(5, "epochs of the mean over the last ones", low=1)
+    seed: int = option(42, "of folds, weights, batches and augmentation")
 
 
 @dataclass(frozen=True)
@@ -181,9 +177,7 @@ class Machine(Checked):
     """Where a training runs. Nothing here changes its result on one device."""
 
     device: str | None = option(None, "where to compute; by default the accelerator, if there is one")
-    workers: int = option(
-        0, "processes that read clips; 0: the training process reads them", low=0, metavar="N"
-    )
+    workers: int = option(0, "processes that read clips; 0: the training process reads them", low=0)
     checkpoint_seconds: float = option(
         600.0,
         "save the state of training this often within an epoch, if one process trains",
