@@ -20,11 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `
 
 from freesound.data import audio_files
 from freesound.distributed import local_device
+from freesound.options import integer_from_one
+from freesound.progress import log, progress_bar
 from freesound.state import Run
 from freesound.tasks import readable_files
 from rankaudio import ClipDataset, LogMel, Tagger, length_mask, predict
 from rankaudio.data import read_scores, write_text
-from tools._program import positive_int, print_line, progress_bar, require, run
+from tools._program import new_parser, require, run
 from tools._two_sample_test import Predictions, auc_with_interval, cross_validate
 
 DESCRIPTION = """\
@@ -65,7 +67,7 @@ def compare(args: argparse.Namespace) -> None:
     rows = [(path.parent.name, path.name, float(np.mean(p))) for path, p in probabilities.items()]
     write_table(args.out, rows)
     for line in summary(args, predictions, rows):
-        print_line(line)
+        log(line)
     if reader.errors:
         listed = "\n".join(f"  {error}" for error in reader.errors.values())
         raise ValueError(f"{len(reader.errors)} files could not be read and are not in {args.out}:\n{listed}")
@@ -160,7 +162,7 @@ class FeatureReader:
         paths, errors = readable_files(paths)
         self.errors |= errors
         clips = ClipDataset(paths, sample_rate=sample_rate) if paths else []
-        with progress_bar(total=len(paths), desc="features", unit="clip") as bar:
+        with progress_bar("features", unit="clip", total=len(paths)) as bar:
             rows = predict(
                 module,
                 clips,
@@ -214,9 +216,7 @@ def summary(
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(
-        prog="adversarial.py", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("adversarial.py", DESCRIPTION)
     add = parser.add_argument_group("clips").add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder with both folders of clips")
     add("--train", default="train_curated", metavar="NAME", help="first folder (default: %(default)s)")
@@ -230,7 +230,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--seed", type=int, default=0, metavar="N", help="seed of folds and bootstrap (default: %(default)s)")
     add = parser.add_argument_group("result").add_argument
-    add("--show", type=positive_int, default=5, metavar="N", help="clips in each list (default: %(default)s)")
+    add(
+        "--show",
+        type=integer_from_one,
+        default=5,
+        metavar="N",
+        help="clips in each list (default: %(default)s)",
+    )
     add(
         "--out",
         type=Path,

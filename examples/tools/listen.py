@@ -16,11 +16,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `
 
 from freesound.build import waveform_chain
 from freesound.data import Corpus, read_corpus
+from freesound.options import integer_from_one
 from freesound.plans.base import Augment, Member
+from freesound.progress import log
 from rankaudio import Chain, ClipDataset, pad_collate
 from rankaudio.data import Batch, write_text
 from tools._augmented_clip import Parameters, draw_parameters, replay
-from tools._program import positive_int, print_line, require, run
+from tools._program import new_parser, require, run
 from tools._versions_picture import Panel, save_picture
 
 DESCRIPTION = """\
@@ -62,11 +64,9 @@ def listen(args: argparse.Namespace) -> None:
         rows.append(write_versions(folder, stem, name, versions, chain=chain, clips=clips))
         folder.save()
     pictured = save_picture(folder.path / "listen.png", rows, sample_rate=SAMPLE_RATE)
-    print_line(
-        f"{folder.path}: {len(names)} clips in {len(folder.files)} WAV files of 32-bit floats, not clipped"
-    )
-    print_line(f"{folder.path / 'listen.png'}: spectrograms of {pictured}")
-    print_line(f"{folder.record}: the parameters of each file")
+    log(f"{folder.path}: {len(names)} clips in {len(folder.files)} WAV files of 32-bit floats, not clipped")
+    log(f"{folder.path / 'listen.png'}: spectrograms of {pictured}")
+    log(f"{folder.record}: the parameters of each file")
 
 
 def write_versions(
@@ -180,9 +180,7 @@ def probability(text: str) -> float:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(
-        prog="listen.py", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("listen.py", DESCRIPTION)
     clips = parser.add_argument_group("clips")
     add = clips.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder with train_curated.csv and the clips")
@@ -190,7 +188,7 @@ def build_parser() -> argparse.ArgumentParser:
     which = clips.add_mutually_exclusive_group()
     which.add_argument(
         "--clips",
-        type=positive_int,
+        type=integer_from_one,
         default=4,
         metavar="N",
         help="number of random clips (default: %(default)s)",
@@ -202,7 +200,7 @@ def build_parser() -> argparse.ArgumentParser:
         add(f"--{part}", type=probability, nargs="?", const=1.0, metavar="P", help=text)
     add(
         "--versions",
-        type=positive_int,
+        type=integer_from_one,
         default=2,
         metavar="N",
         help="versions of each clip (default: %(default)s)",

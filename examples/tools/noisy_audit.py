@@ -10,9 +10,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `tools` and `freesound`
 
 from freesound.data import read_corpus
+from freesound.progress import log
 from rankaudio.data import LabelTable, read_labels
 from rankaudio.noisy import label_quality
-from tools._program import print_line, run
+from tools._program import new_parser, run
 
 DESCRIPTION = """\
 Print a table of selections of noisy clips and a table of their classes. With --truth, the tables also
@@ -39,7 +40,7 @@ def audit(args: argparse.Namespace) -> None:
         check_names(path, tables[name], given)
     truth = None if args.truth is None else read_labels(args.truth, classes=classes, strict=False)
     for line in [*quality_lines(tables, given, truth), "", *class_lines(tables, truth)]:
-        print_line(line)
+        log(line)
 
 
 def check_names(path: Path, selection: LabelTable, given: LabelTable) -> None:
@@ -119,9 +120,7 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(
-        prog="noisy_audit.py", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("noisy_audit.py", DESCRIPTION)
     add = parser.add_argument_group("tables").add_argument
     add(
         "--data",

@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools._program import positive_int, print_line, run
+from freesound.options import integer_from_one
+from freesound.progress import log
+from tools._program import new_parser, run
 from tools.download.disk import size_text
 from tools.download.layout import KNOWN_FAULTS, write_layout
 from tools.download.parts import PARTS, Part, check_room, check_root, parts_of
@@ -37,36 +39,34 @@ def download(args: argparse.Namespace) -> None:
     write_tables(complete, args)
     for part in missing:
         count = part.fetch_and_unpack(keep_archives=args.keep_archives)
-        print_line(f"{part.folder}: {count} files, verified and unpacked")
+        log(f"{part.folder}: {count} files, verified and unpacked")
         complete.append(part.name)
         # Tables after each part: it can be used at once, and a problem shows before the large parts.
         write_tables(complete, args)
-    print_line(f"{args.root}: {', '.join(complete)} complete")
+    log(f"{args.root}: {', '.join(complete)} complete")
 
 
 def write_tables(complete: list[str], args: argparse.Namespace) -> None:
     """Write the tables once the labels are on disk."""
     if "meta" in complete:
         for line in write_layout(args.root, complete, keep_faulty=args.keep_faulty):
-            print_line(line)
+            log(line)
 
 
 def announce(parts: list[Part], args: argparse.Namespace) -> None:
     """Print what will be fetched, and refuse if the disk has too little room."""
-    print_line(f"record {args.record} of {args.api}:")
+    log(f"record {args.record} of {args.api}:")
     for part in parts:
         for file in part.archives:
-            print_line(f"  {file.key}  {size_text(file.size)}")
+            log(f"  {file.key}  {size_text(file.size)}")
     room, free = check_room(parts, args.root, keep_archives=args.keep_archives)
     left = sum(part.bytes_to_fetch() for part in parts)
-    print_line(f"{size_text(left)} to fetch, at most about {size_text(room)} on disk, {size_text(free)} free")
+    log(f"{size_text(left)} to fetch, at most about {size_text(room)} on disk, {size_text(free)} free")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(
-        prog="download", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("download", DESCRIPTION)
     add = parser.add_argument_group("data").add_argument
     add("--root", type=Path, required=True, metavar="DIR", help="new folder, or that of an earlier download")
     add(
@@ -83,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("source").add_argument
     add(
         "--record",
-        type=positive_int,
+        type=integer_from_one,
         default=FSDKAGGLE2019,
         metavar="NUMBER",
         help="number of the Zenodo record (default: %(default)s)",

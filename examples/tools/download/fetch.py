@@ -15,7 +15,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from tools._program import progress_bar
+from tools._program import byte_bar
 from tools.download.disk import disk_errors_name
 from tools.download.record import RemoteFile
 from tools.download.web import RangeError, TransferError, open_url, retry
@@ -121,4 +121,4 @@ def _verify(file: RemoteFile, path: Path) -> None:
 
 
 def _bar(file: RemoteFile, *, initial: int = 0, what: str = "") -> Any:
-    return progress_bar(total=file.size, initial=initial, desc=what + file.key, unit="B", unit_scale=True)
+    return byte_bar(what + file.key, total=file.size, initial=initial)

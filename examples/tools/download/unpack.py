@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools._program import progress_bar
+from tools._program import byte_bar
 from tools.download.disk import disk_errors_name, free_bytes
 from tools.download.split_zip import open_zip
 
@@ -43,7 +43,7 @@ def unpack(paths: Sequence[Path], folder: Path, *, desc: str) -> dict[str, int]:
         free = free_bytes(folder)
         if needed > free:
             raise OSError(f"{paths[-1]}: wanted {needed:,} bytes on disk to unpack it, got {free:,}")
-        with progress_bar(total=needed, desc=desc, unit="B", unit_scale=True) as bar:
+        with byte_bar(desc, total=needed) as bar:
             for member in missing:
                 try:
                     _extract(archive, member, folder / member.path, bar)

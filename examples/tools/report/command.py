@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tools._program import positive_int, print_line, require, run
+from freesound.options import integer_from_one
+from freesound.progress import log
+from tools._program import new_parser, require, run
 from tools.report.data import (
     Content,
     Part,
@@ -47,7 +49,7 @@ def report(args: argparse.Namespace) -> None:
         selections=[*content.selections, *read_selections(args)],
     )
     write_page(args.out, content, clips=args.clips)
-    print_line(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    log(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 
 def check_options(args: argparse.Namespace) -> None:
@@ -94,9 +96,7 @@ def read_selections(args: argparse.Namespace) -> list[Selection]:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(
-        prog="report", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("report", DESCRIPTION)
     add = parser.add_argument_group("run").add_argument
     add("--run", type=Path, required=True, metavar="RUN", help="folder that train or recipe wrote")
     add("--data", type=Path, required=True, metavar="DIR", help="folder with train_curated.csv and the clips")
@@ -111,7 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--title", metavar="TEXT", help="title of the page (default: the name of the run)")
     add(
         "--clips",
-        type=positive_int,
+        type=integer_from_one,
         default=12,
         metavar="N",
         help=f"hardest clips of each part to show, at most {MAX_CLIPS} (default: %(default)s)",

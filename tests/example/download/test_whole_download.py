@@ -1,9 +1,6 @@
 """The whole download against a local server: what is in the folder afterwards, and after a second call."""
 
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 from freesound import tasks
 from freesound.plans.base import Clips, Machine, Member, Network, Optim
@@ -150,12 +147,3 @@ def test_a_folder_with_other_files_is_refused(zenodo, tmp_path):
     refused(zenodo, tmp_path / "train_curated.csv", match="--root: wanted a folder")
     assert (tmp_path / "train_curated.csv").read_text() == "mine"
     assert zenodo.log == []
-
-
-def test_help_is_grouped_and_the_program_runs_from_any_folder(tmp_path):
-    program = Path(__file__).parents[3] / "examples" / "tools" / "download"
-    done = subprocess.run(
-        [sys.executable, str(program), "--help"], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
-    assert "what stays on disk:" in done.stdout
-    assert "None" not in done.stdout
