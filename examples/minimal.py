@@ -53,7 +53,6 @@ def train_fold(fold, labels, fold_of, device, s):
     cycle = {"pct_start": 0.3, "anneal_strategy": "linear", "div_factor": s.lr_max / s.lr_min}
     steps = s.epochs * len(loader)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, s.lr_max, steps, cycle_momentum=False, **cycle)
-
     best = -1.0
     for epoch in range(s.epochs):
         if epoch >= s.augmented_share * s.epochs:

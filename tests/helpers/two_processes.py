@@ -20,13 +20,13 @@ def free_ports(count):
 
 
 def environment(**more):
-    """This one, and what this process imports from: pytest has added the example's folder to it."""
+    """The environment of this process, with its import path, to which pytest has added the example."""
     loopback = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | loopback | more
 
 
 def run_both(source, *, words):
-    """Fresh interpreters as torchrun starts them; returns status and complaints of each."""
+    """Start two interpreters as torchrun does; return standard error and status of each."""
     (port,) = free_ports(1)
     started = []
     for rank in range(2):
