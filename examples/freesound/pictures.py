@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,6 @@ from torch import Tensor
 from rankaudio import LogMel, Tagger
 
 PANELS = 12
-MOST_ROWS, MOST_COLUMNS = 8, 5
 
 
 def _pyplot() -> Any:
@@ -25,14 +23,6 @@ def _pyplot() -> Any:
     from matplotlib import pyplot as plt
 
     return plt
-
-
-class Panel(NamedTuple):
-    """A clip to draw, its title, and the words below it."""
-
-    title: str
-    waveform: Tensor
-    words: str
 
 
 def varied(target: Tensor) -> list[int]:
@@ -73,42 +63,3 @@ def picture_of_clips(
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def picture_of_versions(path: Path, rows: list[list[Panel]], *, sample_rate: int) -> str:
-    """Save spectrograms, a row for each clip; return in words what the picture has room for."""
-    plt = _pyplot()
-    shown = [row[:MOST_COLUMNS] for row in rows[:MOST_ROWS]]
-    frontend = LogMel(sample_rate=sample_rate)
-    size = (3.6 * len(shown[0]), 3.0 * len(shown))
-    figure, axes = plt.subplots(len(shown), len(shown[0]), figsize=size, layout="constrained", squeeze=False)
-    for line, row in zip(axes, shown, strict=True):
-        images = [frontend(panel.waveform[None])[0].numpy() for panel in row]
-        # A clip and its versions have one scale of time and one of level, so that they can be compared.
-        softest = min(image.min() for image in images)
-        longest = max(len(panel.waveform) for panel in row) / sample_rate
-        loudest = max(image.max() for image in images)
-        for axis, panel, image in zip(line, row, images, strict=True):
-            seconds = len(panel.waveform) / sample_rate
-            axis.imshow(
-                image,
-                origin="lower",
-                aspect="auto",
-                cmap="magma",
-                extent=(0, seconds, 0, image.shape[0]),
-                vmin=softest,
-                vmax=loudest,
-            )
-            axis.set_xlim(0, longest)
-            axis.set_title(panel.title, fontsize=9, loc="left")
-            words = "\n".join(textwrap.fill(words, 62) for words in panel.words.splitlines())
-            axis.set_xlabel(words, fontsize=7, loc="left")
-            axis.tick_params(labelsize=7)
-        line[0].set_ylabel("mel band", fontsize=7)
-    figure.suptitle("Clips, and versions of them as training hears them (over seconds)", fontsize=10)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    whole = len(shown) == len(rows) and len(shown[0]) == len(rows[0])
-    return (
-        "all clips and versions" if whole else f"{len(shown)} clips and {len(shown[0]) - 1} versions of each"
-    )

@@ -1,4 +1,4 @@
-"""Telling parts apart: a guess where they are drawn alike, certainty where they differ, joined by name."""
+"""Adversarial validation: chance for equal distributions, certainty for different ones, joined by name."""
 
 import csv
 import re
@@ -10,16 +10,17 @@ import torch
 from scipy.io import wavfile
 from sklearn.metrics import roc_auc_score
 
-import freesound2019
-from freesound.adversarial import LogMelStatistics, Pooled, Told, auc_with_interval, tell_apart
 from rankaudio import CNN2d, LogMel, Tagger, load_audio
 from rankaudio.data import ScoreTable, write_scores
+from tools import adversarial as program
+from tools._two_sample_test import Predictions, auc_with_interval, cross_validate
+from tools.adversarial import Embedding, LogMelStatistics
 
 RATE = 44_100
 
 
 def noise(generator, *, level=0.1, low_pass=False):
-    """Coloured noise of 0.2 to 0.5 s, another tilt each."""
+    """Return coloured noise of 0.2 to 0.5 s with a random tilt."""
     n = int(RATE * generator.uniform(0.2, 0.5))
     spectrum = np.fft.rfft(generator.standard_normal(n))
     f = np.arange(len(spectrum)) / len(spectrum)
@@ -39,8 +40,8 @@ def write_part(folder, count, *, seed, **how):
 
 
 def adversarial(data, *options, out):
-    command = ["adversarial", "--data", data, "--out", out, "--device", "cpu", *options]
-    freesound2019.main([str(word) for word in command])
+    options = ["--data", data, "--out", out, "--device", "cpu", *options]
+    program.main([str(word) for word in options])
 
 
 def refused(data, *options, out, match):
@@ -67,8 +68,8 @@ def alike(tmp_path_factory):
     return data
 
 
-class TestCommand:
-    def test_parts_drawn_alike(self, alike, tmp_path, capsys):
+class TestProgram:
+    def test_equal_distributions(self, alike, tmp_path, capsys):
         adversarial(alike, out=tmp_path / "a.csv")
         area, low, high = printed_auc(capsys)
         assert low <= 0.5 <= high
@@ -81,10 +82,10 @@ class TestCommand:
         assert all(0 < float(row["test_probability"]) < 1 for row in rows)
 
     @pytest.mark.parametrize("how", [{"level": 0.01}, {"low_pass": True}], ids=["level", "bandwidth"])
-    def test_parts_that_differ(self, alike, tmp_path, capsys, how):
+    def test_different_distributions(self, alike, tmp_path, capsys, how):
         shutil.copytree(alike / "train_curated", tmp_path / "train_curated")
         write_part(tmp_path / "test", 30, seed=2, **how)
-        # One training clip is of the test's kind, under a name that sorts first.
+        # One training clip is a test clip with another name.
         shutil.copy(tmp_path / "test" / "te003.wav", tmp_path / "train_curated" / "a.wav")
         (tmp_path / "test" / "te003.wav").unlink()
         adversarial(tmp_path, out=tmp_path / "a.csv")
@@ -92,24 +93,24 @@ class TestCommand:
         area, low, _ = map(float, re.search(r"AUC ([\d.]+).*interval ([\d.]+) to ([\d.]+)", out).groups())
         assert area > 0.95
         assert low > 0.8
-        assert "can be told apart" in out
-        foreign = out[out.index("train_curated, most like test:") :].splitlines()[1]
-        assert foreign.split()[1] == "a.wav"
+        assert "can be distinguished" in out
+        most_like_test = out[out.index("train_curated, most like test:") :].splitlines()[1]
+        assert most_like_test.split()[1] == "a.wav"
         probability = {
             (row["part"], row["fname"]): float(row["test_probability"]) for row in rows_of(tmp_path / "a.csv")
         }
         assert probability["train_curated", "a.wav"] > 0.5 > probability["train_curated", "tr003.wav"]
         assert probability["test", "te000.wav"] > 0.5
 
-    def test_the_same_clips_in_both_are_a_guess_and_told(self, alike, tmp_path, capsys):
-        """The names are the same as well: rows are told apart by part."""
+    def test_the_same_clips_in_both_give_chance_and_are_reported(self, alike, tmp_path, capsys):
+        """The names are the same too, so rows are identified by part and name."""
         for part in ("train_curated", "test"):
             shutil.copytree(alike / "test", tmp_path / part)
         adversarial(tmp_path, out=tmp_path / "a.csv")
         out = capsys.readouterr().out
         assert "AUC 0.500" in out
-        assert "not told apart beyond chance" in out
-        assert "30 clips of test have the very features" in out
+        assert "cannot be distinguished beyond chance" in out
+        assert "30 clips of test have the same features" in out
         rows = rows_of(tmp_path / "a.csv")
         assert len({(row["part"], row["fname"]) for row in rows}) == len(rows) == 60
 
@@ -119,7 +120,7 @@ class TestCommand:
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
     def test_features_of_a_run(self, alike, tmp_path, capsys):
-        """Each fold's model judges the clips it has not seen and the test part."""
+        """Each fold's model is used for the clips that it held out and for the test part."""
         run = tmp_path / "run"
         names = sorted(path.name for path in (alike / "train_curated").iterdir())
         for fold in (0, 1):
@@ -137,10 +138,10 @@ class TestCommand:
         assert len(rows_of(tmp_path / "a.csv")) == 70
         for fold in (0, 1):
             (run / f"fold_{fold}" / "valid.csv").unlink()
-        refused(alike, "--run", run, out=tmp_path / "b.csv", match="--run: wanted folds with clips held out")
+        refused(alike, "--run", run, out=tmp_path / "b.csv", match="--run: wanted folds with held-out clips")
         assert not (tmp_path / "b.csv").exists()
 
-    def test_clips_that_cannot_be_read_are_named_and_the_others_told(self, alike, tmp_path):
+    def test_unreadable_clips_are_named_and_the_others_compared(self, alike, tmp_path):
         shutil.copytree(alike, tmp_path / "data")
         (tmp_path / "data" / "test" / "broken.wav").write_bytes(b"RIFF")
         refused(tmp_path / "data", out=tmp_path / "a.csv", match="1 files could not be read.*broken.wav")
@@ -164,7 +165,7 @@ class TestMistakes:
         (tmp_path / "test").mkdir()
         shutil.copy(alike / "test" / "te000.wav", tmp_path / "test" / "a.wav")
         refused(tmp_path, out=tmp_path / "a.csv", match="second part: wanted two clips or more")
-        (tmp_path / "test" / "b.wav").write_bytes(b"nothing of a sound in here, and long enough")
+        (tmp_path / "test" / "b.wav").write_bytes(b"not a sound, and longer than a header is")
         refused(
             tmp_path, out=tmp_path / "a.csv", match="second part: wanted two clips.*b.wav: wanted an audio"
         )
@@ -187,7 +188,7 @@ class TestNumbers:
         p = generator.integers(0, 8, 60) / 8  # with ties
         second = generator.random(60) < 0.4
         fold = np.arange(60) % 3
-        area, low, high = auc_with_interval([Told(p, second, fold, 0)], seed=0)
+        area, low, high = auc_with_interval([Predictions(p, second, fold, 0)], seed=0)
         expected = np.mean([roc_auc_score(second[fold == k], p[fold == k]) for k in range(3)])
         assert area == pytest.approx(expected, abs=1e-12)
         assert low < area < high
@@ -198,27 +199,27 @@ class TestNumbers:
         for n in (40, 400, 4000):
             second = np.arange(n) % 2 == 1
             p = np.clip(generator.normal(0.45 + 0.1 * second, 0.2), 0, 1)
-            _, low, high = auc_with_interval([Told(p, second, np.arange(n) // 2 % 5, 0)], seed=0)
+            _, low, high = auc_with_interval([Predictions(p, second, np.arange(n) // 2 % 5, 0)], seed=0)
             widths.append(high - low)
         assert widths[0] > 2 * widths[1] > 4 * widths[2] > 0
-        certain = Told(second.astype(float), second, np.arange(n) // 2 % 5, 0)
+        certain = Predictions(second.astype(float), second, np.arange(n) // 2 % 5, 0)
         assert auc_with_interval([certain], seed=0) == (1, 1, 1)
 
-    def test_twins_stay_in_one_fold(self):
+    def test_copies_are_in_the_same_fold(self):
         x = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
-        told = tell_apart(x, x.flip(0), seed=0)
-        assert told.twins == 12
-        assert told.fold[:12].tolist() == told.fold[12:][::-1].tolist()
-        np.testing.assert_array_equal(told.probability[:12], told.probability[12:][::-1])
+        found = cross_validate(x, x.flip(0), seed=0)
+        assert found.n_duplicates == 12
+        assert found.fold[:12].tolist() == found.fold[12:][::-1].tolist()
+        np.testing.assert_array_equal(found.probability[:12], found.probability[12:][::-1])
 
-    def test_constant_features_are_a_guess_of_one_half(self):
+    def test_constant_features_give_finite_probabilities(self):
         x = torch.cat([torch.arange(9.0)[:, None], torch.ones(9, 1)], 1)
-        told = tell_apart(x[:, :], x + torch.tensor([0.5, 0.0]), seed=0)
-        assert np.isfinite(told.probability).all()
+        found = cross_validate(x[:, :], x + torch.tensor([0.5, 0.0]), seed=0)
+        assert np.isfinite(found.probability).all()
 
 
 class TestFeatures:
-    def test_statistics_by_definition_whatever_the_padding(self, alike):
+    def test_statistics_by_definition_with_any_padding(self, alike):
         paths = sorted((alike / "test").iterdir())[:3]
         clips = [load_audio(path) for path in paths] + [torch.zeros(1)]
         lengths = torch.tensor([len(clip) for clip in clips])
@@ -231,9 +232,9 @@ class TestFeatures:
             np.testing.assert_allclose(row.numpy(), expected, rtol=1e-4, atol=1e-4)
             np.testing.assert_allclose(LogMelStatistics(RATE)(clip[None])[0].numpy(), expected, atol=1e-4)
 
-    def test_pooled_features_are_what_the_classifier_gets(self):
+    def test_an_embedding_is_the_input_of_the_classifier(self):
         tagger = Tagger(LogMel(), CNN2d(3, base_depth=4, n_blocks=2)).eval()
         waveform, lengths = torch.randn(2, 9000), torch.tensor([9000, 5000])
         expected = tagger(waveform, lengths)
-        features = Pooled(tagger)(waveform, lengths)
+        features = Embedding(tagger)(waveform, lengths)
         torch.testing.assert_close(tagger.backbone.classifier(features), expected)

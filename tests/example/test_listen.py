@@ -1,4 +1,4 @@
-"""The example's ``listen``: what it writes is what training would hear, and can be made again."""
+"""``listen.py`` writes clips as training gets them, and its record reproduces them."""
 
 import json
 import re
@@ -6,18 +6,19 @@ import re
 import numpy as np
 import pytest
 import torch
-from freesound.training import Settings, build_augmentation
 from scipy.io import wavfile
 
-import freesound2019
-from freesound import pictures
-from freesound.listening import draw_parameters, in_words, replay
+from freesound.build import waveform_chain
+from freesound.plans.base import Augment
 from freesound.synthetic import make_corpus
 from rankaudio import pad_collate
 from rankaudio.data import read_labels
+from tools import _versions_picture as picture
+from tools import listen as program
+from tools._augmented_clip import describe, draw_parameters, replay
 
 RATE = 44_100
-ALL = build_augmentation(Settings(mixup=1.0, effects=1.0, shuffle=1.0))
+ALL = waveform_chain(Augment(mixup=1.0, effects=1.0, shuffle=1.0), sample_rate=RATE)
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +32,14 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def heard(corpus, tmp_path_factory):
-    """All parts, two clips, two versions of each."""
+    """Return the output of all parts for two clips, with two versions of each."""
     out = tmp_path_factory.mktemp("heard") / "new" / "folder"
     listen(corpus, out, "--clips", "2")
     return out
 
 
 def listen(data, out, *options):
-    freesound2019.main(["listen", "--data", str(data), "--out", str(out), *options])
+    program.main(["--data", str(data), "--out", str(out), *options])
     return record(out)
 
 
@@ -59,7 +60,7 @@ def sound(path):
     return torch.from_numpy(samples.copy())
 
 
-def test_every_file_is_on_the_list_and_named_by_what_was_done(heard):
+def test_every_file_is_in_the_record_and_named_after_its_parts(heard):
     entries = record(heard)
     on_disk = {path.name for path in heard.iterdir()}
     assert on_disk == {entry["file"] for entry in entries} | {"parameters.json", "listen.png"}
@@ -75,7 +76,7 @@ def test_every_file_is_on_the_list_and_named_by_what_was_done(heard):
         assert list(entry["parameters"]) == ([] if done == ["original"] else done)
 
 
-def test_sounds_are_the_chains_own_replay_of_what_was_written_down(heard, corpus):
+def test_the_record_reproduces_the_sounds(heard, corpus):
     lengths = set()
     for entry in record(heard):
         waveform, new = clip(corpus, entry["clip"])[None], None
@@ -103,15 +104,15 @@ def test_sounds_are_the_chains_own_replay_of_what_was_written_down(heard, corpus
     assert len(lengths) > 3  # the speeds differ
 
 
-def test_a_clip_replayed_alone_is_that_of_the_batch_it_was_drawn_in(corpus):
+def test_a_clip_replayed_alone_equals_the_clip_in_its_batch(corpus):
     table = read_labels(corpus / "train_curated.csv")
     names = list(table.names[:4])
-    # In float64, where rounding is no excuse.
+    # In float64, where rounding cannot hide an error.
     of_name = {name: clip(corpus, name).double() for name in names}
     batch = pad_collate(
         [(of_name[name], row) for name, row in zip(names, table.target.float(), strict=False)]
     )
-    chain = build_augmentation(Settings(mixup=0.6, effects=0.6, shuffle=0.6))
+    chain = waveform_chain(Augment(mixup=0.6, effects=0.6, shuffle=0.6), sample_rate=RATE)
     waveform, _, lengths, _ = chain.record(*batch, generator=torch.Generator().manual_seed(1))
     drawn = draw_parameters(chain, batch, names, generator=torch.Generator().manual_seed(1))
     counts = set()
@@ -124,36 +125,36 @@ def test_a_clip_replayed_alone_is_that_of_the_batch_it_was_drawn_in(corpus):
     assert len(counts) > 1  # not every part touched every clip
 
 
-def test_the_original_is_the_clip_and_the_picture_a_picture(heard, corpus):
+def test_the_original_is_unchanged_and_there_is_a_picture(heard, corpus):
     originals = [entry for entry in record(heard) if "original" in entry["file"]]
     for entry in originals:
         assert torch.equal(sound(heard / entry["file"]), clip(corpus, entry["clip"]))
     assert (heard / "listen.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
 
-def test_only_what_is_asked_for_is_done_to_the_clips_named(corpus, tmp_path):
+def test_one_part_for_two_named_clips(corpus, tmp_path):
     names = read_labels(corpus / "train_curated.csv").names[:2]
     entries = listen(corpus, tmp_path / "a", "--effects", "--versions", "1", "--names", names[1], names[0])
     stems = [name.removesuffix(".wav") for name in (names[1], names[0])]
     kinds = ("0_original", "1_effects")
     assert [entry["file"] for entry in entries] == [f"{s}__{kind}.wav" for s in stems for kind in kinds]
     assert set(entries[1]["parameters"]) == {"effects"}
-    assert "pitch" in entries[1]["words"]
+    assert "pitch" in entries[1]["description"]
 
 
-def test_probabilities_are_kept(corpus, tmp_path):
+def test_a_probability_of_zero_changes_nothing(corpus, tmp_path):
     entries = listen(corpus, tmp_path, "--shuffle", "0", "--clips", "3")
-    assert [entry["words"] for entry in entries] == ["as it is"] * 3
+    assert [entry["description"] for entry in entries] == ["unchanged"] * 3
 
 
-def test_a_seed_repeats_and_another_does_not(corpus, tmp_path):
+def test_the_same_seed_gives_the_same_result(corpus, tmp_path):
     options = ["--mixup", "--clips", "2", "--versions", "1"]
     first = listen(corpus, tmp_path / "a", *options)
     assert listen(corpus, tmp_path / "b", *options) == first
     assert listen(corpus, tmp_path / "c", *options, "--seed", "5") != first
 
 
-def test_an_earlier_folder_is_used_again_and_other_files_are_left(corpus, tmp_path):
+def test_an_earlier_folder_is_reused_and_other_files_are_kept(corpus, tmp_path):
     listen(corpus, tmp_path / "out", "--shuffle", "0", "--clips", "3")
     (tmp_path / "out" / "notes.txt").write_text("mine")
     entries = listen(corpus, tmp_path / "out", "--shuffle", "0", "--clips", "1", "--seed", "8")
@@ -161,7 +162,7 @@ def test_an_earlier_folder_is_used_again_and_other_files_are_left(corpus, tmp_pa
     assert on_disk == {entries[0]["file"], "notes.txt", "listen.png", "parameters.json"}
 
 
-def test_long_clips_are_cut_to_their_beginning_and_names_do_not_collide(tmp_path):
+def test_long_clips_are_cut_and_file_names_are_unique(tmp_path):
     (tmp_path / "train_curated").mkdir()
     rng = np.random.default_rng(0)
     for name, seconds in [("a.wav", 16), ("a.b", 1)]:
@@ -176,40 +177,42 @@ def test_long_clips_are_cut_to_their_beginning_and_names_do_not_collide(tmp_path
     assert torch.equal(shuffled.sort().values, original.sort().values)
 
 
-def test_words_are_those_of_the_parameters():
+def test_descriptions_have_the_parameters():
     mixed = {"partner": "x.wav", "gain": 0.42, "offset": 66_150}
     ends = {"before": 88_200, "sample_rate": RATE}
-    assert in_words("mixup", mixed, after=88_200, **ends) == "42 % of it, 58 % of x.wav from 1.50 s on"
-    assert in_words("mixup", mixed, after=99_000, **ends) == "42 % of it from 1.50 s on, 58 % of x.wav"
-    assert in_words("shuffle", {"order": [2, 0, 1, 3, 4, 5]}, after=1, before=66_151, sample_rate=RATE) == (
+    assert describe("mixup", mixed, after=88_200, **ends) == "42 % of the clip, 58 % of x.wav from 1.50 s on"
+    assert describe("mixup", mixed, after=99_000, **ends) == "42 % of the clip from 1.50 s on, 58 % of x.wav"
+    assert describe("shuffle", {"order": [2, 0, 1, 3, 4, 5]}, after=1, before=66_151, sample_rate=RATE) == (
         "half seconds in the order 3 1 2 4"
     )
-    many = in_words("shuffle", {"order": list(range(30))}, after=1, before=15 * RATE, sample_rate=RATE)
+    many = describe("shuffle", {"order": list(range(30))}, after=1, before=15 * RATE, sample_rate=RATE)
     assert many == "half seconds in the order 1 2 3 4 5 6 7 8 9 10 ..."
     drawn = {"reverberance": 32.0, "room_scale": 12.0, "stereo_depth": 4.0, "cents": -120.0}
-    assert in_words("effects", {**drawn, "decibels": 6.0, "factor": 1.04}, after=1, **ends) == (
+    assert describe("effects", {**drawn, "decibels": 6.0, "factor": 1.04}, after=1, **ends) == (
         "reverb 32 %, room 12 %, stereo depth 4 %, pitch -120 cents, overdrive 6 dB, speed 1.040"
     )
 
 
-def test_a_picture_of_many_shows_some_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "MOST_ROWS", 1)
-    monkeypatch.setattr(pictures, "MOST_COLUMNS", 2)
-    rows = [[pictures.Panel("t", torch.randn(2000), "w")] * 3] * 2
-    shown = pictures.picture_of_versions(tmp_path / "p.png", rows, sample_rate=RATE)
+def test_a_picture_of_many_clips_shows_some(tmp_path, monkeypatch):
+    monkeypatch.setattr(picture, "MAX_ROWS", 1)
+    monkeypatch.setattr(picture, "MAX_COLUMNS", 2)
+    rows = [[picture.Panel("t", torch.randn(2000), "w")] * 3] * 2
+    shown = picture.save_picture(tmp_path / "p.png", rows, sample_rate=RATE)
     assert shown == "1 clips and 1 versions of each"
 
 
-def test_help_is_for_newcomers(capsys):
+def test_help_is_grouped(capsys):
     with pytest.raises(SystemExit, match="0"):
-        freesound2019.main(["listen", "--help"])
+        program.main(["--help"])
     printed = capsys.readouterr().out
-    assert "usage: freesound2019.py listen" in printed
-    assert "audio effects, with this probability" in printed
+    assert "usage: listen.py" in printed
+    assert "audio effects, with probability P" in printed
+    assert "augmentation:" in printed
+    assert "None" not in printed
 
 
 class TestMistakes:
-    """Each ends in a line, and nothing is written."""
+    """Each mistake ends with one line, and nothing is written."""
 
     @pytest.mark.parametrize(
         ("options", "match"),
@@ -227,9 +230,9 @@ class TestMistakes:
         refused(capsys, corpus, tmp_path / "out", *options, match=match)
         assert not (tmp_path / "out").exists()
 
-    def test_a_folder_that_is_not_ours(self, corpus, tmp_path, capsys):
+    def test_a_folder_with_other_files(self, corpus, tmp_path, capsys):
         (tmp_path / "things").write_text("mine")
-        match = "--out: wanted a new folder or that of an earlier listen"
+        match = "--out: wanted a new folder or that of an earlier listen.py"
         refused(capsys, corpus, tmp_path, match=match)
         refused(capsys, corpus, tmp_path / "things", match=match)
         assert [path.name for path in tmp_path.iterdir()] == ["things"]

@@ -1,130 +1,27 @@
-"""The report: its figures against the metric, and a page that is whole, safe and self-contained."""
+"""The page about a run: complete, safe, self-contained, with the figures of the metric."""
 
 import base64
-import csv
 import io
-import json
 import re
 import shutil
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.io import wavfile
 
-import freesound2019
-from freesound.report import Fold, Part, Selection, Training, write_report
-from freesound.report.charts import Curve, line_chart
-from freesound.report.markup import VOID, h
-from freesound.report.media import MOST_SOUND, choose_quality
-from freesound.report.numbers import Rival, audit, hardest, rivals, taken_by_class
 from rankaudio import lwlrap
 from rankaudio.data import LabelTable, ScoreTable, read_labels, read_scores, write_scores
-
-NASTY = '<script>alert("1")</script>&"\'<b>'
-CLASSES = ("Bark", "Meow & <Purr>", 'Say "hi"', NASTY)
-
-
-class Page(HTMLParser):
-    """A page as a list of elements with their text; refuses what is not well-formed."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.open, self.elements, self.declared = [], [], None
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_decl(self, decl):
-        self.declared = decl
-
-    def handle_startendtag(self, tag, attrs):
-        assert tag in VOID
-        self.elements.append((tag, dict(attrs), []))
-
-    def handle_starttag(self, tag, attrs):
-        assert len(dict(attrs)) == len(attrs)
-        element = (tag, dict(attrs), [])
-        self.elements.append(element)
-        self.open.append(element)
-
-    def handle_endtag(self, tag):
-        assert self.open[-1][0] == tag
-        self.open.pop()
-
-    def handle_data(self, data):
-        for element in self.open:
-            element[2].append(data)
-
-    def all(self, tag, **wanted):
-        return [
-            ("".join(text), attrs)
-            for name, attrs, text in self.elements
-            if name == tag and all(attrs.get(key) == value for key, value in wanted.items())
-        ]
-
-    def texts(self, tag, **wanted):
-        return [text for text, _ in self.all(tag, **wanted)]
-
-
-def tone(path, *, rate=44_100, seconds=0.5, loud_from=None):
-    t = np.arange(int(rate * seconds)) / rate
-    wave = 0.1 * np.sin(2 * np.pi * 440 * t)
-    if loud_from is not None:
-        wave[t >= loud_from] *= 5
-    path.parent.mkdir(parents=True, exist_ok=True)
-    wavfile.write(path, rate, np.round(32767 * wave).astype(np.int16))
+from report_page import CLASSES, NASTY, Page, refused, report, tone, write_labels, write_run
+from tools.report.data import Content, Fold, Part, Training
+from tools.report.figures import hardest_clips
+from tools.report.media import MAX_SOUND, choose_quality
+from tools.report.page import write_page
 
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of two folds, and its data, with every name as nasty as file systems and CSV files allow."""
-    data, folder = tmp_path / "data", tmp_path / "a&b <run>"
-    generator = torch.Generator().manual_seed(3)
-    names = [f'{k} <i>&amp;"x.wav' for k in range(8)]
-    target = torch.rand(8, 4, generator=generator) < 0.4
-    target[0] = torch.tensor([True, False, False, True])
-    target[target.sum(1) == 0, 1] = True
-    scores = torch.randn(8, 4, generator=generator)
-    for name in names:
-        tone(data / "train_curated" / name)
-    write_labels(data / "train_curated.csv", names, target)
-    folder.mkdir()
-    settings = {"classes": list(CLASSES), "model": "2d", "epochs": 3, "folds": 2, "note": NASTY}
-    (folder / "settings.json").write_text(json.dumps(settings))
-    for fold in (0, 1):
-        place = folder / f"fold_{fold}"
-        place.mkdir()
-        rows = [[1, 3.0, 0.2, 1e-4, 1], [2, 2.0, 0.6, 5e-3, 1], [3, 1.5, 0.5, 1e-7, 1]]
-        with (place / "metrics.csv").open("w", newline="") as file:
-            csv.writer(file).writerows(
-                [["epoch", "train_loss", "valid_lwlrap", "learning_rate", "seconds"], *rows]
-            )
-        own = slice(4 * fold, 4 * fold + 4)
-        write_scores(place / "valid.csv", ScoreTable(names[own], CLASSES, scores[own]))
-    return data, folder, names, scores, target
-
-
-def write_labels(path, names, target, classes=CLASSES):
-    rows = [
-        [name, ",".join(classes[c] for c in row.nonzero().flatten().tolist())]
-        for name, row in zip(names, target, strict=True)
-    ]
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([["fname", "labels"], *rows])
-
-
-def report(*command):
-    freesound2019.main(["report", *map(str, command)])
-
-
-def refused(*command, match):
-    with pytest.raises(SystemExit) as caught:
-        report(*command)
-    assert re.search(match, str(caught.value.code))
+    return write_run(tmp_path)
 
 
 class TestPage:
@@ -147,18 +44,19 @@ class TestPage:
         assert [path.name for path in (tmp_path / "sub").iterdir()] == ["r.html"]
 
     def test_names_are_shown_as_they_are(self, run, tmp_path):
-        """No name becomes markup: one script, the page's own, and every name in the text."""
+        """No name becomes markup or a template: the page has one script, and every name is in the text."""
         data, folder, names, scores, target = run
         report("--run", folder, "--data", data, "--title", NASTY, "--out", tmp_path / "r.html")
         page = Page((tmp_path / "r.html").read_text("utf-8"))
         assert len(page.all("script")) == 1
+        assert "alert" not in page.texts("script")[0]
         assert [page.texts("title")[0]] == page.texts("h1") == [NASTY]
         for tag in ("i", "b"):
             assert all("class" in attrs or "style" in attrs for _, attrs in page.all(tag))
         shown = page.texts("span", **{"class": "name"})
         assert set(CLASSES) <= set(shown)
         alts = [attrs["alt"] for _, attrs in page.all("img")]
-        expected = [names[one.row] for one in hardest(scores, target, most=12)]
+        expected = [names[one.row] for one in hardest_clips(scores, target, most=12)]
         assert alts == [f"Spectrogram of {name}" for name in expected]
         assert NASTY in page.texts("dd")
 
@@ -181,7 +79,7 @@ class TestPage:
         order = value.argsort(stable=True).tolist()
         clips = ["1 clip" if n == 1 else f"{n} clips" for n in support.int().tolist()]
         assert bars == "".join(f"{CLASSES[c]}{value[c]:.3f}{clips[c]}" for c in order)
-        for one in hardest(scores, target, most=12):
+        for one in hardest_clips(scores, target, most=12):
             direct = lwlrap(scores[one.row, None], target[one.row, None])
             assert f"LRAP {float(direct):.3f}" in page.texts("small")
 
@@ -191,7 +89,7 @@ class TestPage:
         page = Page((tmp_path / "r.html").read_text("utf-8"))
         players = page.all("audio")
         assert len(players) == 2
-        for (_, attrs), one in zip(players, hardest(scores, target, most=2), strict=True):
+        for (_, attrs), one in zip(players, hardest_clips(scores, target, most=2), strict=True):
             kind, _, coded = attrs["src"].partition(",")
             assert kind == "data:audio/wav;base64"
             rate, samples = wavfile.read(io.BytesIO(base64.b64decode(coded, validate=True)))
@@ -201,10 +99,10 @@ class TestPage:
         for _, attrs in page.all("img"):
             assert base64.b64decode(attrs["src"].partition(",")[2], validate=True).startswith(b"\x89PNG")
 
-    def test_scored_part_beside_the_folds(self, run, tmp_path):
+    def test_a_scored_part_is_shown_with_the_folds(self, run, tmp_path):
         data, folder, names, scores, target = run
         shutil.copytree(data / "train_curated", data / "test")
-        # Rows are joined by name: the scores come in another order.
+        # Rows are joined by name, because the scores have another order.
         write_scores(tmp_path / "s.csv", ScoreTable(names[::-1], CLASSES, -scores.flip(0)))
         write_labels(tmp_path / "l.csv", names, target)
         parts = ["--scores", tmp_path / "s.csv", "--labels", tmp_path / "l.csv"]
@@ -213,7 +111,7 @@ class TestPage:
         assert f"{float(lwlrap(-scores, target)):.3f}" in page.texts("strong")
         assert {"Scored part: classes", "Out of fold: classes"} <= set(page.texts("h2"))
 
-    def test_run_without_held_out_clips_says_what_is_missing(self, run, tmp_path):
+    def test_a_run_without_held_out_clips_lists_what_is_missing(self, run, tmp_path):
         data, folder, *_ = run
         shutil.rmtree(folder / "fold_1")
         (folder / "fold_0" / "valid.csv").unlink()
@@ -235,9 +133,9 @@ class TestPage:
         assert "Scores of 4 of 8 curated clips" in page.texts("aside")[0]
         assert f"{float(lwlrap(scores[:4], target[:4])):.3f}" in page.texts("strong")
 
-    def test_clips_that_cannot_be_read_cost_only_themselves(self, run, tmp_path):
+    def test_the_other_clips_are_shown_if_one_cannot_be_read(self, run, tmp_path):
         data, folder, names, scores, target = run
-        hard = [names[one.row] for one in hardest(scores, target, most=12)]
+        hard = [names[one.row] for one in hardest_clips(scores, target, most=12)]
         (data / "train_curated" / hard[0]).unlink()
         (data / "train_curated" / hard[1]).write_bytes(b"no sound <at all>")
         report("--run", folder, "--data", data, "--out", tmp_path / "r.html")
@@ -248,8 +146,8 @@ class TestPage:
         assert hard[1] in gone[1]
         assert len(page.all("audio")) == len(hard) - 2
 
-    def test_nothing_at_all(self, tmp_path):
-        write_report(tmp_path / "r.html", title="Empty", figures={"of a blend": "0.9"}, missing=["all"])
+    def test_an_empty_page(self, tmp_path):
+        write_page(tmp_path / "r.html", Content("Empty", figures={"of a blend": "0.9"}, missing=["all"]))
         page = Page((tmp_path / "r.html").read_text("utf-8"))
         assert page.texts("strong") == ["0.9"]
         assert page.texts("h2") == ["Not on this page"]
@@ -259,11 +157,11 @@ class TestPage:
         for row, words in ((0, "No clip has a wrong class"), (1, "No clip of this part has a label")):
             table = ScoreTable(("a.wav",), ("A", "B"), torch.tensor([[1.0, 0.0]]))
             labels = LabelTable(("a.wav",), ("A", "B"), target[row, None])
-            write_report(tmp_path / "r.html", title="t", parts=[Part("P", table, labels, tmp_path)])
+            write_page(tmp_path / "r.html", Content("t", parts=[Part("P", table, labels, tmp_path)]))
             assert words in (tmp_path / "r.html").read_text("utf-8")
 
     def test_stays_small(self, tmp_path):
-        """Ten clips of 30 s, loudest at their end: cut, and said so."""
+        """Ten clips of 30 s, loudest at the end, are cut to their loudest seconds."""
         tone(tmp_path / "0.wav", seconds=30, loud_from=28.5)
         names = tuple(f"{k}.wav" for k in range(10))
         for name in names[1:]:
@@ -272,13 +170,13 @@ class TestPage:
         target = torch.eye(10, dtype=torch.bool)
         scores = ScoreTable(names, names, -target.float())
         part = Part("P", scores, LabelTable(names, names, target), tmp_path)
-        write_report(tmp_path / "r.html", title="t", parts=[part])
+        write_page(tmp_path / "r.html", Content("t", parts=[part]))
         text = (tmp_path / "r.html").read_text("utf-8")
         assert len(text) < 10_000_000
         assert f"cut to their loudest {quality.seconds:g} s" in text
         players = Page(text).all("audio")
         assert len(players) == 10
-        assert sum(len(attrs["src"]) for _, attrs in players) <= MOST_SOUND + 10 * 100
+        assert sum(len(attrs["src"]) for _, attrs in players) <= MAX_SOUND + 10 * 100
         rate, samples = wavfile.read(io.BytesIO(base64.b64decode(players[0][1]["src"].partition(",")[2])))
         assert rate == quality.sample_rate
         assert len(samples) == rate * quality.seconds
@@ -292,31 +190,19 @@ class TestPage:
         for count in (1, 5, 20, 48, 200):
             quality = choose_quality([tmp_path / "0.wav"] * count)
             sizes.append(quality.sample_rate * quality.seconds)
-            assert sizes[-1] * 2 * count * 4 / 3 <= MOST_SOUND
+            assert sizes[-1] * 2 * count * 4 / 3 <= MAX_SOUND
         assert sizes == sorted(sizes, reverse=True)
         assert sizes[0] == 441_000
         assert choose_quality([tmp_path / "none.wav"]).seconds == 10
 
-
-GIVEN = {"a": {"X"}, "b": {"X", "Y"}, "c": {"Y"}, "d": {"Z"}, "e": {"X"}}
-TRUTH = {"a": {"X"}, "b": {"X"}, "c": {"Y"}, "d": set()}
-
-
-def frozen(table):
-    return {name: frozenset(labels) for name, labels in table.items()}
+    def test_several_trainings_are_named(self, tmp_path):
+        fold = Fold("fold 0", [1.0], {"train_loss": [1.0], "valid_lwlrap": [0.5], "learning_rate": [0.1]})
+        trainings = [Training(name, {"seed": 1}, [fold]) for name in ("one", "two")]
+        write_page(tmp_path / "r.html", Content("t", trainings=trainings))
+        assert Page((tmp_path / "r.html").read_text("utf-8")).texts("h3") == ["one", "two"]
 
 
 class TestSelections:
-    def test_counts(self):
-        taken = {"a": {"X"}, "b": {"X"}, "d": {"Z"}, "e": {"X"}}  # b was relabelled, e has no known truth
-        one = audit(Selection("s", *map(frozen, (taken, GIVEN, TRUTH))))
-        assert (one.taken, one.noisy, one.judged, one.right) == (4, 5, 3, 2)
-        assert (one.given_judged, one.given_right, one.kept_right) == (4, 2, 1)
-
-    def test_classes(self):
-        selection = Selection("s", frozen({"a": {"X"}, "b": {"Q"}}), frozen(GIVEN), {})
-        assert taken_by_class(selection) == [("Q", 1, 0), ("X", 1, 3), ("Y", 0, 2), ("Z", 0, 1)]
-
     def test_table_on_the_page(self, run, tmp_path):
         data, folder, *_ = run
         tables = {
@@ -346,72 +232,6 @@ class TestSelections:
         assert Page((tmp_path / "r.html").read_text("utf-8")).texts("td")[0] == "1"
 
 
-class TestNumbers:
-    @given(st.integers(0, 2**31), st.integers(1, 12), st.integers(2, 6))
-    def test_hardest_clips_by_definition(self, seed, clips, classes):
-        generator = torch.Generator().manual_seed(seed)
-        scores = torch.randint(0, 4, (clips, classes), generator=generator).float()  # with ties
-        target = torch.rand(clips, classes, generator=generator) < 0.4
-        found = hardest(scores, target, most=clips)
-        lrap = {
-            row: float(lwlrap(scores[row, None], target[row, None]))
-            for row in range(clips)
-            if target[row].any()
-        }
-        faulty = sorted(value for value in lrap.values() if value < 1)
-        assert [one.lrap for one in found] == pytest.approx(faulty, abs=1e-12)
-        for one in found:
-            assert one.lrap == pytest.approx(lrap[one.row], abs=1e-12)
-            row = scores[one.row].tolist()
-            on = target[one.row].nonzero().flatten().tolist()
-            assert one.ranks == {c: sum(other >= row[c] for other in row) for c in on}
-
-    def test_equals_are_told_apart_by_depth(self):
-        scores = torch.tensor([[1.0, 0.0], [9.0, 0.0], [5.0, 0.0]])
-        target = torch.tensor([[False, True]] * 3)
-        assert [one.row for one in hardest(scores, target, most=2)] == [1, 2]
-
-    def test_rivals_by_hand(self):
-        scores = torch.tensor([[1.0, 2.0, 1.0, 0.0], [1.0, 3.0, 0.0, 0.0], [0.0, 9.0, 9.0, 9.0]])
-        target = torch.tensor([[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]).bool()
-        assert rivals(scores, target, 0, most=3) == [Rival(1, 2), Rival(2, 1)]  # a tie outranks
-        assert rivals(scores, target, 0, most=1) == [Rival(1, 2)]
-        target[1, 1] = True  # what is on the clip as well is no rival there
-        assert rivals(scores, target, 0, most=3) == [Rival(1, 1), Rival(2, 1)]
-
-
-class TestPieces:
-    def test_markup_escapes_what_it_does_not_know(self):
-        made = h("p", {"title": '"<&'}, "<b>", [h("br"), None, 3])
-        assert made == '<p title="&quot;&lt;&amp;">&lt;b&gt;<br/>3</p>'
-        assert h("p", None, f"{h('b')}") == "<p>&lt;b&gt;&lt;/b&gt;</p>"  # a new string is a plain one
-
-    def test_curves_have_gaps_and_a_mark_for_the_best(self):
-        chart = line_chart("t", [Curve("f", [1, 2, 3, 4], [0.1, 0.4, np.nan, 0.2])], form=".2f", best=True)
-        page = Page(chart)
-        (path,) = page.all("path")
-        assert [len(part.split("L")) for part in path[1]["d"].split("M")[1:]] == [2, 1]
-        assert page.texts("circle", **{"class": "best hue0"}) == ["f, epoch 2: 0.40"]
-        heights = [float(attrs["cy"]) for _, attrs in page.all("circle")]
-        assert heights[1] < heights[2] < heights[0]
-
-    @pytest.mark.parametrize("values", [[0.5], [0.0, 0.0], [-2.0, -2.0, -2.0], [1e-7, 5e-3]])
-    def test_curves_of_every_range_stay_in_the_picture(self, values):
-        page = Page(line_chart("t", [Curve("f", range(1, len(values) + 1), values)], form="g"))
-        for _, attrs in page.all("circle"):
-            assert 0 <= float(attrs["cx"]) <= 360
-            assert 0 <= float(attrs["cy"]) <= 230
-
-    def test_no_point_no_chart(self):
-        assert line_chart("t", [Curve("f", [1.0], [np.nan])], form="g") is None
-
-    def test_several_trainings_are_named(self, tmp_path):
-        fold = Fold("fold 0", [1.0], {"train_loss": [1.0], "valid_lwlrap": [0.5], "learning_rate": [0.1]})
-        trainings = [Training(name, {"seed": 1}, [fold]) for name in ("one", "two")]
-        write_report(tmp_path / "r.html", title="t", trainings=trainings)
-        assert Page((tmp_path / "r.html").read_text("utf-8")).texts("h3") == ["one", "two"]
-
-
 class TestMistakes:
     def test_options_that_need_each_other(self, run, tmp_path):
         data, folder, *_ = run
@@ -424,15 +244,15 @@ class TestMistakes:
     def test_run_and_data_that_do_not_fit(self, run, tmp_path):
         data, folder, names, _, target = run
         base = ["--data", data, "--out", tmp_path / "r.html", "--run"]
-        refused(*base, tmp_path, match=r"--run: wanted a folder that train wrote")
+        refused(*base, tmp_path, match=r"--run: wanted a folder that train or recipe wrote")
         write_labels(data / "train_curated.csv", names[:3], target[:3])
         refused(*base, folder, match=r"train_curated.csv lacks clips that the run held out")
         shutil.copy(folder / "fold_0" / "valid.csv", folder / "fold_1" / "valid.csv")
         refused(*base, folder, match="wanted clips that no other fold held out")
         write_scores(folder / "fold_1" / "valid.csv", ScoreTable(["z"], ["A"], torch.ones(1, 1)))
         refused(*base, folder, match="wanted the classes of")
-        (folder / "settings.json").write_text("{")
-        refused(*base, folder, match=r"settings.json: wanted JSON")
+        (folder / "settings.toml").write_text("=")
+        refused(*base, folder, match=r"settings.toml: wanted TOML")
 
     def test_scores_of_other_clips(self, run, tmp_path):
         data, folder, names, scores, target = run

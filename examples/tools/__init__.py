@@ -1,0 +1,1 @@
+"""Programs around a training: each runs alone, and nothing imports them."""
