@@ -160,11 +160,13 @@ def test_docstrings_leave_doctests_directives_and_section_names_out():
 
 
 def test_gallery_scripts_have_text_in_docstring_and_cells():
-    source = '"""A title of words.\n\nMore of it here.\n"""\n\n# %%\n# The text of\n# a cell.\n\nx = 1  # no text\n'
+    source = (
+        '"""A title of words.\n\nMore of it here.\n"""\n\n# %%\n# Text of\n# a cell.\n\nx = 1  # no text\n'
+    )
     assert prose.sentences(prose.of_gallery(source)) == [
         "A title of words.",
         "More of it here.",
-        "The text of a cell.",
+        "Text of a cell.",
     ]
 
 

@@ -111,9 +111,8 @@ def of_rst(text: str) -> str:
             _drop_heading(kept)
             kept.append("")
         else:
-            if line.rstrip().endswith("::"):
-                deeper, line = indent, line.rstrip()[:-1]
-            kept.append(line)
+            deeper = indent if line.rstrip().endswith("::") else deeper
+            kept.append(re.sub(r"::\s*$", ":", line))
     return "\n".join(_drop_tables(kept, lines))
 
 
