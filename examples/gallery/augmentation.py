@@ -1,12 +1,14 @@
-"""What a clip becomes in training, to listen to and to look at.
+"""Listen to augmented clips, and look at them.
 
-Played faster, in a room or through an overdriven amplifier, a clip is another clip for
-the model, with the labels that it had. [Effects](../effects.md) and [masking, cutting
-and mixing](../augmentation.md) have the formulas; here is what they sound like.
+Play a clip faster, in a room, or through an overdriven amplifier. For the model it is a
+new clip with the same labels. This page lets you hear the result. The formulas are on
+the pages about [effects](../effects.md) and [masking, cutting and
+mixing](../augmentation.md).
 """
 
 # %%
-# A bird, and a drum to mix it with, at a low sample rate that keeps the files small.
+# The script makes a bird, and a drum to mix it with. The low sample rate keeps the
+# files small.
 
 import math
 
@@ -31,7 +33,7 @@ RATE = 22_050
 
 
 def bird(seconds: float = 1.6) -> Tensor:
-    """Falling calls, each a little lower than the one before, and a breath of noise."""
+    """Falling calls, each a little lower than the one before, with a little noise."""
     t = torch.arange(round(seconds * RATE)) / RATE
     call = (-(t % 0.4) / 0.08).exp()
     frequency = (1500 + 2200 * call) * (1.15 - 0.2 * t)
@@ -41,7 +43,7 @@ def bird(seconds: float = 1.6) -> Tensor:
 
 
 def drum(seconds: float = 0.8) -> Tensor:
-    """Two strokes on a skin that slackens as it rings."""
+    """Two drum strokes whose pitch falls as they ring."""
     t = torch.arange(round(seconds * RATE)) / RATE
     stroke = (-(t % 0.4) / 0.1).exp()
     return 0.7 * stroke * (2 * math.pi * (90 * (1 + 2 * stroke) / RATE).cumsum(0)).sin()
@@ -52,8 +54,9 @@ clips, _, lengths = pad_collate([bird(), drum()])
 labels = torch.eye(2)  # a bird; a drum
 
 # %%
-# Every function takes a batch of clips and their lengths. Numbers are one for all clips
-# or one for each; Modules draw them, such as `PitchShift(p=0.5, cents=(-300, 300))`.
+# Every function takes a batch of clips and their lengths. A parameter is one number for
+# all clips, or one for each. Modules such as `PitchShift(p=0.5, cents=(-300, 300))` draw
+# their parameters.
 
 mixed, mixed_labels, _ = or_mixup(clips, labels, lengths, p=1.0)
 versions = {
@@ -72,8 +75,8 @@ for name, (changed, new_lengths) in versions.items():
     wavfile.write(f"{name}.wav", RATE, (32_767 * clip).short().numpy())
 
 # %%
-# The same, to be seen. The last one, a spectrogram with parts hidden, is for the
-# network alone.
+# Now look at the same clips. In the last picture, parts of the spectrogram are masked.
+# This one is for the network only.
 
 settings = {"sample_rate": RATE, "n_fft": 1024, "hop_length": 256}
 mels = {name: log_mel(clips[:1], **settings) for name, (clips, _) in versions.items()}
