@@ -1,4 +1,4 @@
-"""Sounds to show things on, and spectrograms of them."""
+"""Sounds for the pictures, and spectrograms of them."""
 
 import math
 
@@ -31,7 +31,7 @@ def claps(seconds: float = 1.6, every: float = 0.4) -> Tensor:
 
 
 def calls(seconds: float = 1.6, every: float = 0.4) -> Tensor:
-    """Short falling calls, as a bird's."""
+    """Short falling calls, like those of a bird."""
     call = (-(times(seconds) % every) / 0.07).exp()
     return 0.6 * tone(1600 + 2400 * call) * call + 1e-4 * noise(seconds)
 
@@ -48,7 +48,7 @@ def decibels(clip: Tensor) -> Tensor:
 
 
 def show(axis: Axes, clip: Tensor, title: str, *, loudest: float | None = None, top: float = 8.0) -> None:
-    """Spectrogram of one clip up to ``top`` kHz, 70 dB of it."""
+    """Draw 70 dB of the spectrogram of one clip, up to ``top`` kHz."""
     image = decibels(clip)[: round(top * 1000 * 1024 / RATE) + 1]
     loudest = float(image.max()) if loudest is None else loudest
     axis.imshow(
@@ -65,7 +65,7 @@ def show(axis: Axes, clip: Tensor, title: str, *, loudest: float | None = None, 
 
 
 def envelope(axis: Axes, wave: Tensor, *, start: float = 0.0, **style: str) -> None:
-    """A waveform as the area between its extremes in each 300th of a second."""
+    """Draw a waveform as the area between its extremes in each 300th of a second."""
     block = wave.unfold(0, RATE // 300, RATE // 300)
     place = start + torch.arange(len(block)) / 300
     axis.fill_between(place, block.amin(1), block.amax(1), linewidth=0, **style)

@@ -1,4 +1,4 @@
-"""A log-mel spectrogram, with parts hidden, and cut out and stretched."""
+"""A log-mel spectrogram: original, masked, and cropped and stretched."""
 
 import torch
 from _parts import glide, noise

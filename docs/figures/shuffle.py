@@ -13,7 +13,7 @@ CHUNK = RATE // 2
 
 
 def show_chunks(axis: Axes, clip: Tensor, order: list[int]) -> None:
-    """The clip, with each chunk in the colour and under the number that it had at first."""
+    """The clip, with each chunk in the colour and with the number of its first place."""
     start = 0
     for chunk in order:
         size = min(CHUNK, len(clip) - CHUNK * chunk)

@@ -1,4 +1,4 @@
-"""One rising tone with clicks, played faster in two ways, and at another pitch."""
+"""A rising tone with clicks, played faster in two ways, and at another pitch."""
 
 import math
 
