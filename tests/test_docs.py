@@ -1,7 +1,7 @@
 """The code on the pages of the documentation runs.
 
-The ``python`` blocks of a page run in order, in a folder with the files that they name. Some blocks cannot run
-everywhere. A comment right above such a block, which readers do not see, says why:
+The ``python`` blocks of a page run in order, in a folder with the files that they name. Some blocks cannot
+run everywhere. A comment right above such a block, which readers do not see, says why:
 
     % needs torchaudio, timm
     % not run: it needs two machines
