@@ -44,14 +44,18 @@ def docstrings_of(path):
     return [(name, prose.of_docstring(text)) for name, text in prose.docstrings(path)]
 
 
+def assert_none(found):
+    assert not found, "\n" + "\n".join(found)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_page_has_no_forbidden_word(page):
-    assert prose.forbidden_words(prose.of_page(page)) == []
+    assert_none(prose.forbidden_words(prose.of_page(page)))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_page_has_no_long_sentence(page):
-    assert too_long(prose.of_page(page)) == []
+    assert_none(too_long(prose.of_page(page)))
 
 
 def test_sentences_of_pages_are_short_on_average():
@@ -60,14 +64,13 @@ def test_sentences_of_pages_are_short_on_average():
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_docstrings_have_no_forbidden_word(path):
-    found = {name: prose.forbidden_words(text) for name, text in docstrings_of(path)}
-    assert {name: words for name, words in found.items() if words} == {}
+    found = [(name, prose.forbidden_words(text)) for name, text in docstrings_of(path)]
+    assert_none([f"{name}: {', '.join(words)}" for name, words in found if words])
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_docstrings_have_no_long_sentence(path):
-    found = {name: too_long(text) for name, text in docstrings_of(path)}
-    assert {name: long for name, long in found.items() if long} == {}
+    assert_none([f"{name}, {long}" for name, text in docstrings_of(path) for long in too_long(text)])
 
 
 def test_sentences_of_docstrings_are_short_on_average():
