@@ -16,7 +16,7 @@ FEWEST_WORDS = 3  # shorter pieces are labels, not sentences
 SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bvs\.)[)\]\"'*_]*\s+")
 BLOCK_START = re.compile(r"^\s*(?:[-*+]|\d+[.)]|>)\s+")
 FENCE = re.compile(r"^( *)(`{3,}|~{3,})(.*?)\n(.*?)^\1\2[ ]*$", flags=re.MULTILINE | re.DOTALL)
-SECTIONS = "Args|Attributes|Example|Examples|Note|Raises|Reference|References|Returns|See Also|Yields"
+SECTIONS = "Args|Attributes|Example|Examples|Note|Raises|Reference|References|Returns|See Also|Shapes|Yields"
 
 FORBIDDEN = {
     "whoever": r"\bwhoever\b",
