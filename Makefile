@@ -1,42 +1,58 @@
-# Everything a person does with a checkout of this repository. `make` alone lists it.
+# Everything that you can do with a checkout of this repository. `make` alone lists it.
 #
-# Needs Python >= 3.11 and make. The first target that needs them sets up .venv with torch and the
-# project; stamp files in .venv say what is there, so that nothing is installed twice.
+# It needs Python >= 3.11 and make. The first target sets up .venv with torch and the project. Stamp files in
+# .venv record what is installed, so nothing is installed twice.
 
 PYTHON ?= python3
 TORCH ?= torch
+T ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Each word quoted: a requirement may hold < and >, and options may follow it.
+# One thread for each process: threads of several processes would compete for the cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
+# Each word is quoted, because a requirement may hold < and >, and options may follow it.
 TORCH_WORDS := $(patsubst %,'%',$(TORCH))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types docs dist benchmarks clean FORCE
+.PHONY: help demo check format test lint types docs dist benchmarks clean FORCE
 
 help:
 	@echo 'make demo    make a small corpus of sounds, train a tagger on it, score it, draw pictures: demo/'
-	@echo 'make test    run all tests, docstring examples included'
+	@echo 'make check   style, types (mypy) and the fast tests: before each commit'
+	@echo 'make format  apply the style (ruff)'
+	@echo 'make test    run all tests on all cores, docstring examples included'
+	@echo 'make test T=tests/test_losses.py    run one file, or whatever pytest takes'
 	@echo 'make lint    check style and format (ruff)'
-	@echo 'make types   check types (mypy --strict; pyright, of a program that uses the package)'
+	@echo 'make types   check types (mypy --strict; pyright on a program that uses the package)'
 	@echo 'make docs    build the documentation: docs/_build/html/index.html'
 	@echo 'make dist    build the wheel and the source archive: dist/'
-	@echo 'make benchmarks   measure again what takes minutes, and write the tables of the documentation anew'
-	@echo 'make clean   remove all of that, $(VENV) included'
+	@echo 'make benchmarks   run the benchmarks that take minutes, and write their tables again'
+	@echo 'make clean   remove all of that, and $(VENV)'
 	@echo
-	@echo 'The first run installs what it needs into $(VENV); nothing else is touched.'
+	@echo 'The first run installs what it needs into $(VENV). It touches nothing else.'
 	@echo 'PYTHON=python3.12 chooses the interpreter (3.11 or newer; default python3).'
-	@echo 'TORCH=... chooses what pip installs as torch, default the newest. On Linux that brings several'
-	@echo 'GB of CUDA libraries; any pip requirement, wheel file or pip options will do instead:'
+	@echo 'TORCH=... chooses what pip installs as torch; the default is the newest. On Linux that brings several'
+	@echo 'GB of CUDA libraries. Any pip requirement, wheel file or pip options work instead:'
 	@echo '    make test TORCH="torch==2.13.0"'
 	@echo '    make test TORCH="torch --index-url ADDRESS-OF-YOUR-CPU-BUILDS"'
 
 demo: $(VENV)/.has-examples
 	$(BIN)/python examples/freesound2019.py demo --out demo
 
+check: $(VENV)/.has-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(PYTEST) -q -n auto -m 'not slow and not example'
+
+format: $(VENV)/.has-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
 test: $(VENV)/.has-test
-	$(BIN)/pytest
+	$(PYTEST) $(or $(T),-n auto)
 
 lint: $(VENV)/.has-dev
 	$(BIN)/ruff check .
@@ -70,8 +86,8 @@ $(VENV)/.has-python:
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-# torch comes first and alone, so that what the project needs finds it there and fetches no other.
-# The stamp holds TORCH's value, and is out of date when that changes.
+# torch is installed first and alone, so that the project finds it and fetches no other.
+# The stamp holds the value of TORCH, and is out of date when that changes.
 $(VENV)/.has-torch: $(VENV)/.has-python FORCE
 	@if [ "$$(cat $@ 2>/dev/null)" != "$(TORCH)" ]; then \
 	  echo $(PIP) install $(TORCH_WORDS) && $(PIP) install $(TORCH_WORDS) && echo "$(TORCH)" > $@; fi

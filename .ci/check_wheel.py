@@ -1,4 +1,4 @@
-"""Look into the wheel and the source archive that `make dist` made: python .ci/check_wheel.py DIST."""
+"""Check the wheel and the source archive that `make dist` made: python .ci/check_wheel.py DIST."""
 
 import sys
 import tarfile
@@ -7,20 +7,20 @@ from pathlib import Path
 
 MOST_BYTES = 400_000
 IN_THE_ARCHIVE = (
-    *("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "Makefile", "conftest.py", "docs/conf.py"),
-    *("tests/golden/lwlrap.npz", "tests/typed/user_program.py", "examples/freesound2019.py"),
+    *("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "conftest.py"),
+    *("docs/conf.py", "tests/golden/lwlrap.npz", "tests/typed/user_program.py", "examples/freesound2019.py"),
 )
 
 
 def only(folder: Path, pattern: str) -> Path:
-    """Return the one file that fits."""
+    """Return the only file that matches the pattern."""
     found = list(folder.glob(pattern))
     if len(found) != 1:
         sys.exit(f"{folder}: wanted one {pattern}, got {[path.name for path in found]}")
     return found[0]
 
 
-def complaints(wheel: Path, archive: Path) -> list[str]:
+def problems(wheel: Path, archive: Path) -> list[str]:
     """List what is wrong with the two files."""
     with zipfile.ZipFile(wheel) as opened:
         names = opened.namelist()
@@ -39,7 +39,7 @@ def complaints(wheel: Path, archive: Path) -> list[str]:
 
 
 def belongs(name: str) -> bool:
-    """Whether a wheel of pure Python holds this file."""
+    """Return True if a pure-Python wheel may hold this file."""
     return ".dist-info/" in name or (
         name.startswith("rankaudio/") and (name.endswith(".py") or name == "rankaudio/py.typed")
     )
@@ -48,6 +48,6 @@ def belongs(name: str) -> bool:
 if __name__ == "__main__":
     dist = Path(sys.argv[1])
     wheel, archive = only(dist, "*-py3-none-any.whl"), only(dist, "*.tar.gz")
-    wrong = complaints(wheel, archive)
+    wrong = problems(wheel, archive)
     print(f"{wheel.name}: {wheel.stat().st_size} bytes; {archive.name}: {archive.stat().st_size} bytes")
     sys.exit("\n".join(wrong) or 0)

@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages: `make docs`. Every warning fails the build."""
+"""Settings of Sphinx for these pages. `make docs` builds them, and every warning fails the build."""
 
 import sys
 from importlib.metadata import version as installed_version
@@ -42,7 +42,7 @@ napoleon_custom_sections = ["Reference"]
 myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath"]
 
-# A reference that leads nowhere is a mistake, but for names of packages whose pages are not at hand.
+# An unresolved reference is a mistake, except for names of packages whose pages are not available here.
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|nn|np|numpy|scipy|collections|typing|typing_extensions|os|pathlib|random)\..*"),

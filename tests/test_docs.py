@@ -1,7 +1,7 @@
-"""What the pages of the documentation show has to run.
+"""The code on the pages of the documentation runs.
 
-The ``python`` blocks of a page run in order, in a folder that holds the files they name. A comment of the
-page right above a block, which readers do not see, tells where it cannot run:
+The ``python`` blocks of a page run in order, in a folder with the files that they name. Some blocks cannot
+run everywhere. A comment right above such a block, which readers do not see, says why:
 
     % needs torchaudio, timm
     % not run: it needs two machines
@@ -26,10 +26,10 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("howto/*.md")])
 BLOCK = re.compile(r"(?:^% ([^\n]*)\n)?^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 
-# From a page to the number of blocks so marked, so that none is left out unseen.
+# The number of marked blocks of each page, so that no block is skipped unnoticed.
 MARKED = {"howto/frontends_of_others.md": 2, "howto/timm.md": 1}
 
-# From our names of a block's tensors to those of the original program.
+# Our names of a block's tensors, and those of the original program.
 ORIGINAL_NAMES = {
     "norm_in.": "0.",
     "conv.": "1.",
@@ -42,7 +42,7 @@ ORIGINAL_NAMES = {
 
 
 def blocks_of(page):
-    """Pairs of a mark, empty where there is none, and code."""
+    """Pairs of a mark, empty if there is none, and code."""
     return BLOCK.findall(page.read_text(encoding="utf-8"))
 
 
@@ -51,7 +51,7 @@ def name_of(page):
 
 
 def original_name(key):
-    """What the original program called a tensor of CNN2d."""
+    """The name of a tensor of CNN2d in the original program."""
     block = re.match(r"blocks\.(\d+)\.", key)
     if block is None:
         return key.replace("classifier.", "output_transform.")
@@ -74,7 +74,7 @@ def exported_file(folder):
     export.write_onnx(export.exported(tagger, with_lengths=False), tagger, path)
 
 
-# What only one page needs.
+# Files that only one page needs.
 PREPARE = {"export.md": exported_file, "backbones.md": original_file}
 
 
@@ -98,7 +98,7 @@ def files(tmp_path_factory):
 
 
 def lacking(mark):
-    """Of the modules that a mark names, those that do not import: a broken torchaudio is as good as none."""
+    """The modules in a mark that do not import. A broken torchaudio counts too."""
     found = []
     for module in mark.removeprefix("needs ").split(", "):
         try:
@@ -108,7 +108,7 @@ def lacking(mark):
     return found
 
 
-@pytest.mark.filterwarnings("ignore")  # of the libraries that pages show beside ours
+@pytest.mark.filterwarnings("ignore")  # of the other libraries that pages show
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=name_of)
 def test_python_blocks_run_one_after_the_other(page, files, tmp_path, monkeypatch):
     folder = tmp_path / "files"
@@ -126,7 +126,7 @@ def test_python_blocks_run_one_after_the_other(page, files, tmp_path, monkeypatc
         pytest.skip(f"only the other blocks of {name_of(page)} ran: {'; '.join(left_out)}")
 
 
-def test_no_block_is_left_out_unseen():
+def test_only_known_blocks_are_marked():
     marks = {name_of(page): [mark for mark, _ in blocks_of(page) if mark] for page in PAGES}
     assert {page: len(found) for page, found in marks.items() if found} == MARKED
     for mark in [mark for found in marks.values() for mark in found]:

@@ -1,4 +1,4 @@
-"""What the README shows has to run."""
+"""The code in the README runs, and the package index gets the same words."""
 
 import re
 from pathlib import Path
@@ -20,14 +20,14 @@ def test_python_blocks_run_one_after_the_other(tmp_path, monkeypatch, capsys):
             assert tuple(eval(shape[1], names)) == eval(shape[2])
 
 
-def test_the_picture_is_there():
+def test_pictures_exist():
     for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
         assert (Path(__file__).parent.parent / path).is_file()
 
 
-def test_what_the_package_says_of_itself_is_what_the_readme_says():
-    """A description of its own, because the README's links and pictures would lead nowhere."""
-    said = (Path(__file__).parent.parent / "docs" / "pypi.md").read_text(encoding="utf-8")
-    for block in said.split("\n\n")[:2] + re.findall(r"```python\n(.*?)```", said, flags=re.DOTALL):
+def test_description_for_the_package_index_repeats_the_readme():
+    """It is a separate file because the README's links and pictures do not work there."""
+    text = (Path(__file__).parent.parent / "docs" / "pypi.md").read_text(encoding="utf-8")
+    for block in text.split("\n\n")[:2] + re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
         assert block in README
-    assert "](" not in said
+    assert "](" not in text

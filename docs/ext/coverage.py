@@ -1,8 +1,8 @@
 """A Sphinx extension that knows the public names.
 
-It fails the build where no page documents one of them, or a public method of one. It also lets
-``rankaudio.lsep_loss`` refer to the page of ``rankaudio.losses.lsep_loss``: it compares names by their
-objects.
+It fails the build if no page documents a public name or a public method. It also makes
+``rankaudio.lsep_loss`` refer to the page of ``rankaudio.losses.lsep_loss``, because it compares objects
+instead of names.
 """
 
 import importlib
@@ -21,21 +21,21 @@ logger = logging.getLogger(__name__)
 
 
 def documented_objects(env: BuildEnvironment) -> dict[int, str]:
-    """From the identity of each function and class that the pages describe to its name there."""
+    """Map the identity of each function and class on the pages to its name there."""
     found = {}
     for name, entry in env.domains["py"].objects.items():
-        if entry.aliased:  # the file behind a package, under which no method is listed
+        if entry.aliased:  # the file behind a package; no method is listed under it
             continue
         module, _, attribute = name.rpartition(".")
         try:
             found[id(getattr(importlib.import_module(module), attribute))] = name
-        except (ImportError, AttributeError, ValueError):  # a method, or a module by itself
+        except (ImportError, AttributeError, ValueError):  # a method or a module
             continue
     return found
 
 
 def methods(cls: type) -> Iterator[tuple[str, type]]:
-    """Public methods and properties of a class, and the class that has each."""
+    """Public methods and properties of a class, each with the class that defines it."""
     seen = {"extra_repr"}  # part of how PyTorch prints a Module
     for base in cls.__mro__:
         if base.__module__.partition(".")[0] == "rankaudio":
@@ -47,7 +47,7 @@ def methods(cls: type) -> Iterator[tuple[str, type]]:
 
 
 def check_public_names(_: Sphinx, env: BuildEnvironment) -> None:
-    """Warn (which fails the build) about every public name, and method of one, that no page describes."""
+    """Warn about each public name and method that no page describes. A warning fails the build."""
     documented, objects = documented_objects(env), env.domains["py"].objects
     for name, thing in public_names().items():
         place = documented.get(id(thing))
@@ -63,7 +63,7 @@ def check_public_names(_: Sphinx, env: BuildEnvironment) -> None:
 def resolve_public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contents: TextElement
 ) -> Element | None:
-    """Find the page of a reference to ``rankaudio.NAME``, or to a bare ``NAME``, that led nowhere."""
+    """Find the page for an unresolved reference to ``rankaudio.NAME`` or ``NAME``."""
     name = node.get("reftarget", "").rpartition(".")[2]
     known = public_names()
     if node.get("refdomain") != "py" or name not in known:
@@ -76,7 +76,7 @@ def resolve_public_name(
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Join the build."""
+    """Register with Sphinx."""
     app.connect("env-check-consistency", check_public_names)
     app.connect("missing-reference", resolve_public_name)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,7 @@
-"""A Sphinx extension that runs the examples of all docstrings, and fails the build where one is wrong.
+"""A Sphinx extension that runs the examples of all docstrings, and fails the build if one is wrong.
 
-They are run as `pytest --doctest-modules` runs them: each docstring by itself, with torch, rankaudio and
-every public name at hand.
+It runs them like `pytest --doctest-modules`: each docstring alone, with torch, rankaudio and every public
+name defined.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 
 
 def examples() -> Iterator[doctest.DocTest]:
-    """All docstrings of the package that have one."""
+    """All docstrings of the package that have an example."""
     names = public_names()
     found = pkgutil.walk_packages(rankaudio.__path__, "rankaudio.")
     for module in sorted(info.name for info in found):
-        # The finder copies the names for each docstring, so no example sees what another has made.
+        # The finder copies the names for each docstring, so examples do not share variables.
         for test in doctest.DocTestFinder().find(importlib.import_module(module), globs=names):
             if test.examples:
                 test.globs |= {"torch": torch, "rankaudio": rankaudio}
@@ -35,7 +35,7 @@ def examples() -> Iterator[doctest.DocTest]:
 
 
 def check_examples(_: Sphinx, __: BuildEnvironment) -> None:
-    """Warn (which fails the build) about every docstring whose example gives something else."""
+    """Warn about each docstring whose example gives another result. A warning fails the build."""
     runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     ran = 0
     for test in examples():
@@ -44,11 +44,11 @@ def check_examples(_: Sphinx, __: BuildEnvironment) -> None:
             result = runner.run(test, out=said.write)
         ran += result.attempted
         if result.failed:
-            logger.warning("an example of %s gives something else:\n%s", test.name, said.getvalue())
+            logger.warning("an example of %s gives another result:\n%s", test.name, said.getvalue())
     logger.info("ran %d lines of examples in docstrings", ran)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Join the build."""
+    """Register with Sphinx."""
     app.connect("env-check-consistency", check_examples)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,6 @@
-"""A Sphinx extension that writes formulas as MathML, which browsers show by themselves.
+"""A Sphinx extension that writes formulas as MathML, which browsers can show.
 
-So the pages need no script and no network for them, and a formula that is wrong fails the build.
+So formulas need no script and no network, and a wrong formula fails the build.
 """
 
 import math_core
@@ -14,7 +14,7 @@ converter = math_core.LatexToMathML(fancy_error=False)
 
 
 def mathml(node: nodes.math | nodes.math_block, *, display: bool) -> str:
-    """Convert the LaTeX of a node; several lines are aligned, as Sphinx has it."""
+    """Convert the LaTeX of a node. Several lines are aligned, as Sphinx does it."""
     latex = node.astext().strip()
     if display and ("\\\\" in latex or "&" in latex):
         latex = rf"\begin{{align*}}{latex}\end{{align*}}"
@@ -32,12 +32,12 @@ def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
 
 
 def visit_block(self: HTML5Translator, node: nodes.math_block) -> None:
-    """Write a formula that stands by itself."""
+    """Write a formula on its own line."""
     self.body.append(f'<div class="formula">{mathml(node, display=True)}</div>\n')
     raise nodes.SkipNode
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Join the build."""
+    """Register with Sphinx."""
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

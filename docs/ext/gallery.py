@@ -1,20 +1,20 @@
-"""A Sphinx extension that runs a script while the pages are built, and shows what it shows.
+"""A Sphinx extension that runs a script while the pages are built, and shows its results.
 
     ```{script} NAME
     ```
 
-runs ``examples/gallery/NAME.py``, whose cells begin with ``# %%``, as editors know them. The page has the
-docstring, and then of each cell its leading comment as text, its code, what it printed, the figures that it
-left in pyplot, and a player for each WAV file that it wrote. The label of a figure,
-``plt.subplots(num=...)``, is what those are told who cannot see it. A script that raises fails the build.
+runs ``examples/gallery/NAME.py``. Its cells begin with ``# %%``, which editors know too. The page shows the
+docstring. For each cell it then shows the leading comment as text, the code, the printed output, the figures
+left in pyplot, and a player for each WAV file. The label of a figure, ``plt.subplots(num=...)``, is its text
+for people who cannot see it. A script that raises an error fails the build.
 
-sphinx-gallery does nearly all of that. But it draws a figure once, where these pages have a light theme and
-a dark one, and it plays no sounds. Both can be written for it, in about half as many lines as this file
-has; text would have to be reStructuredText then, and generated pages would lie among the written ones.
+sphinx-gallery does nearly all of that. But it draws a figure once, and these pages have a light and a dark
+theme. It also plays no sounds. Both could be added to it in about half as many lines as this file has. But
+then text would have to be reStructuredText, and generated pages would be among the written ones.
 
-A script runs once. Its figures are drawn in the colours of the light theme, as SVG, and in the text of that
-each colour is replaced by the dark theme's. So scripts use the colours "C0" to "C3" and colour maps, as
-those of ``pictures`` do.
+A script runs once. Its figures are drawn in the colours of the light theme, as SVG. In the text of the SVG,
+each colour is then replaced by that of the dark theme. So scripts use the colours "C0" to "C3" and colour
+maps, like those of ``pictures``.
 """
 
 import ast
@@ -50,7 +50,7 @@ DARK = dict(zip([INK["light"], *CYCLES["light"]], [INK["dark"], *CYCLES["dark"]]
 
 
 class Script(SphinxDirective):
-    """Run the script of that name, and show its text, its code and what came of it."""
+    """Run the script of that name, and show its text, its code and its results."""
 
     required_arguments = 1
 
@@ -69,7 +69,7 @@ class Script(SphinxDirective):
                 plt.close("all")
 
     def shown(self, script: Path) -> Iterator[nodes.Node]:
-        """The page, piece by piece: each cell runs when its turn comes."""
+        """The page, part by part; each cell runs when it is reached."""
         source = script.read_text(encoding="utf-8")
         yield from self.parse_text_to_nodes(ast.get_docstring(ast.parse(source)))
         up = "../" * (1 + self.env.docname.count("/"))
@@ -82,7 +82,7 @@ class Script(SphinxDirective):
                 continue
             yield nodes.literal_block(code, code, language="python")
             with contextlib.redirect_stdout(io.StringIO()) as printed:
-                # Behind so many empty lines, a traceback has the lines of the file.
+                # Empty lines in front give a traceback the line numbers of the file.
                 exec(compile("\n" * line + code, script, "exec"), names)  # noqa: S102
             if printed.getvalue():
                 yield nodes.literal_block(printed.getvalue(), printed.getvalue(), language="text")
@@ -92,7 +92,7 @@ class Script(SphinxDirective):
     def figures(self, stem: str, line: int) -> Iterator[nodes.Node]:
         for number in plt.get_fignums():
             figure, drawing = plt.figure(number), io.StringIO()
-            # The resolution is that of spectrograms; all else is lines.
+            # The resolution is for spectrograms; everything else is lines.
             figure.savefig(drawing, format="svg", dpi=200, metadata={"Date": None})
             plt.close(figure)
             light = drawing.getvalue()
@@ -108,7 +108,7 @@ class Script(SphinxDirective):
         for sound in sorted(Path().glob("*.wav"), key=lambda path: path.stat().st_mtime_ns):
             uri = self.keep(f"{stem}-{sound.name}", sound.read_bytes())
             sound.unlink()
-            # As the role for downloads does it: a copy goes with the pages.
+            # Like the role for downloads: a copy goes with the pages.
             place = quote(self.env.dlfiles.add_file(self.env.docname, uri).as_posix())
             source = "../" * self.env.docname.count("/") + f"_downloads/{place}"
             player = f'<audio controls preload="none" src="{source}"></audio>'
@@ -117,7 +117,7 @@ class Script(SphinxDirective):
             yield nodes.raw("", f'<div class="players">{"".join(players)}</div>', format="html")
 
     def keep(self, name: str, content: bytes) -> str:
-        """Write a file that a page shows; return how the page refers to it."""
+        """Write a file that a page shows, and return its path for the page."""
         path = Path(self.env.srcdir) / "_build" / "gallery" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -125,7 +125,7 @@ class Script(SphinxDirective):
 
 
 def cells(source: str) -> Iterator[tuple[str, str, int]]:
-    """Text and code of each cell behind the docstring, and the number of lines before the code."""
+    """Text and code of each cell after the docstring, and the number of lines before the code."""
     lines = source.splitlines()
     first = ast.parse(source).body[0].end_lineno
     starts = [first, *(index for index in range(first, len(lines)) if lines[index].startswith("# %%"))]
@@ -138,6 +138,6 @@ def cells(source: str) -> Iterator[tuple[str, str, int]]:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Join the build."""
+    """Register the directive."""
     app.add_directive("script", Script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,17 +1,17 @@
-"""A Sphinx extension that draws the pictures of these pages while they are built.
+"""A Sphinx extension that draws the pictures of the pages while they are built.
 
 ``docs/figures/NAME.py`` has ``HEIGHT``, in inches, and ``draw(figure)``, which fills an empty Matplotlib
-figure. A page shows it by
+figure. A page shows it with
 
     ```{picture} NAME
-    :alt: what is to be seen, for those who cannot see it
+    :alt: what the picture shows, for people who cannot see it
 
     The caption.
     ```
 
-Each picture is drawn twice, in the colours of the light theme and of the dark one, and the page shows the one
-of the reader's theme. So scripts use the colours of the cycle, "C0" to "C3", and colour maps, and leave text
-and axes as they are. Files whose names begin with an underscore are for scripts to import.
+Each picture is drawn twice, in the colours of the light and the dark theme, and the page shows the right one.
+So scripts use the colours "C0" to "C3" and colour maps, and leave the colours of text and axes alone. Files
+whose names begin with an underscore are for scripts to import.
 """
 
 import importlib
@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-WIDTH = 7.5  # inches, of the column of text
+WIDTH = 7.5  # inches, the width of the text column
 SHARED = {
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -52,7 +52,7 @@ class Picture(SphinxDirective):
 
     required_arguments = 1
     has_content = True
-    option_spec = {"alt": directives.unchanged_required}  # noqa: RUF012  (as docutils has it)
+    option_spec = {"alt": directives.unchanged_required}  # noqa: RUF012  (docutils wants it so)
 
     def run(self) -> list[nodes.Node]:
         script = Path(self.env.srcdir) / "figures" / f"{self.arguments[0]}.py"
@@ -71,7 +71,7 @@ class Picture(SphinxDirective):
 
 
 def draw(script: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Draw a script's picture once for each theme; give the names of the themes and the files."""
+    """Draw a script's picture once for each theme, and yield the themes and the files."""
     folder.mkdir(parents=True, exist_ok=True)
     module = importlib.import_module(script.stem)
     for theme, ink in INK.items():
@@ -80,13 +80,13 @@ def draw(script: Path, folder: Path) -> Iterator[tuple[str, Path]]:
             figure = Figure(figsize=(WIDTH, module.HEIGHT), layout="constrained")
             module.draw(figure)
             path = folder / f"{script.stem}-{theme}.svg"
-            # The resolution is that of spectrograms; all else is lines.
+            # The resolution is for spectrograms; everything else is lines.
             figure.savefig(path, dpi=200, metadata={"Date": None})
             yield theme, path
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Join the build."""
+    """Register the directive."""
     sys.path.insert(0, str(Path(app.srcdir) / "figures"))
     app.add_directive("picture", Picture)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

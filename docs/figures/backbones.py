@@ -1,4 +1,4 @@
-"""The sizes of the blocks' outputs; and how far padding moves a clip's scores, without lengths and with."""
+"""The sizes of the blocks' outputs, and the effect of padding on scores without and with lengths."""
 
 import torch
 import torch.nn.functional as F
@@ -62,5 +62,9 @@ def draw(figure: Figure) -> None:
             changes.append(float((scores - alone).abs().max() / alone.std()))
     for label, changes in moved.items():
         padding.semilogy(seconds, [max(change, 1e-9) for change in changes], "o-", markersize=3, label=label)
-    padding.set(title="change of the scores", xlabel="seconds of silence behind", ylabel="of their spread")
+    padding.set(
+        title="change in the scores",
+        xlabel="seconds of silence after the clip",
+        ylabel="relative to their spread",
+    )
     padding.legend(loc="center right")

@@ -1,4 +1,4 @@
-"""A spectrogram and its encoding; and how a convolution answers to the same blob at all bands."""
+"""A spectrogram and its encoding, and the response of a convolution to one blob at all bands."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ HEIGHT = 2.6
 
 
 def blobs(bands: Tensor, bins: int = 128, frames: int = 15) -> Tensor:
-    """``(B, F, N)``, a round blob in each, in the middle of the time and around its band."""
+    """``(B, F, N)`` with one round blob each, in the middle of the frames and at its band."""
     up = torch.arange(bins)[None, :, None] - bands[:, None, None]
     along = torch.arange(frames) - frames // 2
     return (-(up.square() + along.square()) / 8.0).exp()
@@ -30,7 +30,7 @@ def draw(figure: Figure) -> None:
     bands = torch.arange(10, 118)
     kernel = torch.randn(1, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     both = frequency_encoding(blobs(bands))
-    # Without padding, and on the blob alone: its own answer, not that of an edge or of a place without it.
+    # No padding, and only near the blob, so that edges and empty places do not count.
     near = blobs(bands)[:, None, 1:-1, 1:-1] > 0.5
     answers = {
         "without encoding": F.conv2d(both[:, :1], kernel[:, :1]),
@@ -38,5 +38,5 @@ def draw(figure: Figure) -> None:
     }
     for label, answer in answers.items():
         axes[2].plot(bands, answer.masked_fill(~near, -torch.inf).amax((1, 2, 3)), label=label)
-    axes[2].set(title="strongest answer", xlabel="band of the blob")
+    axes[2].set(title="strongest response", xlabel="band of the blob")
     axes[2].legend()

@@ -1,4 +1,4 @@
-"""What a pair costs by its margin; and at which classes LSEP and BCE pull."""
+"""The cost of a pair by its margin, and the gradients of LSEP and BCE for one clip."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ HEIGHT = 2.8
 
 
 def as_written(margin: Tensor) -> Tensor:
-    """The formula for one pair, with the exponential that overflows."""
+    """The formula for one pair, whose exponential overflows."""
     return (1 + margin.exp()).log()
 
 
@@ -42,5 +42,7 @@ def draw(figure: Figure) -> None:
         pull.bar((places + shift).tolist(), (-gradient[0]).tolist(), width=0.38, label=name)
     pull.axhline(0, color=pull.spines["left"].get_edgecolor(), linewidth=0.7)
     pull.set_xticks(places.tolist(), [f"{score:g}" for score in scores[0].tolist()])
-    pull.set(title="one clip: the first two are present", xlabel="score of the class", ylabel="pulled up")
+    pull.set(
+        title="one clip: the first two are present", xlabel="score of the class", ylabel="negative gradient"
+    )
     pull.legend()

@@ -1,4 +1,4 @@
-"""How one clip is counted; and what a sigmoid does to scores of a larger and larger scale."""
+"""How one clip is counted, and the effect of a sigmoid as the scale of the scores grows."""
 
 import torch
 from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""Three clips with one given label or two, the scores of all classes, and how well the two agree."""
+"""Three clips with one or two given labels, the scores of all classes, and their agreement."""
 
 import torch
 from matplotlib.figure import Figure

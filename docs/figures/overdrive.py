@@ -20,7 +20,7 @@ def draw(figure: Figure) -> None:
         bent = overdrive(wave, decibels=decibels)[0]
         curve.plot(wave[0, rising], bent[0, rising], label=f"overdrive {decibels:.0f} dB")
     curve.plot([-1, 1], gain(torch.tensor([[-1.0, 1.0]]), decibels=-6.0)[0][0], "--", label="gain -6 dB")
-    curve.set(title="out of in", xlabel="in", ylabel="out", xlim=(-1, 1), ylim=(-1.05, 1.05))
+    curve.set(title="output by input", xlabel="input", ylabel="output", xlim=(-1, 1), ylim=(-1.05, 1.05))
     curve.set_xticks([-1, -0.5, 0, 0.5, 1])
     curve.legend()
 

@@ -1,4 +1,4 @@
-"""One clip's scores as more and more padding is put behind it, without lengths and with them."""
+"""One clip's scores as its padding grows, without lengths and with them."""
 
 import torch
 from _parts import RATE, calls
@@ -13,7 +13,7 @@ def draw(figure: Figure) -> None:
     torch.manual_seed(0)
     tagger = Tagger(LogMel(), CNN2d(4, n_blocks=4, base_depth=8))
     clip = calls(1.0).float()
-    # Running statistics of sounds, so that silence is as far from them as in a trained network.
+    # Running statistics of sounds, so that silence is as unusual as in a trained network.
     some = torch.stack([clip.roll(k * RATE // 5) * 0.5**k + 0.01 * torch.randn(len(clip)) for k in range(5)])
     mixed, _, _ = or_mixup(some, torch.eye(5), p=1.0)
     for _ in range(20):

@@ -1,14 +1,14 @@
-"""A convolution finds a shape wherever it is, and does not say where. The encoding lets it.
+"""A convolution finds a shape anywhere but cannot say where. The encoding changes that.
 
-Four animals have the same call, each at its own height. A network of convolutions with
-a maximum over everything at its end hears the same call four times. [Frequency
+Four animals have the same call, each at its own pitch. A convolutional network with a
+global maximum at its end sees the same call four times. [Frequency
 encoding](../frequency_encoding.md) adds a channel that rises from the lowest band to
-the highest, and with it the same network can tell them apart.
+the highest. With it, the same network can tell the animals apart.
 """
 
 # %%
-# A spectrogram has one call in noise, at any time and around the height of its animal.
-# No call comes near the upper or the lower edge.
+# Each spectrogram has one call in noise, at any time and near the pitch of its animal. No
+# call is near the upper or lower edge.
 
 import matplotlib.pyplot as plt
 import torch
@@ -31,12 +31,12 @@ def make_clips(count: int) -> tuple[Tensor, Tensor]:
 
 
 # %%
-# The network is one as you may have it. What stands in front takes `(B, F, N)` and
-# gives one channel, or with the encoding two.
+# The network is a usual one. Its first layer takes `(B, F, N)` and gives one channel, or
+# two with the encoding.
 
 
 def network(depth: int, *, encoding: bool) -> nn.Module:
-    """Convolutions that each halve the bands, and a maximum over all that is left."""
+    """Convolutions that each halve the bands, then a global maximum."""
     layers = [FrequencyEncoding() if encoding else nn.Unflatten(1, (1, 64))]
     for block in range(depth):
         convolution = nn.Conv2d(8 if block else 1 + encoding, 8, 3, padding=1)
@@ -74,10 +74,10 @@ for depth, before, after in zip(DEPTHS, without, encoded, strict=True):
     print(f"gain {mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]")
 
 # %%
-# Right, every point is a seed. Without the encoding, a network learns next to nothing
-# until it is so deep that it sees, from where the call is, the zeros with which
-# convolutions pad the edges: they tell it where it is. (With `padding_mode="circular"`,
-# which has no zeros, four layers learn next to nothing too, and five much less.)
+# In the right picture, each point is a seed. Without the encoding, a shallow network
+# learns almost nothing. A deep network sees the zeros that pad the edges, and these tell
+# it where the call is. (`padding_mode="circular"` has no zeros. With it, four layers also
+# learn almost nothing, and five learn much less.)
 
 alt = "Four spots, higher and higher; and lwlrap by depth, with encoding above without"
 figure, axes = plt.subplots(1, 2, num=alt, figsize=(7.5, 2.9), layout="constrained")
@@ -94,7 +94,7 @@ axes[1].legend(loc="lower right")
 figure.savefig("frequency_encoding.png")
 
 # %%
-# So the encoding gives from the first layer on, everywhere, what depth finds out later
-# and from the edges alone. Where sounds differ in more than their height, and the
-# network is deep, there is less to gain: on the small corpus of real sounds in [the
-# measurements](../measurements.md) it made no difference that two seeds could resolve.
+# So the encoding gives the place everywhere, from the first layer on. Depth finds it
+# later, and only from the edges. There is less to gain if the network is deep and sounds
+# differ in more than their pitch. On the small corpus of real sounds in [the
+# measurements](../measurements.md), the difference was too small for two seeds to show.

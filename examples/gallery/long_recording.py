@@ -1,13 +1,12 @@
 """Which sounds are in a minute of noise, and when?
 
-A tagger for clips of a second becomes one for hours by sliding: it scores a window,
-moves on by half a window, and scores again. What comes out is a line over time for each
-class.
+A tagger for clips of one second can also tag hours of sound. It scores a window, moves on
+by half a window, and scores again. The result is a line over time for each class.
 """
 
 # %%
-# Four sounds, of a pitch and pace of their own each time, and clips of a second with
-# any number of them.
+# There are four sounds, with a new pitch and pace each time. A training clip lasts one
+# second and has any number of them.
 
 import math
 
@@ -28,7 +27,7 @@ def between(low: float, high: float) -> float:
 
 
 def sound(name: str, seconds: float) -> Tensor:
-    """So many seconds of it."""
+    """One example of a sound, so many seconds long."""
     t = torch.arange(round(seconds * RATE)) / RATE
     if name == "Bell":
         phase = 2 * math.pi * between(400, 800) * t
@@ -55,9 +54,9 @@ def make_clips(count: int) -> tuple[Tensor, Tensor]:
 
 
 # %%
-# The tagger learns for a few seconds. With BCE this time: for silence there is no order
-# of labels to learn, and a line over time wants a score that means the same in all
-# windows, which [a loss for ranks](../lsep.md#when-to-use-it) does not give.
+# The tagger trains for a few seconds, this time with BCE. Silence has no order of labels
+# to learn. A line over time also needs scores that mean the same in all windows, and [a
+# ranking loss](../lsep.md#when-to-use-it) does not give those.
 
 torch.manual_seed(0)
 frontend = LogMel(sample_rate=RATE, n_fft=512, hop_length=256, n_mels=64)
@@ -71,8 +70,8 @@ for _ in range(8):
         optimizer.step()
 
 # %%
-# A minute of noise with ten sounds in it, some at once, and the scores of windows of a
-# second.
+# The recording is a minute of noise with ten sounds, some of them at the same time. Each
+# window of one second gets scores.
 
 EVENTS = [
     ("Engine", 2, 12), ("Bell", 8, 11), ("Bird", 15, 20), ("Clock", 18, 27),
@@ -87,9 +86,8 @@ scores, starts = predict_long(tagger, recording, window=1.0, hop=0.5)
 presence = scores.sigmoid()
 
 # %%
-# An event is found if its class has more than 0.5 in most of the windows that lie
-# wholly in it. An alarm is false if a class has more than 0.5 where none of its events
-# is.
+# An event is found if its class has more than 0.5 in most of the windows inside it. An
+# alarm is false if a class has more than 0.5 outside all of its events.
 
 found, outside = 0, torch.ones_like(presence, dtype=torch.bool)
 for name, start, end in EVENTS:
@@ -100,9 +98,9 @@ alarms, chances = ((presence > 0.5) & outside).sum(), outside.sum()
 print(f"{found} of {len(EVENTS)} events found, {alarms} false alarms in {chances} windows")
 
 # %%
-# The area is what the model says, at the middle of each window; the bar below it is the
-# truth. The stroke of a bell, and the sudden end of an engine, look to it a little like a
-# clock.
+# The area is the model's answer, at the middle of each window. The bar below it is the
+# truth. To the model, the stroke of a bell and the sudden end of an engine look a little
+# like a clock.
 
 alt = "Four rows over a minute; in each, areas rise above the bars where its sound is"
 figure, axis = plt.subplots(num=alt, figsize=(7.5, 2.9), layout="constrained")

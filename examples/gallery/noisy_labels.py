@@ -1,13 +1,13 @@
-"""A third of the labels is wrong; a model can tell most of those that are right.
+"""A third of the labels are wrong, and a model finds most of the right ones.
 
-The model has learnt from a few checked clips, and scores the many whose labels nobody
-has checked. Where its ranking and a given label agree, the label is probably right:
-those clips are to be taken. [Noisy labels](../noisy.md) has the formulas.
+The model learns from a few checked clips. It then scores many clips whose labels nobody
+has checked. If its ranking and a given label agree, the label is probably right, so take
+that clip. The page on [noisy labels](../noisy.md) has the formulas.
 """
 
 # %%
-# A clip is twelve numbers near those of its sound; with spectrograms and a network all
-# that follows is the same. 150 clips were checked. Of 1,000 others, one in three has
+# Here a clip is twelve numbers near those of its sound. With spectrograms and a network,
+# all later steps are the same. 150 clips were checked. Of 1,000 others, one in three has
 # the label of another sound.
 
 import matplotlib.pyplot as plt
@@ -24,7 +24,7 @@ CLASSES = ("Bark", "Bell", "Clap", "Drum", "Hiss", "Horn", "Meow", "Purr", "Rain
 
 
 def make_tables(seed: int) -> tuple[LabelTable, LabelTable, ScoreTable]:
-    """Given labels, true labels, and scores by a model that saw the checked clips only."""
+    """Given labels, true labels, and scores of a model that saw only the checked clips."""
     torch.manual_seed(seed)
     true = torch.randint(10, (1150,))
     clips = torch.randn(10, 12)[true] + 1.4 * torch.randn(1150, 12)
@@ -44,10 +44,10 @@ def make_tables(seed: int) -> tuple[LabelTable, LabelTable, ScoreTable]:
 
 
 # %%
-# Agreement is 1 where the given label leads the model's ranking, 1/2 where it is
-# second. `relabel` takes the clips that agree best, or gives labels of its own, and
-# `label_quality` counts. What this model would say itself is worth less than what was
-# given; where both say the same, it is worth more.
+# Agreement is 1 if the given label leads the model's ranking, and 1/2 if it is second.
+# `relabel` takes the clips that agree best, or gives new labels, and `label_quality`
+# counts. This model's own labels are less often right than the given ones. If both are
+# the same, they are more often right.
 
 given, truth, scores = make_tables(0)
 tables = {
@@ -62,8 +62,8 @@ for mode, table in tables.items():
     print(f"{mode:8} {quality.clips:6} {quality.precision:22.1%} {quality.recall:18.1%}")
 
 # %%
-# How right is a selection of each size? Over five tables, each with a model of its own,
-# and with 95 % intervals (Student's t):
+# How right is a selection of each size? There are five tables, each with its own model,
+# and 95 % intervals (Student's t):
 
 
 def precision(seed: int) -> Tensor:
@@ -80,8 +80,8 @@ for k in (200, 400, 600, 1000):
     print(f"the best {k}: {mean:.1%} are right [{mean - half:.1%}, {mean + half:.1%}]")
 
 # %%
-# Left, a line for each table. Right, the agreement of the first table's clips: few
-# wrong labels lead the ranking.
+# The left picture has a line for each table. The right one shows the agreement of the
+# first table's clips: few wrong labels lead the ranking.
 
 alt = "Precision falls from 1 to two thirds as more clips are taken; bars of agreement"
 figure, axes = plt.subplots(1, 2, num=alt, figsize=(7.5, 2.9), layout="constrained")

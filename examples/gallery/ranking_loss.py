@@ -1,15 +1,14 @@
-"""A loss for ranks asks questions that are easier to answer.
+"""A ranking loss asks questions that are easier to answer.
 
-Twenty-five sounds lie on a map of pitch and roughness. For a model that only adds up
-its inputs, "is the sound in the middle there, or is it not?" has no answer: no line has
-this sound on one side and all others on the other. That is what BCE asks.
-[LSEP](../lsep.md) asks "is it this one *rather than* that one?", and between any two
-there is a line.
+Twenty-five sounds are on a map of pitch and roughness. BCE asks "is the sound in the
+middle present or not?". A linear model cannot answer, because no line separates this
+sound from all others. [LSEP](../lsep.md) asks "is it this one *rather than* that one?".
+Between any two sounds there is a line.
 """
 
 # %%
-# A clip with one sound lies near the sound's place on the map; one clip in five has
-# two, and lies between them.
+# A clip with one sound is near the sound's place on the map. One clip in five has two
+# sounds, and is between them.
 
 import matplotlib.pyplot as plt
 import torch
@@ -32,8 +31,8 @@ def make_clips(count: int) -> tuple[Tensor, Tensor]:
 
 
 # %%
-# Two models: one that adds up, and one that has a hidden layer first. Each learns from
-# 400 clips and is judged by its [lwlrap](../lwlrap.md) on 2,000 others.
+# There are two models: a linear one, and one with a hidden layer. Each learns from 400
+# clips, and is scored by [lwlrap](../lwlrap.md) on 2,000 others.
 
 MODELS = {
     "linear": lambda: nn.Linear(2, 25),
@@ -42,7 +41,7 @@ MODELS = {
 
 
 def train(kind: str, loss: str, seed: int) -> tuple[nn.Module, float]:
-    """A trained model and its lwlrap; of one seed, only the loss is different."""
+    """A trained model and its lwlrap; with one seed, only the loss differs."""
     torch.manual_seed(seed)
     model, (clips, labels), test = MODELS[kind](), make_clips(400), make_clips(2000)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
@@ -57,7 +56,7 @@ runs = {(k, loss): [train(k, loss, s) for s in range(5)] for k in MODELS for los
 results = {name: torch.tensor([value for _, value in run]) for name, run in runs.items()}
 
 # %%
-# What LSEP is worth over five seeds, with 95 % intervals (Student's t):
+# The gain of LSEP over BCE for five seeds, with 95 % intervals (Student's t):
 
 gains = {kind: results[kind, "LSEP"] - results[kind, "BCE"] for kind in MODELS}
 for kind, gain in gains.items():
@@ -65,9 +64,9 @@ for kind, gain in gains.items():
     print(f"{kind}: {mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]")
 
 # %%
-# Left and middle, which sound a linear model scores highest, everywhere on the map, in
-# the colour of its place. BCE leaves the inner sounds to their neighbours; LSEP gives
-# each one a cell. Right, all runs.
+# Left and middle: the sound that a linear model scores highest, at each place on the map,
+# in the colour of that sound. With BCE, neighbours cover the inner sounds. With LSEP, each
+# sound has a cell. Right: all runs.
 
 alt = "Maps in coloured cells, few and uneven for BCE, many for LSEP; and points of lwlrap"
 figure, axes = plt.subplots(1, 3, num=alt, figsize=(7.5, 2.9), layout="constrained")
@@ -90,7 +89,8 @@ axes[2].set(title="lwlrap", xlim=(-0.5, 3.5))
 figure.savefig("ranking_loss.png")
 
 # %%
-# So the loss matters where a model is too simple for BCE's questions. A hidden layer,
-# let alone a deep network, is not: with one, LSEP is even a little worse here. On the
-# small corpus of real sounds in [the measurements](../measurements.md) there was no
-# difference that two seeds could resolve. Try both on your own.
+# So the loss matters if a model is too simple for BCE's questions. A model with a hidden
+# layer is not too simple, and a deep network even less so. With a hidden layer, LSEP is
+# even a little worse here. On the small corpus of real sounds in [the
+# measurements](../measurements.md), the difference was too small for two seeds to show.
+# Try both on your own data.
