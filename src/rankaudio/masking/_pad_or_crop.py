@@ -51,9 +51,9 @@ class PadOrCrop(Augmentation):
         wrap: probability that a shorter clip is padded with itself.
 
     Shapes:
-        clips ``(B, T)`` or ``(B, F, N)`` floating point; lengths ``(B,)`` integers, in steps of the last
-        axis, or None: every clip fills its row. The result is ``(B, size)`` or ``(B, F, size)``, with lengths
-        that are all ``size`` (None if no lengths are given).
+        Clips are ``(B, T)`` or ``(B, F, N)`` floating point. Lengths ``(B,)`` are integers, in steps of the
+        last axis; None: every clip fills its row. The result is ``(B, size)`` or ``(B, F, size)``, with
+        lengths that are all ``size`` (None if no lengths are given).
 
     Raises:
         TypeError: if clips are not floating point, or lengths or ``size`` are not integers.

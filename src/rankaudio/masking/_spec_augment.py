@@ -59,8 +59,8 @@ class SpecAugment(Augmentation):
         p: probability that a clip is masked.
 
     Shapes:
-        spectrogram ``(B, F, N)`` floating point; lengths ``(B,)`` integers, in frames, or None: all frames.
-        The result has the same shapes, and zeros after each length.
+        The spectrogram is ``(B, F, N)`` floating point. Lengths ``(B,)`` are integers, in frames; None: all
+        frames. The result has the same shapes, and zeros after each length.
 
     Raises:
         TypeError: if the spectrogram is not floating point, or lengths or ``masks`` are not integers.

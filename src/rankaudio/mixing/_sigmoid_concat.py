@@ -65,10 +65,10 @@ class SigmoidConcatMixup(Mixer):
         position: lowest and highest :math:`c`, drawn uniformly; 0 is the start, 1 the end.
 
     Shapes:
-        clips ``(B, T)`` or ``(B, F, N)`` floating point; target ``(B, C)`` bool or numbers; lengths ``(B,)``
-        integers, in steps of the last axis, or None: every clip fills its row; partners ``(B,)`` bool, the
-        clips that may be mixed into others, or None: all clips. The result has the same shapes and dtypes.
-        Lengths stay the same, and the padding is zero.
+        Clips are ``(B, T)`` or ``(B, F, N)`` floating point, and the target is ``(B, C)`` bool or numbers.
+        Lengths ``(B,)`` are integers, in steps of the last axis; None: every clip fills its row. Partners
+        ``(B,)`` are bool, the clips that may be mixed into others; None: all clips. The result has the same
+        shapes and dtypes. Lengths stay the same, and the padding is zero.
 
     Raises:
         TypeError: if clips are not floating point, lengths are not integers, ``partners`` is not bool, or a

@@ -61,10 +61,11 @@ class WeightedMixup(Mixer):
         beta: both parameters of the beta distribution of the weight, above 0; give it instead of ``alpha``.
 
     Shapes:
-        clips ``(B, T)`` or ``(B, F, N)`` floating point; target ``(B, C)`` bool or numbers; lengths ``(B,)``
-        integers, in steps of the last axis, or None: every clip fills its row; partners ``(B,)`` bool, the
-        clips that may be mixed into others, or None: all clips. The result has the same shapes. A target of
-        integers or bool becomes float32. A mixture is as long as its longer clip, and zero after that.
+        Clips are ``(B, T)`` or ``(B, F, N)`` floating point, and the target is ``(B, C)`` bool or numbers.
+        Lengths ``(B,)`` are integers, in steps of the last axis; None: every clip fills its row. Partners
+        ``(B,)`` are bool, the clips that may be mixed into others; None: all clips. The result has the same
+        shapes. A target of integers or bool becomes float32. A mixture is as long as its longer clip, and
+        zero after that.
 
     Raises:
         TypeError: if clips are not floating point, lengths are not integers, ``partners`` is not bool, or a
@@ -147,7 +148,7 @@ def _symmetric_beta(
     """Draw from Beta(beta, beta), from two uniform numbers and without rejection (Devroye 1996).
 
     T = sqrt(2a (U^(-1/a) - 1)) cos(2 pi V) has Student's distribution with 2a degrees of freedom (Bailey's
-    polar method), and 1/2 + T / (2 sqrt(2a + T^2)) is Beta(a, a).
+    polar method). Then 1/2 + T / (2 sqrt(2a + T^2)) is Beta(a, a).
     """
     radius = _random.uniform(count, 0.0, 1.0, device=device, generator=generator)
     cosine = _random.uniform(count, 0.0, 2 * math.pi, device=device, generator=generator).cos()
