@@ -1,7 +1,7 @@
 """A Sphinx extension that runs the examples of all docstrings, and fails the build if one is wrong.
 
-It runs them like `pytest --doctest-modules`: each docstring alone, with torch, rankaudio, every public name and
-the names of its module defined.
+It runs them like `pytest --doctest-modules`: each docstring alone, with torch, rankaudio, every public name
+and the names of its module defined.
 """
 
 import contextlib
