@@ -1,7 +1,7 @@
 """A Sphinx extension that runs the examples of all docstrings, and fails the build if one is wrong.
 
-It runs them like `pytest --doctest-modules`: each docstring alone, with torch, rankaudio and every public
-name defined.
+It runs them like `pytest --doctest-modules`: each docstring alone, with torch, rankaudio, every public name
+and the names of its module defined.
 """
 
 import contextlib
@@ -26,9 +26,10 @@ def examples() -> Iterator[doctest.DocTest]:
     """All docstrings of the package that have an example."""
     names = public_names()
     found = pkgutil.walk_packages(rankaudio.__path__, "rankaudio.")
-    for module in sorted(info.name for info in found):
+    for name in sorted(info.name for info in found):
+        module = importlib.import_module(name)
         # The finder copies the names for each docstring, so examples do not share variables.
-        for test in doctest.DocTestFinder().find(importlib.import_module(module), globs=names):
+        for test in doctest.DocTestFinder().find(module, globs=vars(module) | names):
             if test.examples:
                 test.globs |= {"torch": torch, "rankaudio": rankaudio}
                 yield test
