@@ -63,7 +63,7 @@ def test_full_lengths_are_no_lengths(name):
 
 
 @every_network
-@pytest.mark.parametrize("frames", [1, 2, 31, 32, 33])
+@pytest.mark.parametrize("frames", [1, 2, 7, 8, 9, 33])
 def test_short_clips_have_finite_scores_and_gradients(name, frames):
     model, x = SMALL_NETWORKS[name](4), torch.randn(2, N_BINS, frames, requires_grad=True)
     scores = model(x)
