@@ -1,15 +1,15 @@
-"""Take a tagger to where there is no rankaudio: torch.export, ONNX, and compiled code, held against PyTorch.
+"""Export a tagger to places without rankaudio: torch.export, ONNX and compiled code, compared with PyTorch.
 
     python examples/export.py --model model.pt --out exported
 
-`model.pt` is what Tagger.save wrote; without it a network of random weights stands in. Written are
+`model.pt` is a file of Tagger.save; without it the program exports a network of random weights. It writes
 
     tagger.pt2    for torch.export.load: any batch, any number of samples from one hop on
     tagger.onnx   for ONNX Runtime and others, with sample rate and classes as metadata
-    compiled.pt2  machine code for torch._inductor.aoti_load_package, where there is a C++ compiler
+    compiled.pt2  machine code for torch._inductor.aoti_load_package, if there is a C++ compiler
 
-Each is run on clips of several lengths and must give the scores of PyTorch to 1e-4; then all are timed on the
-same clips. `pip install ".[onnx]"` brings what ONNX needs.
+Each file is run on clips of several lengths and must give the scores of PyTorch to 1e-4. Then all are timed
+on the same clips. `pip install ".[onnx]"` installs what ONNX needs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import inspect
 import json
 import logging
 import os
@@ -31,14 +32,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, Tagger
+from rankaudio import LogMel, LogSTFT, Tagger
+from rankaudio.backbones import NETWORKS
 
 TOLERANCE = 1e-4
 Runner = Callable[..., Tensor]
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Export, check and time; what is the user's to mend is said in a line."""
+    """Export, check and time; print an error that the user can correct in one line."""
     args = parser().parse_args(argv)
     try:
         run(args)
@@ -47,17 +49,21 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     options = argparse.ArgumentParser(
         prog="export.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--model", type=Path, help="file that Tagger.save wrote")
     options.add_argument("--out", type=Path, default=Path("exported"), help="folder to write to")
-    options.add_argument("--network", choices=["2d", "1d"], default="2d", help="kind, without --model")
-    options.add_argument("--base-depth", type=int, default=50, help="size, without --model (default 50)")
+    options.add_argument(
+        "--network", choices=list(NETWORKS), default="CNN2d", help="without --model: its class"
+    )
+    options.add_argument("--base-depth", type=int, default=50, help="without --model: its size (default 50)")
     options.add_argument("--lengths", action="store_true", help="the program takes lengths as well")
     options.add_argument(
-        "--matmul", action="store_true", help="transform by real matrices, for runtimes without one"
+        "--matmul",
+        action="store_true",
+        help="compute the transform by real matrices, for runtimes without FFT",
     )
     options.add_argument(
         "--samples", type=int, help='fix the number of samples; models with pooling="rnn" need it'
@@ -67,21 +73,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Everything in order."""
+    """Export, check and time."""
     tagger = Tagger.load(args.model) if args.model else untrained(args.network, args.base_depth)
     if args.matmul:
         tagger.frontend = type(tagger.frontend)(**{**tagger.frontend.settings(), "transform": "matmul"})
     if getattr(tagger.backbone, "pooling", "max") == "rnn" and args.samples is None:
-        raise ValueError('--samples: wanted a number, for pooling="rnn" is exported for one length, got none')
+        raise ValueError('--samples: wanted a number, because pooling="rnn" fixes the length, got none')
     args.out.mkdir(parents=True, exist_ok=True)
-    say(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    log(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     program = exported(tagger, with_lengths=args.lengths, samples=args.samples)
     torch.export.save(program, args.out / "tagger.pt2")
     runners: dict[str, Runner] = {"PyTorch": tagger, "torch.export": program.module()}
     write_onnx(program, tagger, args.out / "tagger.onnx")
     runners["ONNX Runtime"] = onnx_runner(args.out / "tagger.onnx")
     if compiler() is None:
-        say("compiled.pt2: skipped, for there is no C++ compiler (g++, or what CXX names)")
+        log("compiled.pt2: skipped, because there is no C++ compiler (g++, or what CXX names)")
     else:
         runners["compiled"] = compiled(program, args.out / "compiled.pt2")
 
@@ -100,16 +106,16 @@ def run(args: argparse.Namespace) -> None:
 
 
 def untrained(network: str, base_depth: int) -> Tagger:
-    """A tagger of random weights, of 80 classes."""
+    """Return a tagger of random weights with 80 classes."""
     torch.manual_seed(0)
-    if network == "2d":
-        return Tagger(LogMel(), CNN2d(80, base_depth=base_depth)).eval()
-    frontend = LogSTFT()
-    return Tagger(frontend, CNN1d(80, n_bins=frontend.n_bins, base_depth=base_depth)).eval()
+    frontend = {"CNN1d": LogSTFT}.get(network, LogMel)()
+    cls = NETWORKS[network]
+    bins = {"n_bins": frontend.n_bins} if "n_bins" in inspect.signature(cls).parameters else {}
+    return Tagger(frontend, cls(80, base_depth=base_depth, **bins)).eval()
 
 
 def inputs(batch: int, samples: int, with_lengths: bool) -> tuple[Tensor, ...]:
-    """Clips, and lengths from a third of the samples to all of them if asked for."""
+    """Return clips, and if wanted their lengths, from a third of the samples to all."""
     waveform = 0.1 * torch.randn(batch, samples, generator=torch.Generator().manual_seed(batch))
     return (waveform, torch.linspace(samples, samples // 3 + 1, batch).long())[: 1 + with_lengths]
 
@@ -117,21 +123,21 @@ def inputs(batch: int, samples: int, with_lengths: bool) -> tuple[Tensor, ...]:
 def exported(
     tagger: Tagger, *, with_lengths: bool = False, samples: int | None = None
 ) -> torch.export.ExportedProgram:
-    """The program of a tagger: waveforms, and lengths, to scores."""
+    """Return the program of a tagger, from waveforms (and lengths) to scores."""
     auto = torch.export.Dim.AUTO
     waveform = {0: auto} if samples else {0: auto, 1: auto}
-    # No size is 1 or equals another: the program could take it for granted.
+    # No size is 1 or equals another, because the program could rely on that.
     example = inputs(3, samples or 20 * tagger.frontend.hop_length + 7, with_lengths)
     with quiet():
         return torch.export.export(tagger, example, dynamic_shapes=(waveform, {0: auto})[: 1 + with_lengths])
 
 
 def write_onnx(program: torch.export.ExportedProgram, tagger: Tagger, path: Path) -> None:
-    """The program as an ONNX file that says what the tagger is for."""
+    """Write the program as an ONNX file with sample rate and classes."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             raise ImportError(f'{path.name}: wanted the package {package} (pip install ".[onnx]"), got none')
-    # Axes by name where the program leaves them open; else they are called s0 and s1.
+    # Dynamic axes get names; otherwise they would be called s0 and s1.
     waveform, *lengths = [value.shape for value in graph_inputs(program)]
     axes = [
         name for name, size in zip(("batch", "samples"), waveform, strict=True) if not isinstance(size, int)
@@ -150,13 +156,13 @@ def write_onnx(program: torch.export.ExportedProgram, tagger: Tagger, path: Path
 
 
 def graph_inputs(program: torch.export.ExportedProgram) -> list[Tensor]:
-    """What the program takes, as tensors without data."""
+    """Return the inputs of the program, as tensors without data."""
     names = program.graph_signature.user_inputs
     return [node.meta["val"] for node in program.graph.nodes if node.name in names]
 
 
 def onnx_runner(path: Path) -> Runner:
-    """Run an ONNX file as one runs a tagger."""
+    """Return a function that runs an ONNX file and is called like a tagger."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -172,15 +178,15 @@ def onnx_runner(path: Path) -> Runner:
 
 
 def compiler() -> str | None:
-    """The C++ compiler that compiling needs."""
+    """Return the path of the C++ compiler, or None."""
     return shutil.which(os.environ.get("CXX", "g++"))
 
 
 def compiled(program: torch.export.ExportedProgram, path: Path) -> Runner:
     """Compile a program into a package of machine code, and load it."""
-    say("compiling, which takes a minute ...")
+    log("compiling, which takes a minute ...")
     with quiet():
-        # Frozen weights are laid out for the convolutions once, not at each call.
+        # With frozen weights, their layout for the convolutions is made once, not in each call.
         frozen = {"freezing": True}
         torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=frozen)
         return torch._inductor.aoti_load_package(str(path))
@@ -188,7 +194,7 @@ def compiled(program: torch.export.ExportedProgram, path: Path) -> Runner:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what the exporters warn of about themselves, other things in each release, from the page."""
+    """Hide the exporters' warnings about themselves, which differ from release to release."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -201,7 +207,7 @@ def quiet() -> Iterator[None]:
 
 @torch.inference_mode()
 def largest_error(tagger: Tagger, runner: Runner, clips: list[tuple[int, int]], with_lengths: bool) -> float:
-    """Largest difference from the scores of each clip alone in PyTorch."""
+    """Return the largest difference from the scores of each clip alone in PyTorch."""
     worst = 0.0
     for batch, samples in clips:
         waveform, lengths = inputs(batch, samples, True)
@@ -214,7 +220,7 @@ def largest_error(tagger: Tagger, runner: Runner, clips: list[tuple[int, int]], 
 
 @torch.inference_mode()
 def times(runners: dict[str, Runner], given: tuple[Tensor, ...], rounds: int) -> dict[str, float]:
-    """Least seconds of several rounds, each of which runs them all, so that a busy moment hits all."""
+    """Return the least seconds of several rounds; each round runs all, so that a busy moment affects all."""
     least = dict.fromkeys(runners, float("inf"))
     for _ in range(rounds + 1):  # and one to warm up
         for name, runner in runners.items():
@@ -225,16 +231,16 @@ def times(runners: dict[str, Runner], given: tuple[Tensor, ...], rounds: int) ->
 
 
 def show(errors: dict[str, float], seconds: dict[str, float]) -> None:
-    """A table of the error and the time of each."""
-    say(f"\n{'run by':<14}{'largest error':>15}{'seconds':>10}{'of PyTorch':>12}")
+    """Print error and time of each as a table."""
+    log(f"\n{'run by':<14}{'largest error':>15}{'seconds':>10}{'of PyTorch':>12}")
     for name, error in errors.items():
         spent = seconds.get(name)
         cells = f"{spent:>10.3f}{spent / seconds['PyTorch']:>11.0%}" if spent else ""
-        say(f"{name:<14}{error:>15.1e}{cells}")
+        log(f"{name:<14}{error:>15.1e}{cells}")
 
 
-def say(line: str) -> None:
-    """Print at once."""
+def log(line: str) -> None:
+    """Print a line at once."""
     print(line, flush=True)
 
 

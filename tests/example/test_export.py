@@ -8,6 +8,7 @@ import torch
 
 import export
 from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, Tagger
+from rankaudio.backbones import NETWORKS
 
 FRAMES = {"n_fft": 64, "hop_length": 32, "sample_rate": 8000}
 HOP = FRAMES["hop_length"]
@@ -16,7 +17,7 @@ BATCHES = [(1, HOP), (2, HOP + 1), (1, 4000), (5, 1234), (2, 80_000)]
 
 
 def tagger(network="2d", *, pooling="max", transform="fft"):
-    """Small, with statistics and scores of a network that has seen something."""
+    """A small tagger with statistics and scores like those of a trained network."""
     torch.manual_seed(0)
     size = {"base_depth": 4, "n_blocks": 2, "pooling": pooling, "rnn_units": 4}
     if network == "2d":
@@ -112,7 +113,7 @@ def test_exporting_changes_nothing():
 
 
 def test_the_command_writes_checks_and_times(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(export, "compiler", lambda: None)  # a minute of it is the command's, not the tests'
+    monkeypatch.setattr(export, "compiler", lambda: None)  # compiling takes a minute
     tagger().save(tmp_path / "model.pt")
     export.main(
         [
@@ -127,7 +128,7 @@ def test_the_command_writes_checks_and_times(tmp_path, capsys, monkeypatch):
         ]
     )
     said = capsys.readouterr().out
-    assert "compiled.pt2: skipped, for there is no C++ compiler" in said
+    assert "compiled.pt2: skipped, because there is no C++ compiler" in said
     rows = {line[:14].strip(): line[14:].split() for line in said.splitlines()}
     for name in ("PyTorch", "torch.export", "ONNX Runtime"):
         error, seconds, _ = rows[name]
@@ -136,7 +137,7 @@ def test_the_command_writes_checks_and_times(tmp_path, capsys, monkeypatch):
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["tagger.onnx", "tagger.pt2"]
 
 
-def test_a_wrong_program_is_found_out():
+def test_a_wrong_program_is_detected():
     model = tagger()
     good, off = (
         export.largest_error(model, runner, [(2, 300)], True) for runner in (model, lambda *x: model(*x) + 1)
@@ -145,7 +146,7 @@ def test_a_wrong_program_is_found_out():
     assert off == pytest.approx(1, abs=1e-6)
 
 
-def test_mistakes_are_answered_in_a_line(tmp_path, monkeypatch):
+def test_errors_are_one_line(tmp_path, monkeypatch):
     def refused(*command):
         with pytest.raises(SystemExit) as caught:
             export.main([*command, "--out", str(tmp_path / "out")])
@@ -157,3 +158,10 @@ def test_mistakes_are_answered_in_a_line(tmp_path, monkeypatch):
     monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"tagger.onnx: wanted the package onnx .* got none"):
         export.write_onnx(None, tagger(), tmp_path / "tagger.onnx")
+
+
+@pytest.mark.parametrize("network", list(NETWORKS))
+def test_every_network_of_the_table_can_be_exported_untrained(network):
+    model = export.untrained(network, 4)
+    assert type(model.backbone).__name__ == network
+    assert model(torch.randn(1, 44_100)).shape == (1, 80)
