@@ -4,11 +4,11 @@
 
     python benchmarks/ingredients.py --data DIR --work WORK --only none60 mixup effects both
 
-The first line compares losses, networks and batches, the second augmentations over 60 epochs, which are
-switched off for the last 10. DIR has the Kaggle layout, with labels for the test part in test.csv. Whatever
-WORK holds already is not trained again. Intervals are 95 %, by a paired bootstrap over the test clips, for
-the mean over the seeds; they say what other test clips might give, and the spread between seeds stands
-beside them.
+The first command compares losses, networks and batches. The second compares augmentations over 60 epochs;
+they are switched off for the last 10. DIR has the Kaggle layout, with labels of the test part in test.csv.
+What WORK holds already is not trained again. Intervals are 95 %, by a paired bootstrap over the test clips,
+of the mean over the seeds. They say what other test clips might give; the table also has the value of each
+seed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CONFIGURATIONS = {
     "sorted": ["--loss", "lsep", "--spread", "1"],
     "bce": ["--loss", "bce"],
     "nofe": ["--no-frequency-encoding"],
-    "1d": ["--model", "1d"],
+    "1d": ["--network", "CNN1d"],
     "none60": ["--epochs", "60"],
     "mixup": [*LONGER, "--mixup", "0.5"],
     "effects": [*LONGER, "--effects", "0.75"],
@@ -60,7 +60,7 @@ def example(*words: object) -> None:
 
 
 def train(data: Path, place: Path, options: list[str]) -> None:
-    """Train on all curated clips, score the test part; ``done`` is written last."""
+    """Train on all curated clips and score the test part; the file ``done`` is written last."""
     if (place / "done").exists():
         return
     shutil.rmtree(place, ignore_errors=True)
@@ -73,14 +73,14 @@ def train(data: Path, place: Path, options: list[str]) -> None:
 
 
 def results(data: Path, place: Path) -> tuple[Tensor, Tensor]:
-    """Scores and targets of the test part."""
+    """Return scores and targets of the test part."""
     scores = read_scores(place / "scores.csv")
     truth = read_labels(data / "test.csv", classes=scores.classes)
     return scores.select(truth.names).scores, truth.target
 
 
 def compare(data: Path, work: Path, names: list[str], seeds: list[int]) -> list[list[str]]:
-    """Train what is not there yet; a row for each configuration, with its difference from the first."""
+    """Train what is missing; return a row for each configuration, with its difference from the first."""
     base, rows = None, []
     for name in names:
         values, boots, seconds = [], [], []

@@ -1,11 +1,11 @@
-"""kill -9 at random moments: does a resumed run end as one that was never interrupted?
+"""Kill a training at random moments (kill -9): does a resumed run end like one without interruption?
 
     python benchmarks/interrupt.py --work WORK [--kills 10] [--seed 0]
 
-A small corpus of synthetic sounds is made in WORK, and a network trained on it once without interruption.
-Then the same training is started again and again, killed at a moment drawn from the whole of its duration,
-start-up included, and resumed. After each kill every file must be readable, and after each resumption
-every file must equal that of the first training to the bit, but for the seconds in metrics.csv and log.txt.
+The program makes a small corpus of synthetic sounds in WORK, and trains a network on it once without
+interruption. Then it starts the same training again and again, kills it at a random moment of its duration,
+start-up included, and resumes it. After each kill every file must be readable. After each resumption every
+file must equal that of the first training to the bit, except for the seconds in metrics.csv and log.txt.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rankaudio.data import read_scores
 EXAMPLE = Path(__file__).parent.parent / "examples" / "freesound2019.py"
 sys.path.insert(0, str(EXAMPLE.parent))
 OPTIONS = [
-    *("--folds", "2", "--fold", "0", "--epochs", "12", "--base-depth", "4", "--blocks", "3"),
+    *("--folds", "2", "--fold", "0", "--epochs", "12", "--base-depth", "4", "--n-blocks", "3"),
     *("--batch-size", "5", "--max-seconds", "1", "--mixup", "0.5", "--effects", "0.3", "--shuffle", "0.5"),
     *("--dropout", "0.2", "--accumulate", "2", "--clip-norm", "5", "--average", "ema"),
     *("--average-decay", "0.9", "--early-stop", "4", "--workers", "1", "--checkpoint-seconds", "0"),
@@ -42,14 +42,14 @@ def command(data: Path, run: Path, *more: str) -> list[str]:
 
 
 def whole(data: Path, run: Path) -> float:
-    """Train without interruption; returns the seconds from start to end of the process."""
+    """Train without interruption; return the seconds from start to end of the process."""
     start = time.perf_counter()
     subprocess.run(command(data, run), check=True, stdout=subprocess.DEVNULL, timeout=600)
     return time.perf_counter() - start
 
 
 def killed(data: Path, run: Path, moment: float) -> bool:
-    """Kill -9 the training and all its workers after so many seconds; whether it was still running."""
+    """Kill the training after so many seconds; return whether it was still running."""
     process = subprocess.Popen(command(data, run), stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         process.wait(timeout=moment)
@@ -63,7 +63,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def unreadable(fold: Path) -> list[str]:
-    """Files of a fold that cannot be read, whatever had been begun when it was killed."""
+    """Return the files of a killed fold that cannot be read."""
     readers = {
         "state.pt": lambda path: torch.load(path, weights_only=True),
         "model.pt": Tagger.load,
@@ -82,7 +82,7 @@ def unreadable(fold: Path) -> list[str]:
 
 
 def outcome(fold: Path) -> dict[str, object]:
-    """Every file, as bytes, but for seconds."""
+    """Return the content of every file, without the seconds."""
     found: dict[str, object] = {path.name: path.read_bytes() for path in fold.iterdir()}
     rows = table(fold / "metrics.csv")
     found["metrics.csv"] = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
@@ -91,7 +91,7 @@ def outcome(fold: Path) -> dict[str, object]:
 
 
 def where(fold: Path) -> str:
-    """How far training had come by the last good state."""
+    """Return in words how far training had come by the last good state."""
     if not (fold / "state.pt").exists():
         return "finished" if (fold / "model.pt").exists() else "before the first state"
     progress = torch.load(fold / "state.pt", weights_only=True)["progress"]
@@ -116,7 +116,7 @@ def main() -> None:
     for number in range(args.kills):
         run = args.work / f"killed_{number}"
         while not killed(data, run, moment := drawn.uniform(0, duration)):
-            shutil.rmtree(run)  # quicker than the first one: it was over before that moment
+            shutil.rmtree(run)  # it was over before that moment, because it was faster than the first one
         place, bad = where(run / "fold_0"), unreadable(run / "fold_0")
         subprocess.run(command(data, run, "--resume"), check=True, stdout=subprocess.DEVNULL, timeout=600)
         same = outcome(run / "fold_0") == expected

@@ -1,7 +1,7 @@
 """A small corpus of synthetic sounds in the Kaggle layout, for demonstrations and tests.
 
-Every class is one way of making a sound, with pitch, tempo and level of its own for each clip, over a bed of
-noise. About a quarter of the clips hold two sounds.
+Each class is one way to make a sound. Each clip has its own pitch, tempo and level, and some noise. About a
+quarter of the clips have two sounds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SAMPLE_RATE = 44_100
 
 
 def make_corpus(folder: Path, *, per_class: int = 12, test_per_class: int = 6, seed: int = 0) -> None:
-    """Write ``train_curated``, ``test``, their label files and ``sample_submission.csv`` below a folder."""
+    """Write ``train_curated``, ``test``, their label tables and ``sample_submission.csv`` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     tables = {"train_curated": per_class, "test": test_per_class}
@@ -43,7 +43,7 @@ def _write(path: Path, header: list[str], rows: list[list[object]]) -> None:
 
 
 def _clip(name: str, rng: np.random.Generator) -> tuple[Wave, list[str]]:
-    """One clip of 0.4 to 3 s with the sound of that name, and in one case of four another one."""
+    """Make a clip of 0.4 to 3 s with the sound of that name, and in one case of four with another one."""
     labels = {name}
     if rng.random() < 0.25:
         labels.add(str(rng.choice(sorted(SOUNDS))))
@@ -63,7 +63,7 @@ def _pitch(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _phase(frequency: Wave) -> Wave:
-    """Phase of a tone whose frequency changes from sample to sample."""
+    """Return the phase of a tone whose frequency changes from sample to sample."""
     return 2 * np.pi * np.cumsum(frequency) / SAMPLE_RATE
 
 
@@ -73,7 +73,7 @@ def _band(t: Wave, rng: np.random.Generator, low: float, high: float) -> Wave:
 
 
 def _strokes(t: Wave, rng: np.random.Generator, rate: tuple[float, float], decay: float) -> Wave:
-    """Decaying envelopes that start again at a steady rate, the first one at once."""
+    """Return envelopes that decay and start again at a constant rate; the first starts at 0 s."""
     period = 1 / rng.uniform(*rate)
     return np.exp(-(t % period) / decay)
 
@@ -93,7 +93,7 @@ def _bell(t: Wave, rng: np.random.Generator) -> Wave:
 
 
 def _pluck(t: Wave, rng: np.random.Generator) -> Wave:
-    """Karplus-Strong: a burst of noise in a delay line that loses its highs."""
+    """Karplus-Strong synthesis: noise in a delay line with a low-pass filter."""
     delay = int(SAMPLE_RATE / _pitch(rng, 110, 330))
     burst = np.zeros(len(t))
     burst[:delay] = rng.uniform(-1, 1, min(delay, len(t)))

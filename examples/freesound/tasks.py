@@ -101,7 +101,8 @@ def _checksums(member: Member) -> dict[str, str | None]:
 
 def _trainer(member: Member, corpus: Corpus, split: Split, group: Group, machine: Machine) -> Trainer:
     system = MemberSystem(member, corpus.classes)
-    system.tagger.to(group.device)
+    for part in (system.tagger, system.on_waveforms, system.on_spectrograms):
+        part.to(group.device)
     return Trainer(
         system,
         split,
