@@ -131,8 +131,8 @@ def exit_process(status: int) -> NoReturn:
     """End one of several processes at once.
 
     After an error, a process that destroys the group could wait for the others forever. Even without an
-    error a gloo group can hang: destroying it holds Python's lock, and a thread of the group may need
-    that lock to release the tensor that was sent last (seen in torch 2.13).
+    error a gloo group can hang (seen in torch 2.13). Destroying it holds Python's lock, and a thread of the
+    group may need that lock to release the tensor that was sent last.
     """
     sys.stdout.flush()
     sys.stderr.flush()

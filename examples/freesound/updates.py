@@ -14,7 +14,6 @@ from freesound.data import Batch
 from freesound.distributed import Group
 from freesound.plans.base import Optim
 from freesound.system import System
-from rankaudio import Tagger
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -64,7 +63,7 @@ class Updates:
         waveform, target, lengths = system.on_waveforms(
             batch.waveform, batch.target, batch.lengths, generator=generator
         )
-        spectrogram, frames = _spectrogram(system.tagger, waveform, lengths)
+        spectrogram, frames = system.tagger.spectrogram(waveform, lengths)
         spectrogram, target, frames = system.on_spectrograms(spectrogram, target, frames, generator=generator)
         with self._autocast():
             return system.criterion(self.network(spectrogram, frames), target, batch.source)
@@ -99,13 +98,6 @@ class Updates:
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         dtype = DTYPES.get(self.optim.precision)
         return contextlib.nullcontext() if dtype is None else torch.autocast(self.group.device.type, dtype)
-
-
-def _spectrogram(tagger: Tagger, waveform: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Return spectrogram and frame lengths. To be replaced by ``Tagger.spectrogram``, which does the same."""
-    if lengths is None:
-        return tagger.frontend(waveform), None
-    return tagger.frontend(waveform, lengths), tagger.frontend.frame_lengths(lengths)
 
 
 def distributed_network(network: nn.Module, device: torch.device) -> DistributedDataParallel:

@@ -134,6 +134,8 @@ def _drop_tables(kept: list[str], lines: list[str]) -> list[str]:
 def of_docstring(text: str) -> str:
     """Prose of a Google-style docstring; each argument, return value and error is a paragraph."""
     prose = re.sub(rf"^\s*(?:{SECTIONS}):\s*$", "", of_rst(text), flags=re.MULTILINE)
+    # A list of files or commands: an indented name, two spaces or more, and what it is.
+    prose = re.sub(r"^ {4}(\S+(?:[, ]\S+)*) {2,}", r"\n\1 ", prose, flags=re.MULTILINE)
     return re.sub(r"^ {4}(\*{0,2}\w+)(?: \([^)]*\))?: ", r"\n", prose, flags=re.MULTILINE)
 
 

@@ -3,8 +3,8 @@
 pooch does not replace this module. pooch 1.9 downloads each attempt into a new temporary file, deletes the
 file when the attempt fails, and sends no Range request. The part of the noisy archive that a broken
 connection left would be lost, and it may have several GB. A custom downloader for pooch would have to
-contain all of this module except the MD5 loop, and pooch would still ask for requests and drop the part of
-a wrong file.
+contain all of this module except the MD5 loop. And pooch would still require requests, and delete a file with
+a wrong checksum.
 """
 
 from __future__ import annotations

@@ -88,8 +88,8 @@ def load_audio(path: str | Path, *, sample_rate: int | None = 44100) -> Tensor:
     Raises:
         FileNotFoundError: if there is no such file (another OSError for a directory or an unreadable file).
         ValueError: if the file is empty, is not audio, has no samples, or has a sample that is not a finite
-            float32 number, or if its header has a sample rate below 100 Hz or above 1 MHz. Also if it is
-            shorter than its header says; soundfile cannot detect that in every format.
+            float32 number. Also if its header has a sample rate below 100 Hz or above 1 MHz, or if it is
+            shorter than its header says. soundfile cannot detect that in every format.
         ImportError: if it needs soundfile, and soundfile cannot be imported.
 
     >>> import tempfile
