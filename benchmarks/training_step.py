@@ -2,10 +2,10 @@
 
     python benchmarks/training_step.py [--clips 20] [--depth 50] [--repeats 5]
 
-Both start from the same weights and get the same log-mel spectrograms of clips of 10 s. A step is forward, LSEP,
-backward and AMSGrad Adam, and the networks take turns. The second row is the plain network with channels last
-in memory, which is fast and less exact. The last row is ours on clips of 5 to 10 s with their lengths, which
-the plain network does not support.
+Both start from the same weights and get the same log-mel spectrograms of clips of 10 s. A step is forward,
+LSEP, backward and AMSGrad Adam, and the networks take turns. The second row is the plain network with
+channels last in memory, which is fast and less exact. The last row is ours on clips of 5 to 10 s with their
+lengths, which the plain network does not support.
 """
 
 from __future__ import annotations
