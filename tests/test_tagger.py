@@ -27,7 +27,7 @@ def padded_batch():
 
 
 @every_network
-def test_one_file_brings_back_everything(name, tmp_path):
+def test_one_file_restores_everything(name, tmp_path):
     tagger, x = small_tagger(name, NAMES), torch.randn(2, 30_000)
     tagger(x)
     tagger.save(tmp_path / "model.pt")
@@ -86,9 +86,9 @@ def test_an_embedding_is_what_the_classifier_gets(name):
     assert torch.equal(tagger.backbone.classifier(embedding), tagger(batch, lengths))
 
 
-# Largest difference from float32 on the same waveform, in standard deviations. Measured for scores: 0.015 and
-# 0.09. Embeddings may differ by twice as much.
-HALF = {torch.float16: 0.03, torch.bfloat16: 0.12}
+# Largest difference from float32 on the same waveform, in standard deviations of the scores or embeddings.
+# Measured with six seeds: 0.016 and 0.22.
+HALF = {torch.float16: 0.03, torch.bfloat16: 0.3}
 
 
 @every_network
@@ -106,10 +106,10 @@ def test_half_precision_is_close_to_float32(name, dtype, with_lengths):
     )
     assert half.spectrogram(waveform, *given)[0].dtype == dtype
     with torch.no_grad():
-        for method, factor in (("forward", 1), ("embed", 2)):
+        for method in ("forward", "embed"):
             for x in (waveform, waveform.to(dtype)):
                 expected = getattr(tagger, method)(x.float(), *given)
-                allowed = factor * HALF[dtype] * float(expected.std())
+                allowed = HALF[dtype] * float(expected.std())
                 got = getattr(half, method)(x, *given)
                 assert got.dtype == dtype
                 torch.testing.assert_close(got.float(), expected, rtol=0, atol=allowed)
@@ -186,13 +186,13 @@ class PlainFrontend(nn.Module):
         return waveform.unfold(1, 64, 64).transpose(1, 2)
 
 
-def test_a_foreign_frontend_serves_and_is_given_back_when_loading(tmp_path):
+def test_a_frontend_of_another_library_works_and_is_passed_when_loading(tmp_path):
     tagger = Tagger(PlainFrontend(), CNN2d(3, base_depth=4)).eval()
     x = torch.randn(2, 5000)
     assert tagger.sample_rate is None
     tagger.save(tmp_path / "model.pt")
     with pytest.raises(
-        ValueError, match=r"model.pt: frontend: wanted one of LogMel, LogSTFT, got 'PlainFrontend'"
+        ValueError, match=r"model.pt: frontend: wanted one of LogMel, .*, got 'PlainFrontend'"
     ):
         Tagger.load(tmp_path / "model.pt")
     assert torch.equal(Tagger.load(tmp_path / "model.pt", frontend=PlainFrontend())(x), tagger(x))
@@ -200,7 +200,7 @@ def test_a_foreign_frontend_serves_and_is_given_back_when_loading(tmp_path):
         tagger(x, torch.tensor([5000, 3]))
 
 
-def test_files_of_something_else_are_refused(tmp_path):
+def test_other_files_are_refused(tmp_path):
     path = tmp_path / "other.pt"
     torch.save({"weight": torch.zeros(3), "bias": torch.zeros(3)}, path)
     with pytest.raises(
@@ -246,7 +246,7 @@ def test_a_failed_save_leaves_the_file_that_was_there(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_file_that_finds_no_room_is_an_oserror(tmp_path):
+def test_a_full_disk_is_an_oserror(tmp_path):
     resource = pytest.importorskip("resource")
     tagger = Tagger(LogMel(), CNN2d(3, base_depth=16), classes=NAMES)
     tagger.save(tmp_path / "model.pt")

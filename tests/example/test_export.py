@@ -129,7 +129,7 @@ def test_the_command_writes_checks_and_times(tmp_path, capsys, monkeypatch):
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["tagger.onnx", "tagger.pt2"]
 
 
-def test_a_wrong_program_is_found_out():
+def test_a_wrong_program_is_detected():
     model = used_tagger(CONVOLUTIONAL)
     good, off = (
         export.largest_error(model, runner, [(2, 300)], True) for runner in (model, lambda *x: model(*x) + 1)
@@ -138,7 +138,7 @@ def test_a_wrong_program_is_found_out():
     assert off == pytest.approx(1, abs=1e-6)
 
 
-def test_mistakes_are_answered_in_a_line(tmp_path, monkeypatch):
+def test_errors_are_one_line(tmp_path, monkeypatch):
     def refused(*command):
         with pytest.raises(SystemExit) as caught:
             export.main([*command, "--out", str(tmp_path / "out")])
