@@ -1,0 +1,383 @@
+"""The three networks of the first-place system."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from rankaudio._checks import check_floating, check_integer, check_lengths, check_number, describe
+from rankaudio._new_losses import AuxiliaryScores
+from rankaudio.backbones._blocks import frame_mask, in_quick_order, with_room
+from rankaudio.backbones._norm import zero_padding
+from rankaudio.backbones._skip_blocks import (
+    ConvNormReLU,
+    RecurrentPool,
+    SkipBlock,
+    average_pool,
+    classifier,
+)
+from rankaudio.backbones.cbam import CBAM, check_kernel, mean_over_places
+from rankaudio.spectral import deltas
+
+__all__ = ["AuxSkipAttention", "RnnAuxSkipAttention", "SkipAttention"]
+
+# How the original program named what is named here, in the order in which the patterns are applied.
+_REFERENCE_NAMES = [
+    (r"^module\.", ""),
+    (r"\.bn\.", ".norm."),
+    (r"^(conv\d\.conv\d)\.0\.", r"\1.conv."),
+    (r"^(conv\d\.conv\d)\.1\.", r"\1.norm."),
+    (r"^aux(\d)\.fc\.", r"aux\1."),
+    (r"^fc\.", "classifier."),
+    (r"^attention\.ca\.fc1", "attention.reduce"),
+    (r"^attention\.ca\.fc2", "attention.expand"),
+    (r"^attention\.sa\.conv1", "attention.spatial"),
+    (r"^rnn\.rnn\.(\w+)_reverse$", r"recurrent.backwards.\1"),
+    (r"^rnn\.rnn\.", "recurrent.forwards."),
+    (r"^rnn\.embedding", "recurrent.embedding"),
+]
+_REFERENCE_LISTS = {"conv": "blocks", "skip": "skips", "aux": "auxiliary"}
+
+
+class SkipAttention(nn.Module):
+    r"""Convolutional network whose last layer sees all four blocks, weighed by attention.
+
+    Block k of four is two times Conv 3, BatchNorm, ReLU and then average pooling by 2. Its depth is
+    :math:`2^k b`, k from 0. The outputs of the first three blocks are pooled to the size of the fourth, and
+    each goes through a convolution of depth :math:`8 b`. All four are concatenated, weighed by
+    :class:`CBAM`, merged by a convolution of depth :math:`8 b`, and averaged over time and frequency. The
+    classifier has one hidden layer.
+
+    A clip's scores are the same alone and in any padded batch, and finite from a single frame on.
+
+    Args:
+        n_classes: C, the number of scores.
+        in_channels: K, channels of the spectrogram.
+        delta_width: a spectrogram without channels gets its first K - 1 derivatives as channels, from
+            windows of so many frames (see :func:`deltas`). ``None`` refuses such a spectrogram, unless K is 1.
+        base_depth: :math:`b`, depth of the first block.
+        spatial_kernel: size of the convolution of the attention, 3 or 7.
+        reduction: as in :class:`CBAM`.
+        hidden_factor: the hidden layer has ``hidden_factor * base_depth`` units.
+        dropout: probability before the hidden layer. It is half as high before the last layer.
+
+    Shapes:
+        spectrogram ``(B, F, N)`` or ``(B, K, F, N)``, lengths ``(B,)`` in frames, scores ``(B, C)``.
+
+    Raises:
+        TypeError: if a setting has the wrong type, or the spectrogram is not floating point.
+        ValueError: if a setting is out of range, or the spectrogram has other axes.
+
+    Reference:
+        The first-place system of Freesound Audio Tagging 2019.
+
+    >>> model = SkipAttention(80, base_depth=8).eval()
+    >>> model(torch.randn(2, 128, 256), torch.tensor([256, 30])).shape
+    torch.Size([2, 80])
+    """
+
+    _SETTINGS = (
+        "n_classes",
+        "in_channels",
+        "delta_width",
+        "base_depth",
+        "spatial_kernel",
+        "reduction",
+        "hidden_factor",
+        "dropout",
+    )
+
+    def __init__(
+        self,
+        n_classes: int,
+        *,
+        in_channels: int = 3,
+        delta_width: int | None = 9,
+        base_depth: int = 64,
+        spatial_kernel: int = 7,
+        reduction: int = 16,
+        hidden_factor: int = 2,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.n_classes: int = check_integer("n_classes", n_classes)
+        self.in_channels: int = check_integer("in_channels", in_channels)
+        self.delta_width: int | None = _check_delta_width(delta_width)
+        self.base_depth: int = check_integer("base_depth", base_depth)
+        self.spatial_kernel: int = check_kernel("spatial_kernel", spatial_kernel)
+        self.reduction: int = check_integer("reduction", reduction)
+        self.hidden_factor: int = check_integer("hidden_factor", hidden_factor)
+        self.dropout: float = check_number("dropout", dropout, 0, 1)
+
+        depths = [base_depth * 2**k for k in range(4)]
+        deepest = depths[-1]
+        self.blocks: nn.ModuleList = nn.ModuleList(
+            SkipBlock(before, depth) for before, depth in zip([in_channels, *depths], depths, strict=False)
+        )
+        self.skips: nn.ModuleList = nn.ModuleList(ConvNormReLU(depth, deepest) for depth in depths[:-1])
+        self.attention: CBAM = CBAM(4 * deepest, reduction=reduction, kernel_size=spatial_kernel)
+        self.merge: ConvNormReLU = ConvNormReLU(4 * deepest, deepest)
+        self.classifier: nn.Sequential = self._new_classifier()
+
+    def _new_classifier(self) -> nn.Sequential:
+        hidden = self.hidden_factor * self.base_depth
+        return classifier(8 * self.base_depth, hidden, self.n_classes, dropout=self.dropout)
+
+    def settings(self) -> dict[str, int | float | str | bool | None]:
+        """Return the keyword arguments that build this network again.
+
+        >>> SkipAttention(80, base_depth=16).settings()["base_depth"]
+        16
+        """
+        return {name: getattr(self, name) for name in self._SETTINGS}
+
+    def extra_repr(self) -> str:
+        """Show the settings."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
+
+    def features(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return what the classifier sees, ``(B, 8 * base_depth)``; ``lengths`` are in frames.
+
+        >>> SkipAttention(80, base_depth=8).features(torch.randn(2, 128, 256)).shape
+        torch.Size([2, 64])
+        """
+        return self._encode(spectrogram, lengths)[0]
+
+    def forward(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor | AuxiliaryScores:
+        """Return scores ``(B, C)``; ``lengths`` are in frames."""
+        scores: Tensor = self.classifier(self.features(spectrogram, lengths))
+        return scores
+
+    def reset_classifier(self, n_classes: int) -> None:
+        """Replace the last layer of each head by a new one for ``n_classes`` classes.
+
+        >>> model = SkipAttention(80, base_depth=8)
+        >>> model.reset_classifier(5)
+        >>> model.eval()(torch.randn(2, 128, 64)).shape
+        torch.Size([2, 5])
+        """
+        self.n_classes = check_integer("n_classes", n_classes)
+        for head in self._heads():
+            last = head[-1]
+            head[-1] = nn.Linear(last.in_features, n_classes).to(last.weight)
+
+    def load_reference_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state dict under the keys of the original first-place program.
+
+        Args:
+            state: tensors under ``conv1.*`` to ``conv4.*``, ``skip1.*`` to ``skip3.*``, ``attention.*``,
+                ``merge.*``, ``fc.*``, and ``aux1.*`` to ``aux3.*`` and ``rnn.*`` where the network has them,
+                with or without the prefix ``module.``.
+
+        Raises:
+            RuntimeError: from PyTorch, if keys or shapes do not fit this network; its message names them.
+
+        >>> model = SkipAttention(80, base_depth=8)
+        >>> state = {f"fc.{k}": v for k, v in model.classifier.state_dict().items()}
+        >>> state |= {k: v for k, v in model.state_dict().items() if not k.startswith("classifier")}
+        >>> model.load_reference_state_dict(state)
+        """
+        renamed = {_from_reference(key): value for key, value in state.items()}
+        for name in ("attention.reduce.weight", "attention.expand.weight"):
+            if name in renamed:  # there they are convolutions over one place
+                renamed[name] = renamed[name].flatten(1)
+        self.load_state_dict(renamed)
+
+    def _heads(self) -> list[nn.Sequential]:
+        return [self.classifier]
+
+    def _encode(self, spectrogram: Tensor, lengths: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        """Return the features of the main head, and those of each skip, each ``(B, 8 * base_depth)``."""
+        x, frames = self._input(spectrogram, lengths)
+        skips = []
+        for k, block in enumerate(self.blocks):
+            x, frames = block(x, frames)
+            if k < len(self.skips):
+                pooled, ends = average_pool(x, frames, size=2 ** (3 - k))
+                skips.append(self.skips[k](pooled, frame_mask(pooled, ends)))
+        x = self.attention(torch.cat([x, *skips], dim=1), frames)
+        x = self.merge(x, frame_mask(x, frames))
+        return self._pool(x, frames), [mean_over_places(skip, frames) for skip in skips]
+
+    def _pool(self, x: Tensor, frames: Tensor | None) -> Tensor:
+        return mean_over_places(x, frames)
+
+    def _input(self, spectrogram: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Check the spectrogram, give it its channels, and make it long enough for the pooling."""
+        x = check_floating("spectrogram", spectrogram, ndim=(3, 4))
+        if lengths is not None:
+            lengths = check_lengths(lengths, batch=x.shape[0], longest=x.shape[-1], like=x)
+        if x.ndim == 3 and self.in_channels == 1:
+            x = x.unsqueeze(1)
+        elif x.ndim == 3 and self.in_channels <= 3 and self.delta_width is not None and 0 not in x.shape[1:]:
+            x = deltas(x, lengths, width=self.delta_width)[:, : self.in_channels].to(x.dtype)
+        if x.ndim == 3 or x.shape[1] != self.in_channels or 0 in x.shape[2:]:
+            raise ValueError(
+                f"spectrogram: wanted (B, {self.in_channels}, F, N) with F and N from 1"
+                f"{'' if self.delta_width is None else ' or (B, F, N)'}, got {describe(spectrogram)}"
+            )
+        x, lengths = with_room(x, lengths, 16)
+        return in_quick_order(zero_padding(x, frame_mask(x, lengths))), lengths
+
+
+class AuxSkipAttention(SkipAttention):
+    """:class:`SkipAttention` with a head on each of the three skips, for training.
+
+    The heads make the first blocks learn faster: the loss reaches them on a short way. In training mode a
+    call returns :class:`AuxiliaryScores`, which :class:`AuxiliaryLoss` weighs. In eval mode it returns
+    the scores of the main head alone, and the auxiliary heads are not computed. A clip's scores are the same
+    alone and in any padded batch.
+
+    Args:
+        n_classes: as in :class:`SkipAttention`, like all that follow.
+        in_channels: channels of the spectrogram.
+        delta_width: width of the windows for derivatives.
+        base_depth: depth of the first block.
+        spatial_kernel: size of the convolution of the attention, 3 or 7.
+        reduction: of the channel attention.
+        hidden_factor: size of the hidden layer of each head, in multiples of ``base_depth``.
+        dropout: probability before the hidden layer of each head.
+
+    Shapes:
+        spectrogram ``(B, F, N)`` or ``(B, K, F, N)``, lengths ``(B,)`` in frames, scores ``(B, C)``.
+
+    Raises:
+        TypeError: if a setting has the wrong type, or the spectrogram is not floating point.
+        ValueError: if a setting is out of range, or the spectrogram has other axes.
+
+    Reference:
+        The first-place system of Freesound Audio Tagging 2019, four of whose members are this network.
+
+    >>> model = AuxSkipAttention(80, base_depth=8)
+    >>> outputs = model(torch.randn(2, 128, 256))
+    >>> outputs.scores.shape, len(outputs.auxiliary)
+    (torch.Size([2, 80]), 3)
+    >>> model.eval()(torch.randn(2, 128, 256)).shape
+    torch.Size([2, 80])
+    """
+
+    def __init__(
+        self,
+        n_classes: int,
+        *,
+        in_channels: int = 3,
+        delta_width: int | None = 9,
+        base_depth: int = 64,
+        spatial_kernel: int = 7,
+        reduction: int = 16,
+        hidden_factor: int = 4,
+        dropout: float = 0.4,
+    ) -> None:
+        super().__init__(
+            n_classes,
+            in_channels=in_channels,
+            delta_width=delta_width,
+            base_depth=base_depth,
+            spatial_kernel=spatial_kernel,
+            reduction=reduction,
+            hidden_factor=hidden_factor,
+            dropout=dropout,
+        )
+        self.auxiliary: nn.ModuleList = nn.ModuleList(self._new_classifier() for _ in self.skips)
+
+    def forward(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor | AuxiliaryScores:
+        """Return scores ``(B, C)``, with those of the auxiliary heads in training mode."""
+        if self.training:
+            return self.all_scores(spectrogram, lengths)
+        return super().forward(spectrogram, lengths)
+
+    def all_scores(self, spectrogram: Tensor, lengths: Tensor | None = None) -> AuxiliaryScores:
+        """Return the scores of all heads, in either mode.
+
+        >>> len(AuxSkipAttention(80, base_depth=8).eval().all_scores(torch.randn(2, 128, 64)).auxiliary)
+        3
+        """
+        features, skips = self._encode(spectrogram, lengths)
+        auxiliary = [head(skip) for head, skip in zip(self.auxiliary, skips, strict=True)]
+        return AuxiliaryScores(self.classifier(features), tuple(reversed(auxiliary)))
+
+    def _heads(self) -> list[nn.Sequential]:
+        return [self.classifier, *(head for head in self.auxiliary if isinstance(head, nn.Sequential))]
+
+
+class RnnAuxSkipAttention(AuxSkipAttention):
+    """:class:`AuxSkipAttention` with a recurrent layer over time before the main head.
+
+    After the merging convolution come the mean over frequency, an LSTM in each direction with
+    ``8 * base_depth`` units, a linear layer back to that size, and the mean over time. The backward LSTM
+    starts at each clip's own end, so a clip's scores are the same alone and in any padded batch.
+
+    PyTorch compiles the network in one graph only under its setting ``torch._dynamo.config.allow_rnn``, and
+    exports it for one number of frames at a time.
+
+    Args:
+        n_classes: as in :class:`SkipAttention`, like all that follow.
+        in_channels: channels of the spectrogram.
+        delta_width: width of the windows for derivatives.
+        base_depth: depth of the first block.
+        spatial_kernel: size of the convolution of the attention, 3 or 7.
+        reduction: of the channel attention.
+        hidden_factor: size of the hidden layer of each head, in multiples of ``base_depth``.
+        dropout: probability before the hidden layer of each head.
+
+    Shapes:
+        spectrogram ``(B, F, N)`` or ``(B, K, F, N)``, lengths ``(B,)`` in frames, scores ``(B, C)``.
+
+    Raises:
+        TypeError: if a setting has the wrong type, or the spectrogram is not floating point.
+        ValueError: if a setting is out of range, or the spectrogram has other axes.
+
+    Reference:
+        The first-place system of Freesound Audio Tagging 2019, one of whose members is this network.
+
+    >>> model = RnnAuxSkipAttention(80, base_depth=8).eval()
+    >>> model(torch.randn(2, 128, 256), torch.tensor([256, 30])).shape
+    torch.Size([2, 80])
+    """
+
+    def __init__(
+        self,
+        n_classes: int,
+        *,
+        in_channels: int = 3,
+        delta_width: int | None = 9,
+        base_depth: int = 64,
+        spatial_kernel: int = 7,
+        reduction: int = 16,
+        hidden_factor: int = 4,
+        dropout: float = 0.4,
+    ) -> None:
+        super().__init__(
+            n_classes,
+            in_channels=in_channels,
+            delta_width=delta_width,
+            base_depth=base_depth,
+            spatial_kernel=spatial_kernel,
+            reduction=reduction,
+            hidden_factor=hidden_factor,
+            dropout=dropout,
+        )
+        self.recurrent: RecurrentPool = RecurrentPool(8 * base_depth)
+
+    def _pool(self, x: Tensor, frames: Tensor | None) -> Tensor:
+        pooled: Tensor = self.recurrent(x, frames)
+        return pooled
+
+
+def _check_delta_width(width: int | None) -> int | None:
+    if width is None:
+        return None
+    if check_integer("delta_width", width, 3) % 2 == 0:
+        raise ValueError(f"delta_width: wanted an odd integer, got {width}")
+    return width
+
+
+def _from_reference(key: str) -> str:
+    for pattern, ours in _REFERENCE_NAMES:
+        key = re.sub(pattern, ours, key)
+    return re.sub(
+        r"^(conv|skip|aux)(\d)\.", lambda found: f"{_REFERENCE_LISTS[found[1]]}.{int(found[2]) - 1}.", key
+    )
