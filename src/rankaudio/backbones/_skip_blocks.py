@@ -51,7 +51,7 @@ def average_pool(x: Tensor, frames: Tensor | None, *, size: int) -> tuple[Tensor
     pooled = F.avg_pool2d(x, (min(x.shape[2], size), size))
     if frames is None:
         return pooled, None
-    # The padding of x is zero, so the mean of a short clip is too small by the share of padding in the window.
+    # The padding of x is zero, so the mean of a short clip is too small by the padding's share of the window.
     missing = size / frames.clamp(max=size).to(pooled.dtype)
     frames = (frames // size).clamp(min=1)
     mask = frame_mask(pooled, frames)

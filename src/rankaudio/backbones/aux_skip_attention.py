@@ -57,7 +57,7 @@ class SkipAttention(nn.Module):
         n_classes: C, the number of scores.
         in_channels: K, channels of the spectrogram.
         delta_width: a spectrogram without channels gets its first K - 1 derivatives as channels, from
-            windows of so many frames (see :func:`deltas`). ``None`` refuses such a spectrogram, unless K is 1.
+            windows of so many frames (see :func:`deltas`). With ``None`` the caller adds the channels.
         base_depth: :math:`b`, depth of the first block.
         spatial_kernel: size of the convolution of the attention, 3 or 7.
         reduction: as in :class:`CBAM`.

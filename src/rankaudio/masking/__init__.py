@@ -5,6 +5,7 @@ from rankaudio.masking._crop import PadOrCrop, RandomCrop, pad_or_crop, random_c
 from rankaudio.masking._resize import RandomResizedCrop, random_resized_crop
 from rankaudio.masking._shuffle import ShuffleChunks, shuffle_chunks
 from rankaudio.masking._spec import SpecAugment, spec_augment
+from rankaudio.masking._trim import trim_silence
 
 __all__ = [
     "Fill",
@@ -18,4 +19,5 @@ __all__ = [
     "random_resized_crop",
     "shuffle_chunks",
     "spec_augment",
+    "trim_silence",
 ]
