@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, lsep_loss, mel_filterbank
-from rankaudio.backbones import _norm
-from rankaudio.backbones._blocks import halve
-from rankaudio.backbones._cnn import _from_reference
-from rankaudio.backbones._norm import MaskedBatchNorm
+from rankaudio.backbones import _masked_norm
+from rankaudio.backbones._layers import max_pool_by_two
+from rankaudio.backbones._masked_norm import MaskedBatchNorm
+from rankaudio.backbones.hierarchical_cnn import _from_reference
 
 GOLDEN = Path(__file__).parent / "golden"
 REFERENCES = {
@@ -218,7 +218,7 @@ def normalise_by_formula(x, norm, act, mask):
 def test_normalising_in_pieces_has_the_values_and_gradients_of_the_formula(
     monkeypatch, shape, masked, with_act, clips_at_a_time
 ):
-    monkeypatch.setattr(_norm, "_PIECE", clips_at_a_time * math.prod(shape[1:]))
+    monkeypatch.setattr(_masked_norm, "_PIECE", clips_at_a_time * math.prod(shape[1:]))
     torch.manual_seed(0)
     norm, act = MaskedBatchNorm(3).double(), nn.PReLU(3, init=0.3).double() if with_act else None
     nn.init.normal_(norm.weight)
@@ -266,7 +266,7 @@ def test_a_second_gradient_is_refused_rather_than_wrong():
 def test_halving_rounds_down_to_one_at_least(bins):
     shape = (3, 9) if bins is None else (3, bins, 9)
     x, frames = torch.randn(4, *shape), torch.tensor([9, 4, 3, 1])
-    halved, left = halve(x, frames)
+    halved, left = max_pool_by_two(x, frames)
     assert left.tolist() == [4, 2, 1, 1]
     assert halved.shape[2:] == (() if bins is None else (max(bins // 2, 1),)) + (4,)
     pairs = x[..., :8].unflatten(-1, (4, 2)).amax(-1)

@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 
 import pytest
+from torch import nn
 
 from public_names import public_names
 
@@ -106,19 +107,19 @@ def lacks_of_function(name: str, function: Callable[..., object]) -> Iterator[st
 
 def lacks_of_class(name: str, cls: type) -> Iterator[str]:
     documentation = inspect.getdoc(cls) or ""
-    record = issubclass(cls, tuple) or "__dataclass_fields__" in vars(cls)
+    dataclass = "__dataclass_fields__" in vars(cls)
+    record = issubclass(cls, tuple) or (dataclass and not issubclass(cls, nn.Module))
     fields = list(getattr(cls, "_fields", getattr(cls, "__dataclass_fields__", {})))
     if record:
         documentation += fields_explained(cls)
         if explained(documentation, "Attributes") != fields:
             yield f"Attributes {fields}"
         tensors = any("Tensor" in str(kind) for kind in cls.__annotations__.values())
-        made = vars(cls).get("__post_init__")
     else:
         if explained(documentation, "Args") != arguments(cls):
             yield f"Args for {arguments(cls)}"
         tensors = any(has_tensors(function) for _, function in public_methods(cls).values())
-        made = cls.__init__
+    made = getattr(cls, "__post_init__", None) if record or dataclass else cls.__init__
     if twin(cls) is None:
         raises = made is not None and refuses(made)
         yield from lacks_of_all(name, documentation, tensors=tensors, raises=raises)

@@ -68,8 +68,13 @@ def zero_beyond(values: Tensor, lengths: Tensor | None, *, fill: float = 0.0) ->
 
     ``where`` rather than a product: padding may hold NaN, and 0 x NaN is NaN.
     """
+    mask = time_mask(values, lengths)
+    return values if mask is None else values.masked_fill(~mask, fill)
+
+
+def time_mask(values: Tensor, lengths: Tensor | None) -> Tensor | None:
+    """Return ``(B, 1, ..., T)``, true within each length of ``values``, or None without lengths."""
     if lengths is None:
-        return values
+        return None
     mask = length_mask(lengths, values.shape[-1])
-    mask = mask.reshape(mask.shape[0], *(1,) * (values.ndim - 2), mask.shape[1])
-    return values.masked_fill(~mask, fill)
+    return mask.reshape(mask.shape[0], *(1,) * (values.ndim - 2), mask.shape[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from rankaudio._checks import check_floating, check_lengths, describe
 from rankaudio._files import write_bytes
 from rankaudio.backbones import NETWORKS
-from rankaudio.spectral import LogMel, LogSTFT
+from rankaudio.spectral import FRONTENDS
 
 __all__ = ["Tagger"]
 
 _FORMAT = "rankaudio.Tagger/1"
-_FRONTENDS: dict[str, type[nn.Module]] = {"LogMel": LogMel, "LogSTFT": LogSTFT}
 
 
 class Tagger(nn.Module):
@@ -151,7 +150,7 @@ class Tagger(nn.Module):
                 f"{path}: wanted a file written by Tagger.save ({_FORMAT}), got {_summary(content)}"
             )
         tagger = cls(
-            frontend or _build(content["frontend"], _FRONTENDS, f"{path}: frontend"),
+            frontend or _build(content["frontend"], FRONTENDS, f"{path}: frontend"),
             backbone or _build(content["backbone"], NETWORKS, f"{path}: backbone"),
             classes=content["classes"],
         )
@@ -180,7 +179,7 @@ def _description(module: nn.Module) -> dict[str, Any]:
     return {"type": type(module).__name__, "settings": settings()}
 
 
-def _build(description: dict[str, Any], known: dict[str, type[nn.Module]], name: str) -> nn.Module:
+def _build(description: dict[str, Any], known: Mapping[str, type[nn.Module]], name: str) -> nn.Module:
     if description["type"] not in known:
         raise ValueError(
             f"{name}: wanted one of {', '.join(known)}, got {description['type']!r}; "

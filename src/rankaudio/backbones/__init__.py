@@ -1,11 +1,24 @@
-"""Reference networks of the Freesound Audio Tagging 2019 systems, exactly invariant to padding."""
+"""Networks of the Freesound Audio Tagging 2019 systems, whose scores do not depend on padding."""
 
-from torch import nn
+from rankaudio.backbones._network import Network
+from rankaudio.backbones.aux_skip_attention import AuxSkipAttention, RnnAuxSkipAttention, SkipAttention
+from rankaudio.backbones.cbam import CBAM
+from rankaudio.backbones.hierarchical_cnn import CNN1d, CNN2d, Pooling
 
-from rankaudio.backbones._cnn import Pooling
-from rankaudio.backbones._networks import CNN1d, CNN2d
+__all__ = [
+    "CBAM",
+    "NETWORKS",
+    "AuxSkipAttention",
+    "CNN1d",
+    "CNN2d",
+    "Network",
+    "Pooling",
+    "RnnAuxSkipAttention",
+    "SkipAttention",
+]
 
-__all__ = ["NETWORKS", "CNN1d", "CNN2d", "Pooling"]
-
-NETWORKS: dict[str, type[nn.Module]] = {network.__name__: network for network in (CNN1d, CNN2d)}
+NETWORKS: dict[str, type[Network]] = {
+    network.__name__: network
+    for network in (CNN1d, CNN2d, SkipAttention, AuxSkipAttention, RnnAuxSkipAttention)
+}
 """Every network of the library by name. A new one is added here, and nowhere else in the code."""

@@ -1,7 +1,7 @@
 """Layers of the first-place networks that never let padding reach an output.
 
-``frames`` is ``(B,)``, how many frames of each clip are real, or None if all are. Features are zero in the
-padding after every layer.
+``lengths`` are the frames of each clip, ``(B,)`` integers. None: no frame is padding. Features are zero in
+the padding before and after every layer.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rankaudio.backbones._blocks import frame_mask
-from rankaudio.backbones._norm import MaskedBatchNorm
+from rankaudio.backbones._masked_norm import MaskedBatchNorm
+from rankaudio.lengths import time_mask, zero_beyond
 
 
 class ConvNormReLU(nn.Module):
@@ -36,26 +36,25 @@ class SkipBlock(nn.Module):
         for layer in (self.conv1, self.conv2):
             nn.init.kaiming_normal_(layer.conv.weight)
 
-    def forward(self, x: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return features at half the size, and their frames."""
-        mask = frame_mask(x, frames)
-        return average_pool(self.conv2(self.conv1(x, mask), mask), frames, size=2)
+    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return features at half the size, and their lengths."""
+        mask = time_mask(x, lengths)
+        return average_pool(self.conv2(self.conv1(x, mask), mask), lengths, size=2)
 
 
-def average_pool(x: Tensor, frames: Tensor | None, *, size: int) -> tuple[Tensor, Tensor | None]:
+def average_pool(x: Tensor, lengths: Tensor | None, *, size: int) -> tuple[Tensor, Tensor | None]:
     """Means of ``size`` steps on both axes, rounding down.
 
     The steps that are left over at a clip's own end are dropped. A clip of fewer frames than ``size`` becomes
     one frame, the mean of those that it has; frequency likewise.
     """
     pooled = F.avg_pool2d(x, (min(x.shape[2], size), size))
-    if frames is None:
+    if lengths is None:
         return pooled, None
     # The padding of x is zero, so the mean of a short clip is too small by the padding's share of the window.
-    missing = size / frames.clamp(max=size).to(pooled.dtype)
-    frames = (frames // size).clamp(min=1)
-    mask = frame_mask(pooled, frames)
-    return pooled.where(mask, 0) * missing[:, None, None, None], frames
+    missing = size / lengths.clamp(max=size).to(pooled.dtype)
+    lengths = (lengths // size).clamp(min=1)
+    return zero_beyond(pooled, lengths) * missing[:, None, None, None], lengths
 
 
 def classifier(depth: int, hidden: int, n_classes: int, *, dropout: float) -> nn.Sequential:
@@ -83,18 +82,17 @@ class RecurrentPool(nn.Module):
         self.backwards = nn.LSTM(depth, depth, batch_first=True)
         self.embedding = nn.Linear(2 * depth, depth)
 
-    def forward(self, x: Tensor, frames: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """From ``(B, depth, F, N)`` to ``(B, depth)``."""
         x = x.mean(2).transpose(1, 2)
-        if frames is None:
+        if lengths is None:
             states = torch.cat([self.forwards(x)[0], self.backwards(x.flip(1))[0]], dim=-1)
             mean = states.mean(1)
         else:
             time = torch.arange(x.shape[1], device=x.device)
-            from_end = (frames[:, None] - 1 - time).clamp(min=0)[..., None].expand_as(x)
+            from_end = (lengths[:, None] - 1 - time).clamp(min=0)[..., None].expand_as(x)
             states = torch.cat([self.forwards(x)[0], self.backwards(x.gather(1, from_end))[0]], dim=-1)
-            real = (time < frames[:, None])[..., None]
-            mean = (states.where(real, 0).sum(1) / frames[:, None]).to(x.dtype)
+            mean = (zero_beyond(states.mT, lengths).sum(-1) / lengths[:, None]).to(x.dtype)
         # The mean does not depend on the order of the frames, and the linear layer commutes with it.
         embedded: Tensor = self.embedding(mean)
         return embedded

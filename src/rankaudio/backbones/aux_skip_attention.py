@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from rankaudio._checks import check_floating, check_integer, check_lengths, check_number, describe
 from rankaudio._new_losses import AuxiliaryScores
-from rankaudio.backbones._blocks import frame_mask, in_quick_order, with_room
-from rankaudio.backbones._norm import zero_padding
+from rankaudio.backbones._layers import pad_to, to_channels_last
+from rankaudio.backbones._network import Network
 from rankaudio.backbones._skip_blocks import (
     ConvNormReLU,
     RecurrentPool,
@@ -20,11 +22,12 @@ from rankaudio.backbones._skip_blocks import (
     classifier,
 )
 from rankaudio.backbones.cbam import CBAM, check_kernel, mean_over_places
+from rankaudio.lengths import time_mask, zero_beyond
 from rankaudio.spectral import deltas
 
 __all__ = ["AuxSkipAttention", "RnnAuxSkipAttention", "SkipAttention"]
 
-# How the original program named what is named here, in the order in which the patterns are applied.
+# From the parameter names of the original program to ours. Every pattern is applied, in this order.
 _REFERENCE_NAMES = [
     (r"^module\.", ""),
     (r"\.bn\.", ".norm."),
@@ -42,7 +45,8 @@ _REFERENCE_NAMES = [
 _REFERENCE_LISTS = {"conv": "blocks", "skip": "skips", "aux": "auxiliary"}
 
 
-class SkipAttention(nn.Module):
+@dataclass(eq=False, repr=False, kw_only=True)
+class SkipAttention(Network):
     r"""Convolutional network whose last layer sees all four blocks, weighed by attention.
 
     Block k of four is two times Conv 3, BatchNorm, ReLU and then average pooling by 2. Its depth is
@@ -79,64 +83,38 @@ class SkipAttention(nn.Module):
     torch.Size([2, 80])
     """
 
-    _SETTINGS = (
-        "n_classes",
-        "in_channels",
-        "delta_width",
-        "base_depth",
-        "spatial_kernel",
-        "reduction",
-        "hidden_factor",
-        "dropout",
-    )
+    default_frontend: ClassVar[str] = "DecibelMel"
+    n_classes: int = field(kw_only=False)
+    in_channels: int = 3
+    delta_width: int | None = 9
+    base_depth: int = 64
+    spatial_kernel: int = 7
+    reduction: int = 16
+    hidden_factor: int = 2
+    dropout: float = 0.2
 
-    def __init__(
-        self,
-        n_classes: int,
-        *,
-        in_channels: int = 3,
-        delta_width: int | None = 9,
-        base_depth: int = 64,
-        spatial_kernel: int = 7,
-        reduction: int = 16,
-        hidden_factor: int = 2,
-        dropout: float = 0.2,
-    ) -> None:
-        super().__init__()
-        self.n_classes: int = check_integer("n_classes", n_classes)
-        self.in_channels: int = check_integer("in_channels", in_channels)
-        self.delta_width: int | None = _check_delta_width(delta_width)
-        self.base_depth: int = check_integer("base_depth", base_depth)
-        self.spatial_kernel: int = check_kernel("spatial_kernel", spatial_kernel)
-        self.reduction: int = check_integer("reduction", reduction)
-        self.hidden_factor: int = check_integer("hidden_factor", hidden_factor)
-        self.dropout: float = check_number("dropout", dropout, 0, 1)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("n_classes", "in_channels", "base_depth", "reduction", "hidden_factor"):
+            check_integer(name, getattr(self, name))
+        _check_delta_width(self.delta_width)
+        check_kernel("spatial_kernel", self.spatial_kernel)
+        check_number("dropout", self.dropout, 0, 1)
 
-        depths = [base_depth * 2**k for k in range(4)]
-        deepest = depths[-1]
+        depths = [self.base_depth * 2**k for k in range(4)]
+        self.n_features = deepest = depths[-1]
         self.blocks: nn.ModuleList = nn.ModuleList(
-            SkipBlock(before, depth) for before, depth in zip([in_channels, *depths], depths, strict=False)
+            SkipBlock(before, depth)
+            for before, depth in zip([self.in_channels, *depths], depths, strict=False)
         )
         self.skips: nn.ModuleList = nn.ModuleList(ConvNormReLU(depth, deepest) for depth in depths[:-1])
-        self.attention: CBAM = CBAM(4 * deepest, reduction=reduction, kernel_size=spatial_kernel)
+        self.attention: CBAM = CBAM(4 * deepest, reduction=self.reduction, kernel_size=self.spatial_kernel)
         self.merge: ConvNormReLU = ConvNormReLU(4 * deepest, deepest)
-        self.classifier: nn.Sequential = self._new_classifier()
+        self.classifier = self._new_classifier()
 
     def _new_classifier(self) -> nn.Sequential:
         hidden = self.hidden_factor * self.base_depth
-        return classifier(8 * self.base_depth, hidden, self.n_classes, dropout=self.dropout)
-
-    def settings(self) -> dict[str, int | float | str | bool | None]:
-        """Return the keyword arguments that build this network again.
-
-        >>> SkipAttention(80, base_depth=16).settings()["base_depth"]
-        16
-        """
-        return {name: getattr(self, name) for name in self._SETTINGS}
-
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
+        return classifier(self.n_features, hidden, self.n_classes, dropout=self.dropout)
 
     def features(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return what the classifier sees, ``(B, 8 * base_depth)``; ``lengths`` are in frames.
@@ -145,24 +123,6 @@ class SkipAttention(nn.Module):
         torch.Size([2, 64])
         """
         return self._encode(spectrogram, lengths)[0]
-
-    def forward(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor | AuxiliaryScores:
-        """Return scores ``(B, C)``; ``lengths`` are in frames."""
-        scores: Tensor = self.classifier(self.features(spectrogram, lengths))
-        return scores
-
-    def reset_classifier(self, n_classes: int) -> None:
-        """Replace the last layer of each head by a new one for ``n_classes`` classes.
-
-        >>> model = SkipAttention(80, base_depth=8)
-        >>> model.reset_classifier(5)
-        >>> model.eval()(torch.randn(2, 128, 64)).shape
-        torch.Size([2, 5])
-        """
-        self.n_classes = check_integer("n_classes", n_classes)
-        for head in self._heads():
-            last = head[-1]
-            head[-1] = nn.Linear(last.in_features, n_classes).to(last.weight)
 
     def load_reference_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict under the keys of the original first-place program.
@@ -182,28 +142,25 @@ class SkipAttention(nn.Module):
         """
         renamed = {_from_reference(key): value for key, value in state.items()}
         for name in ("attention.reduce.weight", "attention.expand.weight"):
-            if name in renamed:  # there they are convolutions over one place
+            if name in renamed:  # the original has convolutions with a kernel of 1
                 renamed[name] = renamed[name].flatten(1)
         self.load_state_dict(renamed)
 
-    def _heads(self) -> list[nn.Sequential]:
-        return [self.classifier]
-
     def _encode(self, spectrogram: Tensor, lengths: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """Return the features of the main head, and those of each skip, each ``(B, 8 * base_depth)``."""
-        x, frames = self._input(spectrogram, lengths)
+        x, lengths = self._input(spectrogram, lengths)
         skips = []
         for k, block in enumerate(self.blocks):
-            x, frames = block(x, frames)
+            x, lengths = block(x, lengths)
             if k < len(self.skips):
-                pooled, ends = average_pool(x, frames, size=2 ** (3 - k))
-                skips.append(self.skips[k](pooled, frame_mask(pooled, ends)))
-        x = self.attention(torch.cat([x, *skips], dim=1), frames)
-        x = self.merge(x, frame_mask(x, frames))
-        return self._pool(x, frames), [mean_over_places(skip, frames) for skip in skips]
+                pooled, pooled_lengths = average_pool(x, lengths, size=2 ** (3 - k))
+                skips.append(self.skips[k](pooled, time_mask(pooled, pooled_lengths)))
+        x = self.attention(torch.cat([x, *skips], dim=1), lengths)
+        x = self.merge(x, time_mask(x, lengths))
+        return self._pool(x, lengths), [mean_over_places(skip, lengths) for skip in skips]
 
-    def _pool(self, x: Tensor, frames: Tensor | None) -> Tensor:
-        return mean_over_places(x, frames)
+    def _pool(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        return mean_over_places(x, lengths)
 
     def _input(self, spectrogram: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Check the spectrogram, give it its channels, and make it long enough for the pooling."""
@@ -219,10 +176,11 @@ class SkipAttention(nn.Module):
                 f"spectrogram: wanted (B, {self.in_channels}, F, N) with F and N from 1"
                 f"{'' if self.delta_width is None else ' or (B, F, N)'}, got {describe(spectrogram)}"
             )
-        x, lengths = with_room(x, lengths, 16)
-        return in_quick_order(zero_padding(x, frame_mask(x, lengths))), lengths
+        x, lengths = pad_to(x, lengths, 16)
+        return to_channels_last(zero_beyond(x, lengths)), lengths
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class AuxSkipAttention(SkipAttention):
     """:class:`SkipAttention` with a head on each of the three skips, for training.
 
@@ -259,31 +217,16 @@ class AuxSkipAttention(SkipAttention):
     torch.Size([2, 80])
     """
 
-    def __init__(
-        self,
-        n_classes: int,
-        *,
-        in_channels: int = 3,
-        delta_width: int | None = 9,
-        base_depth: int = 64,
-        spatial_kernel: int = 7,
-        reduction: int = 16,
-        hidden_factor: int = 4,
-        dropout: float = 0.4,
-    ) -> None:
-        super().__init__(
-            n_classes,
-            in_channels=in_channels,
-            delta_width=delta_width,
-            base_depth=base_depth,
-            spatial_kernel=spatial_kernel,
-            reduction=reduction,
-            hidden_factor=hidden_factor,
-            dropout=dropout,
-        )
+    hidden_factor: int = 4
+    dropout: float = 0.4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.auxiliary: nn.ModuleList = nn.ModuleList(self._new_classifier() for _ in self.skips)
 
-    def forward(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor | AuxiliaryScores:
+    def forward(  # type: ignore[override]
+        self, spectrogram: Tensor, lengths: Tensor | None = None
+    ) -> Tensor | AuxiliaryScores:
         """Return scores ``(B, C)``, with those of the auxiliary heads in training mode."""
         if self.training:
             return self.all_scores(spectrogram, lengths)
@@ -299,10 +242,15 @@ class AuxSkipAttention(SkipAttention):
         auxiliary = [head(skip) for head, skip in zip(self.auxiliary, skips, strict=True)]
         return AuxiliaryScores(self.classifier(features), tuple(reversed(auxiliary)))
 
-    def _heads(self) -> list[nn.Sequential]:
-        return [self.classifier, *(head for head in self.auxiliary if isinstance(head, nn.Sequential))]
+    def reset_classifier(self, n_classes: int) -> None:
+        """Replace the last layer of every head, as :meth:`Network.reset_classifier` does for one."""
+        super().reset_classifier(n_classes)
+        for head in cast("list[nn.Sequential]", list(self.auxiliary)):
+            old = head[-1].get_parameter("weight")
+            head[-1] = nn.Linear(old.shape[1], n_classes, device=old.device, dtype=old.dtype)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class RnnAuxSkipAttention(AuxSkipAttention):
     """:class:`AuxSkipAttention` with a recurrent layer over time before the main head.
 
@@ -338,41 +286,18 @@ class RnnAuxSkipAttention(AuxSkipAttention):
     torch.Size([2, 80])
     """
 
-    def __init__(
-        self,
-        n_classes: int,
-        *,
-        in_channels: int = 3,
-        delta_width: int | None = 9,
-        base_depth: int = 64,
-        spatial_kernel: int = 7,
-        reduction: int = 16,
-        hidden_factor: int = 4,
-        dropout: float = 0.4,
-    ) -> None:
-        super().__init__(
-            n_classes,
-            in_channels=in_channels,
-            delta_width=delta_width,
-            base_depth=base_depth,
-            spatial_kernel=spatial_kernel,
-            reduction=reduction,
-            hidden_factor=hidden_factor,
-            dropout=dropout,
-        )
-        self.recurrent: RecurrentPool = RecurrentPool(8 * base_depth)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.recurrent: RecurrentPool = RecurrentPool(self.n_features)
 
-    def _pool(self, x: Tensor, frames: Tensor | None) -> Tensor:
-        pooled: Tensor = self.recurrent(x, frames)
+    def _pool(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        pooled: Tensor = self.recurrent(x, lengths)
         return pooled
 
 
-def _check_delta_width(width: int | None) -> int | None:
-    if width is None:
-        return None
-    if check_integer("delta_width", width, 3) % 2 == 0:
+def _check_delta_width(width: int | None) -> None:
+    if width is not None and check_integer("delta_width", width, 3) % 2 == 0:
         raise ValueError(f"delta_width: wanted an odd integer, got {width}")
-    return width
 
 
 def _from_reference(key: str) -> str:

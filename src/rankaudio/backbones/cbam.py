@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio._checks import check_choice, check_floating, check_integer, check_lengths, describe
-from rankaudio.backbones._blocks import frame_mask
-from rankaudio.backbones._norm import zero_padding
+from rankaudio.lengths import zero_beyond
 
 __all__ = ["CBAM"]
 
@@ -61,16 +60,15 @@ class CBAM(nn.Module):
             raise ValueError(f"x: wanted (B, {self.channels}, F, N) with F and N from 1, got {describe(x)}")
         if lengths is not None:
             lengths = check_lengths(lengths, batch=x.shape[0], longest=x.shape[3], like=x)
-        mask = frame_mask(x, lengths)
-        x = zero_padding(x, mask)
-        x = x * self._channel_attention(x, mask, lengths)[:, :, None, None]
+        x = zero_beyond(x, lengths)
+        x = x * self._channel_attention(x, lengths)[:, :, None, None]
         # Beyond a clip both maps are 0, as the convolution's padding is beyond the batch.
         maps = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
         return x * torch.sigmoid(self.spatial(maps))
 
-    def _channel_attention(self, x: Tensor, mask: Tensor | None, lengths: Tensor | None) -> Tensor:
-        highest = x if mask is None else x.masked_fill(~mask, torch.finfo(x.dtype).min)
-        pooled = torch.stack([mean_over_places(x, lengths), highest.amax((2, 3))])
+    def _channel_attention(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        maximum = zero_beyond(x, lengths, fill=torch.finfo(x.dtype).min).amax((2, 3))
+        pooled = torch.stack([mean_over_places(x, lengths), maximum])
         return torch.sigmoid(self.expand(torch.relu(self.reduce(pooled))).sum(0))
 
     def extra_repr(self) -> str:

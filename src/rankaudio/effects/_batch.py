@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rankaudio._autocast import full_precision
 from rankaudio._checks import (
     check_number,
     check_shape,
@@ -17,7 +18,6 @@ from rankaudio._checks import (
     check_waveform,
     describe,
 )
-from rankaudio._precision import full_precision
 from rankaudio.lengths import zero_beyond
 
 # Samples in a piece of a batch on a CPU: what lies between the steps of one long clip fills the cache.

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rankaudio._checks import check_choice, check_integer, check_number, check_waveform
 from rankaudio.lengths import frame_lengths, length_mask
-from rankaudio.spectral._stft import PAD_MODES, PadMode, _pad
+from rankaudio.spectral._stft import PAD_MODES, PadMode, pad_ends
 
 
 def trim_silence(
@@ -42,8 +42,8 @@ def trim_silence(
         top_db: decibels below the loudest frame that count as silence, above 0.
         frame_length: :math:`n`, even; samples in a frame.
         hop_length: :math:`H`, samples from one frame to the next.
-        amin: the least power told from silence. A clip whose loudest frame is not ``top_db`` above it stays
-            whole.
+        amin: the smallest power; everything below counts as this power. So a clip stays whole if its loudest
+            frame is less than ``top_db`` above it.
         pad_mode: beyond its two ends a clip goes on as its mirror image (``"reflect"``) or as zeros
             (``"constant"``). With zeros, frames at the ends are up to 3 dB quieter.
         min_length: shortest length of a result, in samples.
@@ -74,7 +74,7 @@ def trim_silence(
     _check_settings(top_db=top_db, frame_length=frame_length, amin=amin, pad_mode=pad_mode)
     check_integer("hop_length", hop_length)
     check_integer("min_length", min_length)
-    padded = _pad(samples, ends, frame_length // 2, pad_mode)
+    padded = pad_ends(samples, ends, frame_length // 2, pad_mode)
     power = padded.square().unfold(-1, frame_length, hop_length).mean(-1)
     if ends is None:
         ends = torch.full((samples.shape[0],), samples.shape[1], device=samples.device)

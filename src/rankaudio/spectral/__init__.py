@@ -1,13 +1,18 @@
-"""Spectrograms of padded batches, on any device, with a finite gradient everywhere."""
+"""Spectrograms of padded batches, on any device, with finite gradients everywhere."""
 
-from rankaudio.spectral._bands import Deltas, MelScale, Norm, deltas, mel_filterbank, power_to_db
+from torch import nn
+
 from rankaudio.spectral._decibel_mel import DecibelMel, DecibelReference, decibel_mel
+from rankaudio.spectral._decibels import power_to_db
 from rankaudio.spectral._delta_channels import DeltaChannels
-from rankaudio.spectral._features import log_mel, log_stft
-from rankaudio.spectral._modules import LogMel, LogSTFT
+from rankaudio.spectral._deltas import Deltas, deltas
+from rankaudio.spectral._filterbank import MelScale, Norm, mel_filterbank
+from rankaudio.spectral._log_mel import LogMel, log_mel
+from rankaudio.spectral._log_stft import LogSTFT, log_stft
 from rankaudio.spectral._stft import PadMode, Transform
 
 __all__ = [
+    "FRONTENDS",
     "DecibelMel",
     "DecibelReference",
     "DeltaChannels",
@@ -25,3 +30,8 @@ __all__ = [
     "mel_filterbank",
     "power_to_db",
 ]
+
+FRONTENDS: dict[str, type[nn.Module]] = {
+    frontend.__name__: frontend for frontend in (LogMel, LogSTFT, DecibelMel)
+}
+"""Every frontend of the library by name. A new one is added here, and nowhere else in the code."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import Tensor
 
 from rankaudio._checks import check_choice, check_number
 from rankaudio.lengths import frame_lengths
-from rankaudio.spectral._bands import MelScale, Norm, power_to_db
-from rankaudio.spectral._features import log_mel
-from rankaudio.spectral._modules import LogMel
+from rankaudio.spectral._decibels import power_to_db
+from rankaudio.spectral._filterbank import MelScale, Norm
+from rankaudio.spectral._log_mel import LogMel, log_mel
 from rankaudio.spectral._stft import PadMode, Transform
 
 DecibelReference = float | Literal["max"]
@@ -55,7 +56,7 @@ def decibel_mel(
         mel_scale: ``"slaney"`` or ``"htk"``.
         norm: ``"slaney"`` (bands of equal area) or ``"none"`` (of height 1).
         ref: the power that is 0 dB, or ``"max"`` for the maximum of each clip.
-        amin: the least power told from silence.
+        amin: the smallest power; everything below counts as this power.
         top_db: decibels kept below the maximum of the clip; ``None`` keeps all.
         scale: :math:`c`, a factor of the result.
         pad_mode: ``"reflect"`` or ``"constant"`` (zeros).
@@ -101,6 +102,7 @@ def decibel_mel(
     return _decibels(power, frames, ref=ref, amin=amin, top_db=top_db, scale=scale)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DecibelMel(LogMel):
     """Module form of :func:`decibel_mel`, which holds the definition and the shapes.
 
@@ -108,6 +110,8 @@ class DecibelMel(LogMel):
         sample_rate: as in the function.
         n_fft: as in the function.
         hop_length: as in the function.
+        pad_mode: as in the function.
+        transform: as in the function.
         n_mels: as in the function.
         f_min: as in the function.
         f_max: as in the function.
@@ -117,8 +121,6 @@ class DecibelMel(LogMel):
         amin: as in the function.
         top_db: as in the function.
         scale: as in the function.
-        pad_mode: as in the function.
-        transform: as in the function.
 
     >>> frontend = DecibelMel(scale=0.01)
     >>> frontend(torch.zeros(2, 44100)).shape, frontend.descriptor
@@ -129,47 +131,19 @@ class DecibelMel(LogMel):
     80.0
     """
 
-    def __init__(
-        self,
-        *,
-        sample_rate: int = 44100,
-        n_fft: int = 2560,
-        hop_length: int = 690,
-        n_mels: int = 128,
-        f_min: float = 20.0,
-        f_max: float | None = None,
-        mel_scale: MelScale = "slaney",
-        norm: Norm = "slaney",
-        ref: DecibelReference = 1.0,
-        amin: float = 1e-10,
-        top_db: float | None = 80.0,
-        scale: float = 1.0,
-        pad_mode: PadMode = "reflect",
-        transform: Transform = "fft",
-    ) -> None:
-        super().__init__(
-            sample_rate=sample_rate,
-            n_fft=n_fft,
-            hop_length=hop_length,
-            n_mels=n_mels,
-            f_min=f_min,
-            f_max=f_max,
-            mel_scale=mel_scale,
-            norm=norm,
-            power=2.0,
-            eps=None,
-            pad_mode=pad_mode,
-            transform=transform,
-        )
-        _check_decibels(ref=ref, amin=amin, top_db=top_db, scale=scale)
-        self.ref: DecibelReference = ref
-        self.amin, self.top_db, self.scale = amin, top_db, scale
+    n_fft: int = 2560
+    hop_length: int = 690
+    f_min: float = 20.0
+    power: float = field(default=2.0, init=False)
+    eps: float | None = field(default=None, init=False)
+    ref: DecibelReference = 1.0
+    amin: float = 1e-10
+    top_db: float | None = 80.0
+    scale: float = 1.0
 
-    def settings(self) -> dict[str, int | float | str | None]:
-        """Plain values from which ``DecibelMel(**settings)`` makes the same Module again."""
-        decibels = {name: getattr(self, name) for name in ("ref", "amin", "top_db", "scale")}
-        inherited = {k: v for k, v in super().settings().items() if k not in ("power", "eps")}
-        return inherited | decibels
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_decibels(ref=self.ref, amin=self.amin, top_db=self.top_db, scale=self.scale)
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the spectrogram ``(B, F, N)`` of clips ``(B, T)``."""

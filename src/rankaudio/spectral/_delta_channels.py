@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rankaudio._checks import check_integer
 from rankaudio._parts import Augmentation, Draw
-from rankaudio.spectral._bands import Deltas, deltas
+from rankaudio.spectral._deltas import Deltas, deltas
 
 
 class DeltaChannels(Augmentation):

@@ -8,8 +8,8 @@ import torch
 
 
 def full_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """Keep autocast, where the device has one, from multiplying matrices in half precision."""
-    # While a graph is traced, old releases cannot ask; devices that graphs run on have autocast.
+    """Switch autocast off, so that it does not multiply matrices in half precision."""
+    # torch 2.7 cannot ask for autocast while it traces a graph. Devices with compilers have autocast.
     if torch.compiler.is_compiling() or torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
     return contextlib.nullcontext()

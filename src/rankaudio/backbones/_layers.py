@@ -1,0 +1,137 @@
+"""Layers in one and two dimensions whose outputs do not depend on padding.
+
+Time is the last axis. ``lengths`` are the frames of each clip, ``(B,)`` integers. None: no frame is padding.
+A clip has the same result alone and in any batch, because:
+
+- a convolution sees zeros after the end of each clip, as it does at the end of a batch;
+- pooling by two rounds each clip's own length down, but never below one frame;
+- the statistics of batch norm, maxima and recurrent states do not include padding.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rankaudio.backbones._masked_norm import MaskedBatchNorm
+from rankaudio.lengths import time_mask, zero_beyond
+
+CONV: dict[int, type[nn.Conv1d | nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
+
+
+def pad_to(x: Tensor, lengths: Tensor | None, size: int) -> tuple[Tensor, Tensor | None]:
+    """Pad a batch to at least ``size`` frames, so that it can be halved log2(size) times.
+
+    An exported program takes any number of frames, and a branch on that number would fix it. So the program
+    pads always, to a maximum of two numbers. PyTorch also branches on sizes of 1, so the maximum leaves two
+    frames after the last halving.
+    """
+    exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    time = x.shape[-1]
+    if not exporting() and time >= size:
+        return x, lengths
+    if lengths is None:
+        lengths = torch.full((x.shape[0],), time, device=x.device)
+    padding = 2 * size
+    # Dynamo (strict export, the default in torch 2.7) turns a maximum into a branch.
+    if not torch.compiler.is_dynamo_compiling():
+        padding = torch.sym_max(time, padding) - time  # type: ignore[no-untyped-call]
+    return F.pad(x, (0, padding)), lengths
+
+
+def to_channels_last(x: Tensor) -> Tensor:
+    """Store channels last on a CPU, where 2d convolutions are then twice as fast; the values are the same."""
+    if x.ndim == 4 and x.device.type == "cpu":
+        return x.contiguous(memory_format=torch.channels_last)
+    return x
+
+
+def max_pool_by_two(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Take the maximum of pairs on every axis after the channels. An axis of one keeps its size."""
+    if lengths is not None:
+        # For a clip of one frame the pair (0, 1) would include padding, so the frame is repeated.
+        single = lengths == 1
+        # Reading `single` makes an accelerator wait. On a CPU it saves a copy of the batch.
+        if x.device.type != "cpu" or torch.compiler.is_compiling() or bool(single.any()):
+            x = torch.where(single.reshape(-1, *(1,) * (x.ndim - 1)), x[..., :1], x)
+        lengths = (lengths // 2).clamp(min=1)
+    if x.ndim == 3:
+        # max_pool1d cannot be exported with a dynamic time axis; max_pool2d with one bin can.
+        return F.max_pool2d(x.unsqueeze(2), (1, 2)).squeeze(2), lengths
+    return F.max_pool2d(x, (min(x.shape[2], 2), 2)), lengths
+
+
+class Bottleneck(nn.Module):
+    """Residual bottleneck of constant depth: Conv 1, Conv 3, Conv 1, each with batch norm."""
+
+    def __init__(self, depth: int, *, dims: int) -> None:
+        super().__init__()
+        conv = CONV[dims]
+        self.conv1, self.norm1, self.act1 = conv(depth, depth, 1), MaskedBatchNorm(depth), nn.PReLU(depth)
+        self.conv2 = conv(depth, depth, 3, padding=1)
+        self.norm2, self.act2 = MaskedBatchNorm(depth), nn.PReLU(depth)
+        self.conv3, self.norm3, self.act3 = conv(depth, depth, 1), MaskedBatchNorm(depth), nn.PReLU(depth)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Return ``(B, depth, ..., N)``. Padding is zero in ``x`` and in the result."""
+        y = self.norm1(self.conv1(x), mask, act=self.act1)
+        y = self.norm2(self.conv2(y), mask, act=self.act2)
+        out: Tensor = self.act3(x + self.norm3(self.conv3(y), mask))
+        return out
+
+
+class ConvBlock(nn.Module):
+    """Batch norm, Conv 3, max pooling by 2, batch norm, PReLU and a residual bottleneck."""
+
+    def __init__(self, in_depth: int, depth: int, *, dims: int) -> None:
+        super().__init__()
+        self.norm_in = MaskedBatchNorm(in_depth)
+        self.conv = CONV[dims](in_depth, depth, 3, padding=1)
+        self.norm, self.act = MaskedBatchNorm(depth), nn.PReLU(depth)
+        self.residual = Bottleneck(depth, dims=dims)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return features of half the size, and their lengths."""
+        x = self.conv(self.norm_in(x, time_mask(x, lengths)))
+        x, lengths = max_pool_by_two(x, lengths)
+        mask = time_mask(x, lengths)
+        return self.residual(self.norm(x, mask, act=self.act), mask), lengths
+
+
+class GlobalMaxPool(nn.Module):
+    """Maximum over time and frequency: ``(B, depth, ..., N)`` to ``(B, depth)``."""
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Return the maximum over the frames that are not padding."""
+        maximum: Tensor = zero_beyond(x, lengths, fill=torch.finfo(x.dtype).min).flatten(2).amax(-1)
+        return maximum
+
+
+class GRUPool(nn.Module):
+    """Final states of a bidirectional GRU: ``(B, depth, ..., N)`` to ``(B, 2 * units)``.
+
+    The GRU gets the mean over frequency. It is two GRUs of one direction, because the backward one starts at
+    each clip's own end. Packed sequences would do that too, but make an accelerator wait for the lengths.
+    """
+
+    def __init__(self, depth: int, *, units: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(depth)
+        self.forwards = nn.GRU(depth, units, batch_first=True)
+        self.backwards = nn.GRU(depth, units, batch_first=True)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Return the final state of each direction, the forward one at each clip's own end."""
+        if x.ndim == 4:
+            x = x.mean(2)
+        x = self.norm(x.transpose(1, 2))
+        if lengths is None:
+            ends = [gru(y)[1][0] for gru, y in ((self.forwards, x), (self.backwards, x.flip(1)))]
+            return torch.cat(ends, dim=-1)
+        last = lengths[:, None] - 1
+        time = torch.arange(x.shape[1], device=x.device)
+        backward_time = (last - time).clamp(min=0)[..., None].expand_as(x)
+        states = [self.forwards(x)[0], self.backwards(x.gather(1, backward_time))[0]]
+        at_end = last[..., None].expand(-1, 1, states[0].shape[2])
+        return torch.cat([state.gather(1, at_end).squeeze(1) for state in states], dim=-1)

@@ -1,0 +1,88 @@
+"""What a network is."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from rankaudio._checks import check_integer
+from rankaudio._settings import ModuleWithSettings
+
+
+class Network(ModuleWithSettings):
+    r"""Base class of the networks: a spectrogram in, scores out.
+
+    .. math:: s = \mathit{classifier}(\mathit{features}(x, \ell))
+
+    A network is a dataclass whose fields are its settings, ``n_classes`` first. Its ``__post_init__`` builds
+    the layers and sets two attributes. ``n_features`` is d. ``classifier`` is a ``torch.nn.Sequential`` from
+    ``(B, d)`` to ``(B, C)``, and its last layer is a ``torch.nn.Linear``. :meth:`features` does not depend on
+    padding. A network with several outputs overrides :meth:`forward` and :meth:`reset_classifier`.
+
+    Attributes:
+        default_frontend: name of the frontend in ``rankaudio.spectral.FRONTENDS`` that fits the defaults.
+
+    Shapes:
+        spectrogram ``(B, F, N)``, lengths ``(B,)`` integers in frames or None, features ``(B, d)``, scores
+        ``(B, C)``.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(eq=False, repr=False)
+    ... class LoudestFrame(Network):
+    ...     n_classes: int
+    ...     n_bins: int = 128
+    ...     def __post_init__(self):
+    ...         super().__post_init__()
+    ...         self.n_features = self.n_bins
+    ...         self.classifier = torch.nn.Sequential(torch.nn.Linear(self.n_bins, self.n_classes))
+    ...     def features(self, spectrogram, lengths=None):
+    ...         if lengths is None:
+    ...             return spectrogram.amax(-1)
+    ...         padding = ~length_mask(lengths, spectrogram.shape[-1])
+    ...         return spectrogram.masked_fill(padding[:, None], -torch.inf).amax(-1)
+    >>> network = LoudestFrame(3)
+    >>> network(torch.randn(2, 128, 40), torch.tensor([40, 7])).shape
+    torch.Size([2, 3])
+    >>> network.reset_classifier(5)
+    >>> network.settings()
+    {'n_classes': 5, 'n_bins': 128}
+    """
+
+    default_frontend: ClassVar[str] = "LogMel"
+    n_classes: int
+    n_features: int
+    classifier: nn.Sequential
+
+    def features(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return what the classifier gets, ``(B, d)``; ``lengths`` are in frames.
+
+        >>> network = CNN2d(80, n_blocks=3, base_depth=8)
+        >>> network.features(torch.randn(2, 128, 87), torch.tensor([87, 30])).shape
+        torch.Size([2, 30])
+        """
+        raise NotImplementedError
+
+    def forward(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return scores ``(B, C)``; ``lengths`` are in frames."""
+        scores: Tensor = self.classifier(self.features(spectrogram, lengths))
+        return scores
+
+    def reset_classifier(self, n_classes: int) -> None:
+        """Replace the last layer by a new one with random weights, for ``n_classes`` classes.
+
+        The new layer is trainable, and has the device and the dtype of the old one.
+
+        Raises:
+            TypeError: if ``n_classes`` is not an integer.
+            ValueError: if ``n_classes`` is below 1.
+
+        >>> network = CNN2d(80, base_depth=8)
+        >>> network.reset_classifier(3)
+        >>> network(torch.randn(2, 128, 87)).shape, network.n_classes
+        (torch.Size([2, 3]), 3)
+        """
+        check_integer("n_classes", n_classes)
+        old = self.classifier[-1].get_parameter("weight")
+        self.classifier[-1] = nn.Linear(old.shape[1], n_classes, device=old.device, dtype=old.dtype)
+        self.n_classes = n_classes

@@ -1,0 +1,248 @@
+"""The 1d and the 2d network of the third-place system: a CNN whose blocks all reach the classifier."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from rankaudio._checks import (
+    check_choice,
+    check_floating,
+    check_integer,
+    check_lengths,
+    check_number,
+    describe,
+)
+from rankaudio.backbones._layers import ConvBlock, GlobalMaxPool, GRUPool, pad_to, to_channels_last
+from rankaudio.backbones._masked_norm import MaskedBatchNorm
+from rankaudio.backbones._network import Network
+from rankaudio.encoding import frequency_encoding
+from rankaudio.lengths import zero_beyond
+
+Pooling = Literal["max", "rnn"]
+_POOLINGS: tuple[Pooling, ...] = ("max", "rnn")
+
+# From the parameter names of the original program to ours. The first pattern that matches is used.
+_REFERENCE_NAMES = [
+    (r"conv_modules\.(\d+)\.0\.", r"blocks.\1.norm_in."),
+    (r"conv_modules\.(\d+)\.1\.", r"blocks.\1.conv."),
+    (r"conv_modules\.(\d+)\.3\.", r"blocks.\1.norm."),
+    (r"conv_modules\.(\d+)\.4\.", r"blocks.\1.act."),
+    (r"conv_modules\.(\d+)\.5\.conv", r"blocks.\1.residual.conv"),
+    (r"conv_modules\.(\d+)\.5\.bn", r"blocks.\1.residual.norm"),
+    (r"conv_modules\.(\d+)\.5\.prelu", r"blocks.\1.residual.act"),
+    (r"rnns\.(\d+)\.0\.", r"aggregates.\1.norm."),
+    (r"rnns\.(\d+)\.1\.(\w+)_reverse$", r"aggregates.\1.backwards.\2"),
+    (r"rnns\.(\d+)\.1\.", r"aggregates.\1.forwards."),
+    (r"output_transform\.", r"classifier."),
+]
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class _HierarchicalCNN(Network):
+    """Blocks that halve time, a pooling for each of the deeper blocks, and one classifier for all of them."""
+
+    n_classes: int = field(kw_only=False)
+    n_blocks: int = 5
+    base_depth: int = 50
+    growth_rate: float = 1.5
+    pooling: Pooling = "max"
+    start_deep_supervision_on: int = 1
+    rnn_units: int = 128
+    dropout: float = 0.0
+
+    def _build(self, in_depth: int, *, dims: int) -> None:
+        """Check the settings and build the layers."""
+        super().__post_init__()
+        for name in ("n_classes", "n_blocks", "base_depth", "rnn_units"):
+            check_integer(name, getattr(self, name))
+        check_number("growth_rate", self.growth_rate, 1)
+        check_choice("pooling", self.pooling, _POOLINGS)
+        start = check_integer(
+            "start_deep_supervision_on", self.start_deep_supervision_on, 0, self.n_blocks - 1
+        )
+        check_number("dropout", self.dropout, 0, 1)
+
+        depths = [int(self.growth_rate**k * self.base_depth) for k in range(self.n_blocks)]
+        self.blocks: nn.ModuleList = nn.ModuleList(
+            ConvBlock(before, depth, dims=dims)
+            for before, depth in zip([in_depth, *depths], depths, strict=False)
+        )
+        if self.pooling == "max":
+            self.aggregates: nn.ModuleList = nn.ModuleList(GlobalMaxPool() for _ in depths[start:])
+            self.n_features = sum(depths[start:])
+        else:
+            self.aggregates = nn.ModuleList(GRUPool(depth, units=self.rnn_units) for depth in depths[start:])
+            self.n_features = 2 * self.rnn_units * len(depths[start:])
+        self.classifier = _classifier(self.n_features, self.n_classes, dropout=self.dropout)
+
+    def _channels(self, spectrogram: Tensor) -> Tensor:
+        """Check the spectrogram, and return the input of the first block."""
+        raise NotImplementedError
+
+    def features(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the pooled outputs of the blocks, side by side: ``(B, d)``. ``lengths`` are in frames."""
+        x = self._channels(spectrogram)
+        if lengths is not None:
+            lengths = check_lengths(lengths, batch=x.shape[0], longest=x.shape[-1], like=x)
+        x, lengths = pad_to(x, lengths, 2**self.n_blocks)
+        # The padding may hold anything, even NaN. From here on it is zero.
+        x = to_channels_last(zero_beyond(x, lengths))
+        pooled = []
+        for k, block in enumerate(self.blocks, -self.start_deep_supervision_on):
+            x, lengths = block(x, lengths)
+            if k >= 0:
+                pooled.append(self.aggregates[k](x, lengths))
+        return torch.cat(pooled, dim=-1)
+
+    def load_reference_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state dict that has the names of the original third-place program.
+
+        Args:
+            state: tensors under ``conv_modules.*``, ``rnns.*`` and ``output_transform.*``, with or
+                without the prefix ``module.``.
+
+        Raises:
+            RuntimeError: from PyTorch, if names or shapes do not fit this network. The message lists them.
+
+        >>> model = CNN1d(80, n_blocks=2, base_depth=8)
+        >>> state = {f"module.output_transform.{k}": v for k, v in model.classifier.state_dict().items()}
+        >>> state |= {k: v for k, v in model.state_dict().items() if not k.startswith("classifier")}
+        >>> model.load_reference_state_dict(state)
+        """
+        self.load_state_dict({_from_reference(key): value for key, value in state.items()})
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class CNN1d(_HierarchicalCNN):
+    r"""Convolutional network over time, with frequency bins as channels and deep supervision.
+
+    The blocks are the blocks of :class:`CNN2d` in one dimension. The network suits the short windows of
+    a log-STFT (``stft_256_128``), with many frames and few bins.
+
+    A clip's scores are the same alone and in any padded batch, and finite for one frame or more. With
+    ``pooling="rnn"``, PyTorch compiles the network into one graph only under its setting
+    ``torch._dynamo.config.allow_rnn``, and exports it for a fixed number of frames.
+
+    Args:
+        n_classes: C, the number of scores.
+        n_blocks: number of blocks; each halves time.
+        base_depth: depth of the first block.
+        growth_rate: factor of depth from block to block.
+        pooling: ``"max"``, the maximum over time, or ``"rnn"``: LayerNorm, bidirectional GRU, the two
+            final states.
+        start_deep_supervision_on: first block (from 0) whose output reaches the classifier directly.
+        rnn_units: units of the GRU in each direction.
+        dropout: probability before the last layer.
+        n_bins: F, the number of frequency bins.
+
+    Shapes:
+        spectrogram ``(B, F, N)``, lengths ``(B,)`` in frames, scores ``(B, C)``.
+
+    Raises:
+        TypeError: if a setting has the wrong type, or the spectrogram is not floating point.
+        ValueError: if a setting is out of range, or the spectrogram has other axes.
+
+    Reference:
+        The third-place system of Freesound Audio Tagging 2019.
+
+    >>> model = CNN1d(80, n_bins=129, base_depth=8).eval()
+    >>> model(torch.randn(2, 129, 690), torch.tensor([690, 30])).shape
+    torch.Size([2, 80])
+    """
+
+    default_frontend: ClassVar[str] = "LogSTFT"
+    n_bins: int = 129
+
+    def __post_init__(self) -> None:
+        self._build(check_integer("n_bins", self.n_bins), dims=1)
+
+    def _channels(self, spectrogram: Tensor) -> Tensor:
+        x = check_floating("spectrogram", spectrogram, ndim=(3,))
+        if x.shape[1] != self.n_bins or x.shape[2] == 0:
+            raise ValueError(f"spectrogram: wanted (B, {self.n_bins}, N) with N from 1, got {describe(x)}")
+        return x
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class CNN2d(_HierarchicalCNN):
+    r"""Convolutional network over time and frequency with deep supervision.
+
+    Block k is batch norm, Conv 3, max pooling by 2, batch norm, PReLU and a residual bottleneck, of depth
+    :math:`\lfloor \mathit{growth\_rate}^k \cdot \mathit{base\_depth} \rfloor`. The outputs of the blocks
+    from ``start_deep_supervision_on`` on are pooled, and the classifier gets all of them.
+
+    A clip's scores are the same alone and in any padded batch, and finite for one frame or more. With
+    ``pooling="rnn"``, PyTorch compiles the network into one graph only under its setting
+    ``torch._dynamo.config.allow_rnn``, and exports it for a fixed number of frames.
+
+    Args:
+        n_classes: C, the number of scores.
+        n_blocks: number of blocks; each halves both axes.
+        base_depth: depth of the first block.
+        growth_rate: factor of depth from block to block.
+        pooling: ``"max"``, the maximum over time and frequency, or ``"rnn"``: mean over frequency,
+            LayerNorm, bidirectional GRU, the two final states.
+        start_deep_supervision_on: first block (from 0) whose output reaches the classifier directly.
+        rnn_units: units of the GRU in each direction.
+        dropout: probability before the last layer.
+        in_channels: channels of the spectrogram, without the encoding.
+        frequency_encoding: append the channel of :func:`rankaudio.frequency_encoding`.
+
+    Shapes:
+        spectrogram ``(B, F, N)`` or ``(B, in_channels, F, N)``, lengths ``(B,)`` in frames, scores
+        ``(B, C)``.
+
+    Raises:
+        TypeError: if a setting has the wrong type, or the spectrogram is not floating point.
+        ValueError: if a setting is out of range, or the spectrogram has other axes.
+
+    Reference:
+        The third-place system of Freesound Audio Tagging 2019.
+
+    >>> model = CNN2d(80, base_depth=8).eval()
+    >>> model(torch.randn(2, 128, 87), torch.tensor([87, 30])).shape
+    torch.Size([2, 80])
+    """
+
+    in_channels: int = 1
+    frequency_encoding: bool = True
+
+    def __post_init__(self) -> None:
+        self._build(check_integer("in_channels", self.in_channels) + self.frequency_encoding, dims=2)
+
+    def _channels(self, spectrogram: Tensor) -> Tensor:
+        x = check_floating("spectrogram", spectrogram, ndim=(3, 4))
+        if x.ndim == 3:
+            x = x.unsqueeze(1)
+        if x.shape[1] != self.in_channels or 0 in x.shape[2:]:
+            raise ValueError(
+                f"spectrogram: wanted (B, {self.in_channels}, F, N) with F and N from 1"
+                f"{' or (B, F, N)' if self.in_channels == 1 else ''}, got {describe(spectrogram)}"
+            )
+        return frequency_encoding(x) if self.frequency_encoding else x
+
+
+def _classifier(d: int, n_classes: int, *, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        MaskedBatchNorm(d),
+        nn.Linear(d, d),
+        MaskedBatchNorm(d),
+        nn.PReLU(d),
+        nn.Dropout(dropout),
+        nn.Linear(d, n_classes),
+    )
+
+
+def _from_reference(key: str) -> str:
+    key = key.removeprefix("module.")
+    for pattern, ours in _REFERENCE_NAMES:
+        renamed, found = re.subn(f"^{pattern}", ours, key)
+        if found:
+            return renamed
+    return key
