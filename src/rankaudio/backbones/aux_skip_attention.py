@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio._checks import check_floating, check_integer, check_lengths, check_number, describe
-from rankaudio._new_losses import AuxiliaryScores
 from rankaudio.backbones._layers import pad_to, to_channels_last
 from rankaudio.backbones._network import Network
 from rankaudio.backbones._skip_blocks import (
@@ -23,6 +22,7 @@ from rankaudio.backbones._skip_blocks import (
 )
 from rankaudio.backbones.cbam import CBAM, check_kernel, mean_over_places
 from rankaudio.lengths import time_mask, zero_beyond
+from rankaudio.losses import AuxiliaryScores
 from rankaudio.spectral import deltas
 
 __all__ = ["AuxSkipAttention", "RnnAuxSkipAttention", "SkipAttention"]

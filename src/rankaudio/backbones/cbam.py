@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_choice, check_floating, check_integer, check_lengths, describe
+from rankaudio._checks import check_floating, check_integer, check_lengths, describe
 from rankaudio.lengths import zero_beyond
 
 __all__ = ["CBAM"]
@@ -79,7 +79,8 @@ class CBAM(nn.Module):
 def check_kernel(name: str, kernel_size: object) -> int:
     """Accept 3 and 7, the sizes that the attention was proposed with."""
     size = check_integer(name, kernel_size)
-    check_choice(name, str(size), ("3", "7"))
+    if size not in (3, 7):
+        raise ValueError(f"{name}: wanted one of 3, 7, got {size}")
     return size
 
 

@@ -57,7 +57,9 @@ class SourceLoss(nn.Module):
         self._modules_of_criteria = nn.ModuleList(c for c in criteria if isinstance(c, nn.Module))
         chosen = [1.0] * len(self.criteria) if weights is None else weights
         self.weights: tuple[float, ...] = tuple(check_number("weights", weight, 0) for weight in chosen)
-        if not self.criteria or len(self.weights) != len(self.criteria):
+        if not self.criteria:
+            raise ValueError("criteria: wanted at least one, got none")
+        if len(self.weights) != len(self.criteria):
             raise ValueError(
                 f"weights: wanted one for each of {len(self.criteria)} criteria, got {len(self.weights)}"
             )
@@ -95,4 +97,9 @@ def _per_clip(losses: Tensor, scores: Tensor) -> Tensor:
     """``(B,)``: the criterion's own, or the mean over classes."""
     if losses.shape == scores.shape:
         return losses.mean(1)
-    return check_shape("criteria", losses, scores.shape[:1])
+    if losses.shape != scores.shape[:1]:
+        raise ValueError(
+            f"criteria: wanted losses of shape ({scores.shape[0]},) or {tuple(scores.shape)}, got "
+            f"{describe(losses)}; give the criterion reduction='none'"
+        )
+    return losses

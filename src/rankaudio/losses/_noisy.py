@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rankaudio._checks import check_choice, check_number, check_scores_and_target, check_values
-from rankaudio.losses import _REDUCTIONS, Reduction
+from rankaudio.losses._lsep import _REDUCTIONS, Reduction
 
 
 def l_soft_loss(

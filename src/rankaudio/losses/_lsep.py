@@ -18,8 +18,6 @@ from rankaudio._checks import (
     describe,
 )
 
-__all__ = ["LSEPLoss", "Reduction", "lsep_loss"]
-
 Reduction = Literal["none", "mean", "sum"]
 _REDUCTIONS: tuple[Reduction, ...] = ("none", "mean", "sum")
 

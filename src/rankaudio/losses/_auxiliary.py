@@ -77,7 +77,9 @@ class AuxiliaryLoss(nn.Module):
             raise TypeError(f"outputs: wanted a tensor or AuxiliaryScores, got {describe(outputs)}")
         heads = (outputs.scores, *outputs.auxiliary)
         if len(heads) != len(self.weights):
-            raise ValueError(f"outputs: wanted {len(self.weights)} heads, one a weight, got {len(heads)}")
+            raise ValueError(
+                f"outputs: wanted {len(self.weights)} heads, one for each weight, got {len(heads)}"
+            )
         losses = [
             weight * self.criterion(scores, target, *more)
             for weight, scores in zip(self.weights, heads, strict=True)
