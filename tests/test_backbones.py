@@ -218,7 +218,7 @@ def normalise_by_formula(x, norm, act, mask):
 def test_normalising_in_pieces_has_the_values_and_gradients_of_the_formula(
     monkeypatch, shape, masked, with_act, clips_at_a_time
 ):
-    monkeypatch.setattr(_masked_norm, "_PIECE", clips_at_a_time * math.prod(shape[1:]))
+    monkeypatch.setattr(_masked_norm, "_CHUNK_VALUES", clips_at_a_time * math.prod(shape[1:]))
     torch.manual_seed(0)
     norm, act = MaskedBatchNorm(3).double(), nn.PReLU(3, init=0.3).double() if with_act else None
     nn.init.normal_(norm.weight)
@@ -232,7 +232,7 @@ def test_normalising_in_pieces_has_the_values_and_gradients_of_the_formula(
     towards = torch.randn(shape).double()
 
     got, expected = norm(x, mask, act=act), normalise_by_formula(x, norm, act, mask)
-    assert "NormaliseInPieces" in type(got.grad_fn).__name__
+    assert "ChunkedBatchNorm" in type(got.grad_fn).__name__
     torch.testing.assert_close(got, expected)
     for ours, theirs in zip(
         torch.autograd.grad(got, leaves, towards), torch.autograd.grad(expected, leaves, towards), strict=True

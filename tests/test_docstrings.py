@@ -12,6 +12,7 @@ import itertools
 import re
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
 
 import pytest
 from torch import nn
@@ -107,7 +108,7 @@ def lacks_of_function(name: str, function: Callable[..., object]) -> Iterator[st
 
 def lacks_of_class(name: str, cls: type) -> Iterator[str]:
     documentation = inspect.getdoc(cls) or ""
-    dataclass = "__dataclass_fields__" in vars(cls)
+    dataclass = is_dataclass(cls)
     record = issubclass(cls, tuple) or (dataclass and not issubclass(cls, nn.Module))
     fields = list(getattr(cls, "_fields", getattr(cls, "__dataclass_fields__", {})))
     if record:

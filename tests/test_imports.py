@@ -21,7 +21,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A file imports only from rows above its own. The files of one package may import each other.
 LAYERS = [
     {"_checks", "_files"},
-    {"_random", "_autocast", "_settings", "_rank_sums", "lengths"},
+    {"_random", "_autocast", "_chunks", "_settings", "_tagger_file", "_rank_sums", "lengths"},
     {"_parts"},
     {"losses", "metrics", "encoding", "spectral", "mixing", "effects", "masking"},
     {"chain"},
@@ -187,6 +187,7 @@ IN_MODULES_ONLY = {
     "ensemble": None,
     "inference": {"WindowScores"},
     "metrics": {"ClassLwlrap"},
+    "backbones": {"Network"},
     "mixing": {"ORMixupDraw", "apply_or_mixup", "draw_or_mixup"},
     "noisy": None,
 }

@@ -213,7 +213,12 @@ SETTINGS = {"window": 1.0, "hop": 0.5, "sample_rate": 100}
         (torch.zeros(9), {"window": float("inf")}, ValueError, "window: wanted a finite number"),
         (torch.zeros(9), {"window": "1"}, TypeError, "window: wanted a number, got '1'"),
         (torch.zeros(9), {"sample_rate": 44.1}, TypeError, "sample_rate: wanted an integer, got 44.1"),
-        (torch.zeros(9), {"sample_rate": None}, ValueError, "sample_rate: wanted one, for Recorder has none"),
+        (
+            torch.zeros(9),
+            {"sample_rate": None},
+            ValueError,
+            "sample_rate: wanted a number, as Recorder has none",
+        ),
     ],
 )
 def test_bad_recordings_and_windows_are_named(waveform, settings, error, message):

@@ -1,4 +1,4 @@
-"""Telling a convolution where it is on the frequency axis."""
+"""A channel that tells a convolution its position on the frequency axis."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ def frequency_encoding(
     frequency_dim: int = -2,
     channel_dim: int = 1,
 ) -> Tensor:
-    r"""Append a channel that holds each bin's place on the frequency axis, from ``low`` to ``high``.
+    r"""Append a channel with the position of each bin on the frequency axis, from ``low`` to ``high``.
 
     .. math:: e_f = \mathit{low} + (\mathit{high} - \mathit{low}) \, \frac{f}{F - 1}
 
-    A convolution is blind to where it is. That is right along time, where a sound may start
-    anywhere; along frequency it is not: the same shape 2 octaves up is another sound.
+    A convolution does not know its position. Along time that is right, because a sound may start anywhere.
+    Along frequency it is wrong: the same shape two octaves higher is another sound.
 
     Args:
-        spectrogram: ``(B, C, F, N)``, or ``(B, F, N)``, which is given a channel axis first.
+        spectrogram: ``(B, C, F, N)`` or ``(B, F, N)``. The latter gets a channel axis first.
         low: value at the lowest bin (index 0).
         high: value at the highest bin (index F - 1).
         frequency_dim: the frequency axis, counted in the four axes of the result.
         channel_dim: the channel axis, counted in the four axes of the result.
 
     Returns:
-        ``(B, C + 1, F, N)`` (the axes in the order of the input), the encoding as the last channel, in the
-        dtype of the input. From ``(B, F, N)``: ``(B, 2, F, N)``. A single bin (F = 1) gets ``low``.
+        ``(B, C + 1, F, N)`` with the axes in the order of the input, in the dtype of the input. The encoding
+        is the last channel. An input ``(B, F, N)`` gives ``(B, 2, F, N)``. A single bin (F = 1) gets ``low``.
 
     Raises:
         TypeError: if the spectrogram is not floating point, or a setting is not a number.
-        ValueError: if it has other than 3 or 4 axes, or the two axes named are one.
+        ValueError: if the spectrogram does not have 3 or 4 axes, or the two named axes are the same.
 
     Reference:
         The third-place system of Freesound Audio Tagging 2019; in images, CoordConv (Liu et al.
@@ -113,7 +113,7 @@ class FrequencyEncoding(nn.Module):
 
 
 def _axes(frequency_dim: int, channel_dim: int) -> tuple[int, int]:
-    """Both axes counted from the front of a 4-axis result."""
+    """Return both axes, counted from the front of a 4-axis result."""
     frequency = check_integer("frequency_dim", frequency_dim, -4, 3) % 4
     channel = check_integer("channel_dim", channel_dim, -4, 3) % 4
     if frequency == channel:

@@ -21,44 +21,49 @@ def predict(
     clips: Sequence[Tensor] | Dataset[Any],
     *,
     lengths: Sequence[int] | None = None,
+    embed: bool = False,
     max_samples: int = 60 * 44_100,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
     on_error: Callable[[int, Exception], None] | None = None,
 ) -> Tensor:
-    """Score clips of any lengths, in batches of similar length, in the order they came.
+    """Score clips of any lengths, in batches of similar length. The rows are in the order of the clips.
 
-    Sorted by length, a batch has next to no padding, and none of it reaches a score, so the batches
-    change the time that this takes and nothing else. The longest clips go first: should memory not
-    suffice, that is known at once.
+    Batches of similar length have little padding, and padding has no influence on a score. So batches change
+    the time only. The longest clips are scored first, so a batch that needs too much memory fails at once.
 
     Args:
-        tagger: a :class:`Tagger`, or any Module of waveform ``(B, T)`` and lengths ``(B,)``. It is run
-            in eval mode, on the device of its parameters, and left in the mode that it was in.
-        clips: waveforms ``(T,)``, or a dataset of them or of (waveform, target), as :class:`ClipDataset` is.
-        lengths: samples of each clip, to sort by. None: ``clips.lengths`` where there is such a
-            thing, else the clips are looked at.
+        tagger: a :class:`Tagger`, or any Module of waveform ``(B, T)`` and lengths ``(B,)``. It runs in eval
+            mode, on the device of its parameters. Afterwards it is in its former mode.
+        clips: waveforms ``(T,)``, or a dataset of waveforms or of (waveform, target), such as
+            :class:`ClipDataset`.
+        lengths: samples of each clip, for sorting. None: ``clips.lengths`` if it exists, else each clip is
+            read once for its length.
+        embed: return embeddings by ``tagger.embed`` (see :meth:`Tagger.embed`) in place of scores.
         max_samples: padded samples in a batch, which bounds the memory; by default a minute at 44.1 kHz. A
-            longer clip goes alone. With many clips or a large accelerator, more is quicker.
-        workers: processes that read clips; 0: this one.
-        progress: called after each batch with the number of clips done and of all.
-        on_error: called with the index of a clip that cannot be read, and why; its row is NaN and the
-            others are scored. None: the error is raised.
+            longer clip is a batch alone. With many clips or a large accelerator, larger values are faster.
+        workers: processes that read clips; 0: this process.
+        progress: called after each batch with the number of finished clips and of all clips.
+        on_error: called with the index of an unreadable clip and its error. The row of that clip is NaN, and
+            the others are scored. None: the error is raised.
 
     Returns:
-        ``(len(clips), C)`` float32 on the CPU, row i being clip i. No clips: ``(0, C)``, C being 0
-        unless ``tagger.backbone.n_classes`` tells.
+        ``(len(clips), C)`` float32 on the CPU, or ``(len(clips), d)`` with ``embed``. Row i belongs to clip i.
+        Without clips, C is ``n_classes`` of the backbone and d its ``n_features``; both are 0 if unknown.
 
     Raises:
-        TypeError: if a setting has the wrong type.
-        ValueError: if there are not as many lengths as clips, or a clip is not ``(T,)``.
+        TypeError: if a setting has the wrong type, or the tagger has no method ``embed`` and it is wanted.
+        ValueError: if the number of lengths is not the number of clips, or a clip is not ``(T,)``.
 
     >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8))
     >>> predict(tagger, [torch.randn(44100), torch.randn(4410)]).shape
     torch.Size([2, 2])
+    >>> predict(tagger, [torch.randn(44100), torch.randn(4410)], embed=True).shape
+    torch.Size([2, 97])
     """
     check_integer("max_samples", max_samples)
     check_integer("workers", workers, 0)
+    run = _embedder(tagger) if embed else tagger
     readable = _Readable(clips, reraise=on_error is None)
     sizes = _sizes(clips, lengths, len(readable))
     parameter = next(tagger.parameters(), None)
@@ -66,7 +71,7 @@ def predict(
     batches = _batches(sizes, max_samples)
     loader = DataLoader(readable, batch_sampler=batches, collate_fn=list, num_workers=workers)
 
-    scores = torch.full((len(sizes), _n_classes(tagger)), torch.nan)
+    scores = torch.full((len(sizes), _n_columns(tagger, embed=embed)), torch.nan)
     done = 0
     with _evaluating(tagger):
         for items in loader:
@@ -75,7 +80,7 @@ def predict(
                 if isinstance(clip, Exception) and on_error is not None:
                     on_error(index, clip)
             if good:
-                rows = _score(tagger, [clip for _, clip in good], device)
+                rows = _score(run, [clip for _, clip in good], device)
                 if scores.shape[1] != rows.shape[1]:
                     scores = torch.full((len(sizes), rows.shape[1]), torch.nan)
                 scores[[index for index, _ in good]] = rows
@@ -86,16 +91,16 @@ def predict(
 
 
 class WindowScores(NamedTuple):
-    """What :func:`predict_long` returns, on the CPU: scores, and what they are scores of.
+    """The result of :func:`predict_long`, on the CPU: scores, and the start of each window.
 
     >>> WindowScores(torch.zeros(2, 5), torch.tensor([0.0, 0.5])).starts[1]
     tensor(0.5000)
     """
 
     scores: Tensor
-    """``(n_windows, C)`` float32, raw scores."""
+    """``(n_windows, C)`` float32, raw scores; with ``embed=True`` embeddings ``(n_windows, d)``."""
     starts: Tensor
-    """``(n_windows,)`` float64, where each window begins, in seconds."""
+    """``(n_windows,)`` float64, the start of each window in seconds."""
 
 
 def predict_long(
@@ -105,39 +110,41 @@ def predict_long(
     window: float,
     hop: float,
     sample_rate: int | None = None,
+    embed: bool = False,
     max_samples: int = 60 * 44_100,
     progress: Callable[[int, int], None] | None = None,
 ) -> WindowScores:
     r"""Score a long recording window by window.
 
-    Of :math:`T` samples, with a window of :math:`w` and a hop of :math:`h` samples, window :math:`k` is
+    With :math:`T` samples, windows of :math:`w` samples and a hop of :math:`h` samples, window :math:`k` is
 
     .. math:: x[k h], \, \dots, \, x[\min(k h + w, T) - 1], \qquad
         0 \le k \le \Bigl\lceil \frac{\max(0, T - w)}{h} \Bigr\rceil, \quad k h < T
 
-    so nothing is left over: the last window may be shorter than the others, is scored as the short clip
-    that it is, and never dropped. A recording no longer than a window is one window. The scores are those of
-    :func:`predict` with the windows as clips. They are cut when their batch is due, so beyond the recording
-    itself the memory is that of a batch.
+    The windows reach the end of the recording. The last one may be shorter than the others; it is scored as a
+    short clip. A recording no longer than a window is one window. The scores equal those of :func:`predict`
+    with the windows as clips. A window is cut when its batch is due, so the memory is that of the recording
+    and one batch.
 
     Args:
-        tagger: as for :func:`predict`. Windows as long as the clips that it was trained on suit it best.
+        tagger: as for :func:`predict`. The best windows are as long as the clips of its training.
         waveform: ``(T,)`` floating point, at least one sample.
         window: seconds of a window, rounded to samples.
-        hop: seconds from the start of a window to that of the next, rounded to samples. Beyond ``window``,
-            what lies between two windows is not heard.
+        hop: seconds from the start of a window to the next start, rounded to samples. With a hop longer than
+            ``window``, the sound between two windows is ignored.
         sample_rate: of the waveform, in Hz. None: ``tagger.sample_rate``.
+        embed: return embeddings in place of scores, as for :func:`predict`.
         max_samples: samples in a batch, as for :func:`predict`.
-        progress: called after each batch with the number of windows done and of all.
+        progress: called after each batch with the number of finished windows and of all windows.
 
     Returns:
-        Scores and start times of the windows, in their order. A score is one of its whole window, so a
-        timeline puts it best at the middle.
+        Scores and start times of the windows, in the order of time. A score belongs to its whole window, so a
+        timeline shows it best at the middle of the window.
 
     Raises:
         TypeError: if the waveform is not floating point, or a setting has the wrong type.
-        ValueError: if the waveform is not ``(T,)`` with a sample, a window or a hop has none, or no sample
-            rate is known.
+        ValueError: if the waveform is not ``(T,)`` with a sample, a window or a hop is shorter than a sample,
+            or no sample rate is known.
 
     >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8))
     >>> scores, starts = predict_long(tagger, torch.randn(100_000), window=1.0, hop=0.5)
@@ -149,21 +156,28 @@ def predict_long(
         raise ValueError(f"waveform: wanted shape (T,) with T from 1, got {describe(waveform)}")
     rate = getattr(tagger, "sample_rate", None) if sample_rate is None else sample_rate
     if rate is None:
-        raise ValueError(f"sample_rate: wanted one, for {type(tagger).__name__} has none, got None")
+        raise ValueError(f"sample_rate: wanted a number, as {type(tagger).__name__} has none, got None")
     check_integer("sample_rate", rate)
     windows = _Windows(waveform, _samples("window", window, rate), _samples("hop", hop, rate))
-    scores = predict(tagger, windows, lengths=windows.lengths, max_samples=max_samples, progress=progress)
+    scores = predict(
+        tagger,
+        windows,
+        lengths=windows.lengths,
+        embed=embed,
+        max_samples=max_samples,
+        progress=progress,
+    )
     return WindowScores(scores, torch.tensor(windows.starts, dtype=torch.float64) / rate)
 
 
 class _Windows(Dataset[Tensor]):
-    """Windows of a waveform, cut when they are asked for."""
+    """Windows of a waveform, each cut when it is read."""
 
     def __init__(self, waveform: Tensor, window: int, hop: int) -> None:
         total = len(waveform)
         last = -(-max(0, total - window) // hop)
         self.waveform = waveform
-        # Where the hop is beyond the window, the last start may lie behind the end.
+        # If the hop is longer than the window, the last start may be after the end.
         self.starts = [k * hop for k in range(last + 1) if k * hop < total]
         self.lengths = [min(window, total - start) for start in self.starts]
 
@@ -183,23 +197,29 @@ def _samples(name: str, seconds: float, rate: int) -> int:
 
 
 def _batches(sizes: list[int], max_samples: int) -> list[list[int]]:
-    """All clips, in this process: where several run together, the sampler would deal out the batches."""
+    """Batch all clips for this process; in distributed training too, each rank scores all of them."""
     if not sizes:
         return []
     return list(LengthBucketSampler(sizes, max_samples=max_samples, shuffle=False, rank=0, world_size=1))
 
 
-def _score(tagger: nn.Module, clips: list[Tensor], device: torch.device) -> Tensor:
+def _embedder(tagger: nn.Module) -> Callable[..., Tensor]:
+    method: Callable[..., Tensor] | None = getattr(tagger, "embed", None)
+    if method is None:
+        raise TypeError(f"tagger: wanted a Module with a method embed, got {type(tagger).__name__}")
+    return method
+
+
+def _score(run: Callable[..., Tensor], clips: list[Tensor], device: torch.device) -> Tensor:
     batch = pad_collate(clips)
-    # Clips of one length need no masks, and that is known here without asking an accelerator.
+    # Clips of one length need no masks. The check is on the CPU, so no accelerator has to wait.
     padded = bool((batch.lengths < batch.waveform.shape[1]).any())
     lengths = (batch.lengths.to(device),) if padded else ()
-    scores: Tensor = tagger(batch.waveform.to(device), *lengths)
-    return scores.float().cpu()
+    return run(batch.waveform.to(device), *lengths).float().cpu()
 
 
 class _Readable(Dataset[tuple[int, "Tensor | Exception"]]):
-    """Clips with their index; an error becomes an item, so that it can cross from a worker."""
+    """Clips with their index. An error is returned as an item, so that a worker can pass it on."""
 
     def __init__(self, clips: Sequence[Tensor] | Dataset[Any], *, reraise: bool) -> None:
         if not isinstance(clips, Sized):
@@ -235,13 +255,13 @@ def _sizes(clips: object, lengths: Sequence[int] | None, count: int) -> list[int
     return sizes
 
 
-def _n_classes(tagger: nn.Module) -> int:
-    return int(getattr(getattr(tagger, "backbone", tagger), "n_classes", 0))
+def _n_columns(tagger: nn.Module, *, embed: bool) -> int:
+    return int(getattr(getattr(tagger, "backbone", tagger), "n_features" if embed else "n_classes", 0))
 
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients, and afterwards every submodule's own mode again."""
+    """Switch to eval mode without gradients, and restore the mode of every submodule afterwards."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import io
 import os
-import pickle
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from rankaudio._checks import check_floating, check_lengths, describe
-from rankaudio._files import write_bytes
+from rankaudio._tagger_file import backbone_dtype, build, description, read_content, write_content
 from rankaudio.backbones import NETWORKS
 from rankaudio.spectral import FRONTENDS
 
 __all__ = ["Tagger"]
 
-_FORMAT = "rankaudio.Tagger/1"
+_HALF = (torch.float16, torch.bfloat16)
 
 
 class Tagger(nn.Module):
-    r"""A frontend and a backbone: waveforms and lengths in, scores out.
+    r"""A frontend and a backbone: waveforms in, scores out.
 
     .. math:: s = \mathit{backbone}(\mathit{frontend}(x, \ell), \; \mathit{frontend.frame\_lengths}(\ell))
 
+    The frontend computes in float32 or better. It keeps its dtype after ``.half()`` or ``.bfloat16()``, and
+    the spectrogram is cast to the dtype of the backbone. The waveform may have any floating dtype.
+
     Args:
         frontend: Module from ``(B, T)`` and lengths in samples to ``(B, F, N)``, with a method
-            ``frame_lengths``. One without that method serves as long as no lengths are given.
-        backbone: Module from ``(B, F, N)`` and lengths in frames to scores ``(B, C)``.
+            ``frame_lengths``. Without that method the tagger takes no lengths.
+        backbone: Module from ``(B, F, N)`` and lengths in frames to scores ``(B, C)``, such as a
+            :class:`rankaudio.backbones.Network`.
         classes: names of the C classes, in the order of the scores.
 
     Shapes:
@@ -38,8 +39,8 @@ class Tagger(nn.Module):
 
     Raises:
         TypeError: if the waveform is not floating point, or lengths are not integers, or lengths are
-            given to a frontend that does not take them.
-        ValueError: if shapes disagree, a clip has no sample, or there are not as many names as classes.
+            given to a frontend without ``frame_lengths``.
+        ValueError: if shapes disagree, a clip has no sample, or the number of names is not C.
 
     >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8), classes=["Bark", "Meow"]).eval()
     >>> tagger(torch.randn(3, 44100), torch.tensor([44100, 1, 9999])).shape
@@ -57,68 +58,151 @@ class Tagger(nn.Module):
     def __init__(self, frontend: nn.Module, backbone: nn.Module, *, classes: Sequence[str] = ()) -> None:
         super().__init__()
         self.frontend, self.backbone = frontend, backbone
-        self.classes: tuple[str, ...] = tuple(classes)
+        self.classes: tuple[str, ...] = _check_classes(classes)
         n_classes = getattr(backbone, "n_classes", None)
         if self.classes and n_classes is not None and len(self.classes) != n_classes:
             raise ValueError(
                 f"classes: wanted {n_classes} names, one for each score, got {len(self.classes)}"
             )
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError(f"classes: wanted names that differ, got {describe(self.classes)}")
 
     @property
     def sample_rate(self) -> int | None:
-        """Samples per second that the frontend is made for; None if it does not say.
+        """Sample rate of the waveforms that the frontend is made for, in Hz; None if it has none.
 
         >>> Tagger(LogMel(sample_rate=32000), CNN2d(2, base_depth=8)).sample_rate
         32000
         """
         return getattr(self.frontend, "sample_rate", None)
 
-    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return scores ``(B, C)``."""
+    def spectrogram(self, waveform: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return the input of the backbone: the spectrogram ``(B, F, N)``, and its lengths in frames.
+
+        Spectrogram augmentations come between this step and the backbone. Without ``lengths`` the second
+        value is None.
+
+        >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8))
+        >>> spectrogram, frames = tagger.spectrogram(torch.randn(3, 44100), torch.tensor([44100, 1, 9999]))
+        >>> spectrogram = SpecAugment(p=0.5)(spectrogram, frames)[0]
+        >>> tagger.backbone(spectrogram, frames).shape
+        torch.Size([3, 2])
+        """
         check_floating("waveform", waveform, ndim=(2,))
+        if waveform.dtype in _HALF:
+            waveform = waveform.float()
         if lengths is None:
-            scores: Tensor = self.backbone(self.frontend(waveform))
-            return scores
+            return self._cast(self.frontend(waveform)), None
         frame_lengths = getattr(self.frontend, "frame_lengths", None)
         if frame_lengths is None:
             raise TypeError(
-                f"lengths: wanted None, for {type(self.frontend).__name__} has no method frame_lengths, "
+                f"lengths: wanted None, because {type(self.frontend).__name__} has no method frame_lengths, "
                 f"got {describe(lengths)}"
             )
         batch, longest = waveform.shape
         lengths = check_lengths(lengths, batch=batch, longest=longest, like=waveform)
-        scores = self.backbone(self.frontend(waveform, lengths), frame_lengths(lengths))
-        return scores  # noqa: RET504  (typed Tensor above)
+        return self._cast(self.frontend(waveform, lengths)), frame_lengths(lengths)
+
+    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return scores ``(B, C)``."""
+        return self._apply_to_spectrogram(self.backbone, waveform, lengths)
+
+    def embed(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the features that the classifier gets, ``(B, d)``: an embedding of each clip.
+
+        An embedding is the same alone and in any padded batch. It is ``backbone.features`` of the
+        spectrogram.
+
+        Raises:
+            TypeError: if the backbone has no method ``features``.
+
+        >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8)).eval()
+        >>> tagger.embed(torch.randn(3, 44100)).shape, tagger.backbone.n_features
+        (torch.Size([3, 97]), 97)
+        """
+        return self._apply_to_spectrogram(self._backbone_method("features"), waveform, lengths)
+
+    def reset_classifier(self, classes: Sequence[str]) -> None:
+        """Give the tagger other classes: new names, and a new last layer with random weights.
+
+        The rest of the network keeps its weights, for fine-tuning. Afterwards, build a new optimizer, because
+        an old one holds the old layer.
+
+        Args:
+            classes: names of the new classes, in the order of the scores.
+
+        Raises:
+            TypeError: if the backbone has no method ``reset_classifier``.
+            ValueError: if there is no name, or two names are equal.
+
+        >>> tagger = Tagger(LogMel(), CNN2d(80, base_depth=8))
+        >>> tagger.reset_classifier(["Bark", "Meow", "Purr"])
+        >>> tagger(torch.randn(2, 44100)).shape, tagger.classes
+        (torch.Size([2, 3]), ('Bark', 'Meow', 'Purr'))
+        """
+        names = _check_classes(classes)
+        if not names:
+            raise ValueError(f"classes: wanted at least one name, got {describe(classes)}")
+        self._backbone_method("reset_classifier")(len(names))
+        self.classes = names
 
     def extra_repr(self) -> str:
         """Show the classes."""
         return f"classes={self.classes}" if len(self.classes) <= 5 else f"classes=({len(self.classes)} names)"
 
+    def _apply_to_spectrogram(
+        self, function: Callable[..., Tensor], waveform: Tensor, lengths: Tensor | None
+    ) -> Tensor:
+        spectrogram, frames = self.spectrogram(waveform, lengths)
+        # Backbones from other libraries take no lengths.
+        return function(spectrogram) if frames is None else function(spectrogram, frames)
+
+    def _backbone_method(self, name: str) -> Callable[..., Any]:
+        method: Callable[..., Any] | None = getattr(self.backbone, name, None)
+        if method is None:
+            raise TypeError(
+                f"backbone: wanted a Module with a method {name}, got {type(self.backbone).__name__}"
+            )
+        return method
+
+    def _cast(self, spectrogram: Tensor) -> Tensor:
+        """Cast to the dtype of the backbone's parameters."""
+        parameter = next((p for p in self.backbone.parameters() if p.is_floating_point()), None)
+        return spectrogram if parameter is None else spectrogram.to(parameter.dtype)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """Move or cast, but never cast the frontend to half precision."""
+
+        def move(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            rounded = moved.dtype in _HALF and moved.dtype != tensor.dtype
+            return tensor.to(moved.device) if rounded else moved
+
+        super()._apply(fn, recurse=False)  # type: ignore[no-untyped-call]
+        if recurse:
+            for child in self.children():
+                child._apply(move if child is self.frontend else fn)  # type: ignore[no-untyped-call]
+        return self
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything there is to know into one file, which :meth:`load` reads.
+        """Write the whole tagger to one file, which :meth:`load` reads.
 
         The file holds tensors and plain types: names and settings of frontend and backbone, the names of
-        the classes, and the state dict. A file that is there is whole, even after a crash.
+        the classes, and the state dict. The file is never partial, even after a crash.
 
         Args:
-            path: where to; an existing file is replaced.
+            path: the file; an existing file is replaced.
 
         Raises:
-            OSError: if it cannot be written there.
+            OSError: if the file cannot be written.
         """
-        content = {
-            "format": _FORMAT,
-            "frontend": _description(self.frontend),
-            "backbone": _description(self.backbone),
-            "classes": list(self.classes),
-            "state": self.state_dict(),
-        }
-        # Whole in memory first: on a full disk torch.save would raise errors of other kinds.
-        archive = io.BytesIO()
-        torch.save(content, archive)
-        write_bytes(path, archive.getvalue())
+        write_content(
+            path,
+            {
+                "frontend": description(self.frontend),
+                "backbone": description(self.backbone),
+                "classes": list(self.classes),
+                "state": self.state_dict(),
+            },
+        )
 
     @classmethod
     def load(
@@ -129,31 +213,28 @@ class Tagger(nn.Module):
         backbone: nn.Module | None = None,
         device: torch.device | str = "cpu",
     ) -> Self:
-        """Read a file that :meth:`save` wrote, in eval mode; no code in it is run.
+        """Read a file that :meth:`save` wrote. No code in the file is run.
 
         Args:
             path: the file.
-            frontend: the frontend to fill, needed if the one saved is not from this library.
-            backbone: the backbone to fill, needed if the one saved is not from this library.
-            device: where the tagger goes.
+            frontend: the frontend, needed if the saved one is not from this library.
+            backbone: the backbone, needed if the saved one is not from this library.
+            device: device of the tagger.
 
         Returns:
-            The tagger, in eval mode.
+            The tagger, in eval mode. Its backbone has the dtype that it was saved with.
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is no file of a Tagger, or its tensors do not fit; the message names it.
+            ValueError: if :meth:`save` did not write the file, or its tensors do not fit.
         """
-        content = _read(Path(path), device)
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
-            raise ValueError(
-                f"{path}: wanted a file written by Tagger.save ({_FORMAT}), got {_summary(content)}"
-            )
+        content = read_content(path, device)
         tagger = cls(
-            frontend or _build(content["frontend"], FRONTENDS, f"{path}: frontend"),
-            backbone or _build(content["backbone"], NETWORKS, f"{path}: backbone"),
+            frontend or build(content["frontend"], FRONTENDS, f"{path}: frontend"),
+            backbone or build(content["backbone"], NETWORKS, f"{path}: backbone"),
             classes=content["classes"],
         )
+        tagger.to(dtype=backbone_dtype(content["state"]))
         try:
             tagger.load_state_dict(content["state"])
         except RuntimeError as error:
@@ -163,33 +244,8 @@ class Tagger(nn.Module):
         return tagger.to(device).eval()
 
 
-def _read(path: Path, device: torch.device | str) -> object:
-    with path.open("rb") as file:
-        try:
-            return torch.load(file, map_location=device, weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, OSError) as error:
-            raise ValueError(
-                f"{path}: wanted a file written by Tagger.save, got one that is not or is damaged"
-            ) from error
-
-
-def _description(module: nn.Module) -> dict[str, Any]:
-    """Type and settings, if the module can tell them."""
-    settings = getattr(module, "settings", dict)
-    return {"type": type(module).__name__, "settings": settings()}
-
-
-def _build(description: dict[str, Any], known: Mapping[str, type[nn.Module]], name: str) -> nn.Module:
-    if description["type"] not in known:
-        raise ValueError(
-            f"{name}: wanted one of {', '.join(known)}, got {description['type']!r}; "
-            f"build it and pass it to Tagger.load"
-        )
-    return known[description["type"]](**description["settings"])
-
-
-def _summary(content: object) -> str:
-    if not isinstance(content, dict):
-        return type(content).__name__
-    keys = [str(key) for key in list(content)[:4]]
-    return f"a dict with the keys {', '.join(keys)}{', ...' if len(content) > 4 else ''}"
+def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(classes)
+    if len(set(names)) != len(names):
+        raise ValueError(f"classes: wanted names that differ, got {describe(names)}")
+    return names

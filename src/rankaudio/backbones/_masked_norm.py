@@ -1,11 +1,12 @@
-"""Batch normalisation over real frames only, alone or with a PReLU behind it.
+"""Batch norm over the frames that are not padding, with an optional PReLU after it.
 
-Three ways to one result. In eval mode, and where nothing is padded on an accelerator, PyTorch's own. With
-padding, or inside a compiler, the formula in plain operations. And on a CPU a function with a gradient of its
-own, because there most of the time of the plain operations goes into memory that is new each time: it
-works on some clips at a time, which stay in the cache, and adds up exactly where PyTorch's batch
-normalisation of a channels-last batch adds up a million numbers one after the other (its variances are off
-by 1e-4 then).
+There are three implementations of the same result:
+
+- PyTorch's own, in eval mode and for a batch without padding on an accelerator;
+- the formula in plain operations, for a batch with padding on an accelerator and in compiled graphs;
+- an autograd function, for training on a CPU. Plain operations spend most of their time there on new memory.
+  The function works on some clips at a time, which stay in the cache. It also sums more exactly: PyTorch
+  adds a million numbers of a channels-last batch one by one, and its variances are then off by 1e-4.
 """
 
 from __future__ import annotations
@@ -18,24 +19,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-# Values of a piece: 4 MB of float32, which a core keeps in its cache with what is computed from it.
-_PIECE = 2**20
+from rankaudio._chunks import row_chunks
 
-
-def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Zero what is not real."""
-    return x if mask is None else x.masked_fill(~mask, 0)
+# Values in a chunk: 4 MB of float32. They fit into the cache of a core together with the results.
+_CHUNK_VALUES = 2**20
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over real frames only, for any number of axes after the channels.
+    """Batch norm over the frames that are not padding, for any number of axes after the channels.
 
-    A training batch with one value a channel has no variance to divide by; it is normalised by the running
-    statistics, where PyTorch raises an error, so that the one long clip left over can be trained on.
+    A training batch with one value per channel has no variance. It is normalised by the running statistics,
+    where PyTorch raises an error, so that the last batch of an epoch may be a single clip.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002
-        """Every number of axes will do."""
+        """Accept any number of axes."""
 
     def forward(
         self,
@@ -44,19 +42,19 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         *,
         act: nn.PReLU | None = None,
     ) -> Tensor:
-        """Normalise each channel, then apply ``act``; what lies in the padding is zero afterwards.
+        """Normalise each channel and apply ``act``. Padding is zero in the result.
 
-        The input has to be finite there, too. ``mask`` broadcasts to it.
+        ``mask`` is false in the padding and broadcasts to the input. The input must be finite everywhere.
         """
         x = input
-        if self.training and x.numel() > x.shape[1] and _in_pieces_pays(x):
-            slope = None if act is None else act.weight
-            return self._in_pieces(x, mask, slope)
+        eager_cpu = x.device.type == "cpu" and not torch.compiler.is_compiling()
+        if self.training and x.numel() > x.shape[1] and eager_cpu:
+            return self._normalise_chunks(x, mask, None if act is None else act.weight)
         y = self._normalise(x, mask)
         y = y if act is None else act(y)
         if mask is None:
             return y
-        # Quicker than zero_padding, for values that are finite; nobody else has seen them yet.
+        # Faster than masked_fill, and equal for finite values. In place is safe, because `y` is new.
         real = mask.to(y.dtype)
         return y * real if y.requires_grad else y.mul_(real)
 
@@ -68,17 +66,17 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             return super().forward(x)
         dtype, axes = x.dtype, [0, *range(2, x.ndim)]
         x = x.float() if dtype != torch.float64 else x
-        count = _real_values(x, mask)
+        count = _count_values(x, mask)
         mean = x.masked_fill(~mask, 0).sum(axes) / count
-        centred = (x - _column(mean, x)).masked_fill(~mask, 0)
+        centred = (x - _per_channel(mean, x)).masked_fill(~mask, 0)
         variance = centred.square().sum(axes) / count
         self._track(mean.detach(), variance.detach(), count)
         scale = self.weight * (variance + self.eps).rsqrt()
-        return (centred * _column(scale, x) + _column(self.bias, x)).to(dtype)
+        return (centred * _per_channel(scale, x) + _per_channel(self.bias, x)).to(dtype)
 
-    def _in_pieces(self, x: Tensor, mask: Tensor | None, slope: Tensor | None) -> Tensor:
+    def _normalise_chunks(self, x: Tensor, mask: Tensor | None, slope: Tensor | None) -> Tensor:
         y: Tensor
-        y, mean, variance, _, count = NormaliseInPieces.apply(  # type: ignore[no-untyped-call]
+        y, mean, variance, _, count = ChunkedBatchNorm.apply(  # type: ignore[no-untyped-call]
             x, self.weight, self.bias, slope, mask, self.eps
         )
         self._track(mean, variance, count)
@@ -96,50 +94,46 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
 
 
-def _in_pieces_pays(x: Tensor) -> bool:
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def _column(values: Tensor, like: Tensor) -> Tensor:
-    """``(C,)`` as ``(1, C, 1, ...)``."""
+def _per_channel(values: Tensor, like: Tensor) -> Tensor:
+    """Reshape ``(C,)`` to ``(1, C, 1, ...)``."""
     return values.reshape(1, -1, *(1,) * (like.ndim - 2))
 
 
-def _real_values(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Real values a channel: every row of the mask stands for all sizes that it is broadcast over."""
+def _count_values(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Count the values of a channel that are not padding; the mask is broadcast over frequency."""
     if mask is None:
         return torch.tensor(x.numel() // x.shape[1], device=x.device)
     return mask.sum() * (x[0, 0].numel() // mask[0].numel())
 
 
-class NormaliseInPieces(torch.autograd.Function):
-    r"""Batch normalisation, PReLU and zeroed padding of some clips at a time, on a CPU.
+class ChunkedBatchNorm(torch.autograd.Function):
+    r"""Batch norm, PReLU and zeroed padding, some clips at a time on a CPU.
 
     With :math:`\hat x = (x - \mu) / \sigma` the gradient of the normalisation is
-    :math:`\frac{w}{\sigma} (g - \overline{g} - \hat x \, \overline{g \hat x})`, the means being over real
-    values.
+    :math:`\frac{w}{\sigma} (g - \overline{g} - \hat x \, \overline{g \hat x})`. The means do not include
+    padding.
     """
 
     @staticmethod
-    def forward(  # noqa: PLR0917  (autograd passes them by place)
+    def forward(  # noqa: PLR0917  (autograd passes positional arguments)
         x: Tensor, weight: Tensor, bias: Tensor, slope: Tensor | None, mask: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return the result ``(B, C, ...)``, mean, variance and 1 / sigma ``(C,)``, the number of values."""
-        count = _real_values(x, mask)
-        mean = _sum_over_real(mask, lambda part: part, x) / count
-        variance = _sum_over_real(mask, lambda part: (part - _column(mean, x)).square_(), x) / count
+        """Return the result ``(B, C, ...)``; mean, variance and 1 / sigma ``(C,)``; the number of values."""
+        count = _count_values(x, mask)
+        mean = _masked_sum(mask, lambda chunk: chunk, x) / count
+        variance = _masked_sum(mask, lambda chunk: (chunk - _per_channel(mean, x)).square_(), x) / count
         scale = (variance + eps).rsqrt()
-        line = _Line(mean=mean, scale=scale, weight=weight, bias=bias, like=x)
+        affine = _Affine(mean=mean, scale=scale, weight=weight, bias=bias, like=x)
         y = torch.empty_like(x)
-        for real, part, out in _pieces(mask, x, y):
-            z = line.at(line.standard(part))
+        for real, chunk, out in _chunks(mask, x, y):
+            z = affine.scaled(affine.standardised(chunk))
             z = z if slope is None else F.prelu(z, slope.to(z.dtype))
             out.copy_(z if real is None else z.mul_(real))
         return y, mean, variance, scale, count
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        """Keep the input, from which the rest is computed again, rather than the result of every step."""
+        """Keep the input; the backward pass computes the intermediate results again."""
         _, mean, _, scale, count = output
         ctx.mark_non_differentiable(*output[1:])
         ctx.save_for_backward(*inputs[:-1], mean, scale, count)
@@ -149,72 +143,70 @@ class NormaliseInPieces(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the input, weight, bias and slope."""
         x, weight, bias, slope, mask, mean, scale, count = ctx.saved_tensors
-        line = _Line(mean=mean, scale=scale, weight=weight, bias=bias, like=x)
+        affine = _Affine(mean=mean, scale=scale, weight=weight, bias=bias, like=x)
         grad_x = torch.empty_like(x)
         sums = torch.zeros(3, x.shape[1], dtype=mean.dtype)
-        for real, part, given, out in _pieces(mask, x, grad, grad_x):
-            g = given.to(mean.dtype) if real is None else given * real
-            standard = line.standard(part)
+        for real, chunk, grad_out, out in _chunks(mask, x, grad, grad_x):
+            g = grad_out.to(mean.dtype) if real is None else grad_out * real
+            standardised = affine.standardised(chunk)
             if slope is not None:
-                z = line.at(standard)
+                z = affine.scaled(standardised)
                 sums[2] += _sum_channels(z.clamp(max=0).mul_(g))
-                # g above zero, slope times g below; torch.where takes forty times as long.
+                # g where z > 0, slope * g elsewhere. torch.where takes forty times as long.
                 above = torch.ops.aten.threshold_backward(g, z, 0)
-                g = torch.lerp(above, g, _column(slope.to(g.dtype), x))
+                g = torch.lerp(above, g, _per_channel(slope.to(g.dtype), x))
             sums[0] += _sum_channels(g)
-            sums[1] += _sum_channels(standard.mul_(g))
+            sums[1] += _sum_channels(standardised.mul_(g))
             out.copy_(g)
         grad_bias, grad_weight, grad_slope = sums
-        level, tilt = _column(grad_bias / count, x), _column(grad_weight / count, x)
-        for real, part, out in _pieces(mask, x, grad_x):
-            along = line.standard(part).mul_(tilt).add_(level)
-            g = (out - along).mul_(line.slope)
+        mean_g, mean_gx = _per_channel(grad_bias / count, x), _per_channel(grad_weight / count, x)
+        for real, chunk, out in _chunks(mask, x, grad_x):
+            projection = affine.standardised(chunk).mul_(mean_gx).add_(mean_g)
+            g = (out - projection).mul_(affine.factor)
             out.copy_(g if real is None else g.mul_(real))
         return grad_x, grad_weight, grad_bias, None if slope is None else grad_slope, None, None
 
 
-class _Line:
-    """What a normalisation does to each channel: a line through its values."""
+class _Affine:
+    """The affine map of each channel that a batch norm applies."""
 
     def __init__(self, *, mean: Tensor, scale: Tensor, weight: Tensor, bias: Tensor, like: Tensor) -> None:
         columns = (mean, scale, weight, bias, weight * scale)
-        self.mean, self.scale, self.weight, self.bias, self.slope = (
-            _column(values.to(mean.dtype), like) for values in columns
+        self.mean, self.scale, self.weight, self.bias, self.factor = (
+            _per_channel(values.to(mean.dtype), like) for values in columns
         )
 
-    def standard(self, part: Tensor) -> Tensor:
-        """Mean 0, variance 1."""
-        return (part - self.mean).mul_(self.scale)
+    def standardised(self, chunk: Tensor) -> Tensor:
+        """Return values with mean 0 and variance 1."""
+        return (chunk - self.mean).mul_(self.scale)
 
-    def at(self, standard: Tensor) -> Tensor:
-        """The result for standardised values."""
-        return torch.addcmul(self.bias, standard, self.weight)
+    def scaled(self, standardised: Tensor) -> Tensor:
+        """Apply weight and bias."""
+        return torch.addcmul(self.bias, standardised, self.weight)
 
 
-def _pieces(mask: Tensor | None, *values: Tensor) -> Iterator[tuple[Any, ...]]:
-    """Some clips at a time: what is real of them as 0 and 1, or None, and their part of each tensor."""
+def _chunks(mask: Tensor | None, *values: Tensor) -> Iterator[tuple[Any, ...]]:
+    """Iterate over some clips at a time: their mask as 0 and 1, or None, and their rows of each tensor."""
     x = values[0]
-    rows = max(_PIECE // x[0].numel(), 1)
-    real = None if mask is None else mask.to(_wide(x))
-    for start in range(0, len(x), rows):
-        piece = slice(start, start + rows)
-        yield None if real is None else real[piece], *(value[piece] for value in values)
+    real = None if mask is None else mask.to(_sum_dtype(x))
+    for rows in row_chunks(len(x), x[0].numel(), _CHUNK_VALUES):
+        yield None if real is None else real[rows], *(value[rows] for value in values)
 
 
-def _sum_over_real(mask: Tensor | None, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    total = torch.zeros(x.shape[1], dtype=_wide(x))
-    for real, part in _pieces(mask, x):
-        values = function(part)
+def _masked_sum(mask: Tensor | None, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    total = torch.zeros(x.shape[1], dtype=_sum_dtype(x))
+    for real, chunk in _chunks(mask, x):
+        values = function(chunk)
         total += _sum_channels(values if real is None else values * real)
     return total
 
 
 def _sum_channels(x: Tensor) -> Tensor:
-    """``(C,)``, one axis after the other, which is exact and quick."""
+    """Sum to ``(C,)``, one axis after the other, which is exact and fast."""
     if x.ndim == 4:
         x = x.permute(0, 2, 3, 1).flatten(0, 1).sum(1)
     return x.sum(-1).sum(0) if x.ndim == 3 else x.sum(0)
 
 
-def _wide(x: Tensor) -> torch.dtype:
+def _sum_dtype(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)

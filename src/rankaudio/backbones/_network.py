@@ -18,7 +18,7 @@ class Network(ModuleWithSettings):
     A network is a dataclass whose fields are its settings, ``n_classes`` first. Its ``__post_init__`` builds
     the layers and sets two attributes. ``n_features`` is d. ``classifier`` is a ``torch.nn.Sequential`` from
     ``(B, d)`` to ``(B, C)``, and its last layer is a ``torch.nn.Linear``. :meth:`features` does not depend on
-    padding. A network with several outputs overrides :meth:`forward` and :meth:`reset_classifier`.
+    padding. A network with auxiliary heads overrides :meth:`forward`, and lists its heads in ``_heads``.
 
     Attributes:
         default_frontend: name of the frontend in ``rankaudio.spectral.FRONTENDS`` that fits the defaults.
@@ -71,7 +71,8 @@ class Network(ModuleWithSettings):
     def reset_classifier(self, n_classes: int) -> None:
         """Replace the last layer by a new one with random weights, for ``n_classes`` classes.
 
-        The new layer is trainable, and has the device and the dtype of the old one.
+        The new layer is trainable, and has the device and the dtype of the old one. Auxiliary heads get
+        new last layers too.
 
         Raises:
             TypeError: if ``n_classes`` is not an integer.
@@ -83,6 +84,11 @@ class Network(ModuleWithSettings):
         (torch.Size([2, 3]), 3)
         """
         check_integer("n_classes", n_classes)
-        old = self.classifier[-1].get_parameter("weight")
-        self.classifier[-1] = nn.Linear(old.shape[1], n_classes, device=old.device, dtype=old.dtype)
+        for head in self._heads():
+            old = head[-1].get_parameter("weight")
+            head[-1] = nn.Linear(old.shape[1], n_classes, device=old.device, dtype=old.dtype)
         self.n_classes = n_classes
+
+    def _heads(self) -> list[nn.Sequential]:
+        """Return each part whose last layer has one output per class."""
+        return [self.classifier]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rankaudio._autocast import full_precision
 from rankaudio._checks import check_choice, check_number, describe
+from rankaudio._chunks import rows_per_chunk
 from rankaudio.lengths import frame_lengths, length_mask, zero_beyond
 from rankaudio.spectral._filterbank import check_frames, target_and_work_device
 
@@ -87,7 +88,7 @@ def _in_chunks(
     function: Callable[[Tensor, Tensor | None], Tensor], waveform: Tensor, lengths: Tensor | None
 ) -> Tensor:
     """Compute some clips at a time on a CPU, which is two to three times as fast as the whole batch."""
-    rows = max(1, _CHUNK_SAMPLES // waveform.shape[1])
+    rows = rows_per_chunk(waveform.shape[1], _CHUNK_SAMPLES)
     if torch.compiler.is_compiling() or waveform.device.type != "cpu" or waveform.shape[0] <= rows:
         return function(waveform, lengths)
     clips = torch.split(waveform, rows)
