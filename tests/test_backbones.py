@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from golden import golden_state
 from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, lsep_loss, mel_filterbank
 from rankaudio.backbones import _masked_norm
 from rankaudio.backbones._layers import max_pool_by_two
@@ -37,8 +38,7 @@ def reference(name):
     frontend, network, settings = REFERENCES[name]
     golden = np.load(GOLDEN / f"{name}.npz")
     model = network(80, base_depth=16, **settings)
-    state = {key[3:]: torch.from_numpy(golden[key]) for key in golden.files if key.startswith("sd/")}
-    model.load_reference_state_dict(state)
+    model.load_reference_state_dict(golden_state(golden))
     clips = np.load(GOLDEN / "model_waveforms.npz")
     waveform = torch.from_numpy(clips["waveforms"].astype(np.float32) * clips["scale"])
     return frontend, model, golden, waveform, torch.from_numpy(clips["target"])

@@ -20,10 +20,11 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # A file imports only from rows above its own. The files of one package may import each other.
 LAYERS = [
-    {"_checks", "_files"},
-    {"_random", "_autocast", "_chunks", "_settings", "_tagger_file", "_rank_sums", "lengths"},
+    {"_checks", "_chunks", "_files"},
+    {"_random", "_autocast", "_settings", "_tagger_file", "lengths"},
     {"_parts"},
-    {"losses", "metrics", "encoding", "spectral", "mixing", "effects", "masking"},
+    {"losses", "metrics", "encoding", "spectral"},
+    {"mixing", "effects", "masking"},
     {"chain"},
     {"backbones", "data"},
     {"noisy", "ensemble"},

@@ -1,4 +1,4 @@
-"""Masks and frame counts against plain counting."""
+"""Masks and frame counts against counting in plain Python."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def test_no_clips():
     assert frame_lengths(torch.zeros(0, dtype=torch.long), hop_length=2).shape == (0,)
 
 
-def test_zero_beyond_does_not_multiply():
+def test_padding_with_nan_becomes_zero():
     values = torch.tensor([[[1.0, torch.nan], [2.0, torch.inf]]])
     assert zero_beyond(values, torch.tensor([1])).tolist() == [[[1.0, 0.0], [2.0, 0.0]]]
     assert zero_beyond(values, None) is values
@@ -48,7 +48,7 @@ def test_bad_lengths_are_named(lengths, error, message):
         frame_lengths(lengths, hop_length=2)
 
 
-def test_a_clip_without_samples_has_no_frames_to_count():
+def test_lengths_and_hops_of_zero_are_refused():
     with pytest.raises(ValueError, match="lengths: wanted values from 1, got 0"):
         frame_lengths(torch.tensor([4, 0]), hop_length=2)
     with pytest.raises(ValueError, match="hop_length: wanted an integer >= 1, got 0"):

@@ -1,4 +1,4 @@
-"""LSEP against its definition in plain floats, the golden numbers, and the corners."""
+"""LSEP against its definition in plain floats, the golden numbers, and edge cases."""
 
 import math
 from pathlib import Path
@@ -19,7 +19,7 @@ CASES = [
 
 
 def lsep_by_definition(scores: Tensor, target: Tensor, weight: Tensor | None = None) -> float:
-    """One row, every pair, plain floats."""
+    """Compute one row from all pairs, in plain floats."""
     s, t = scores.tolist(), target.tolist()
     w = [1.0] * len(s) if weight is None else weight.tolist()
     classes = range(len(s))
@@ -50,8 +50,8 @@ def test_values_and_gradients_equal_the_originals(size, kind):
         torch.testing.assert_close(gradient, expected, **close)
 
 
-def test_the_copied_stable_version_is_not_inherited():
-    """It adds (N, 1) to (N,) and returns (N, N); only the diagonal of that is the loss."""
+def test_the_fault_of_the_copied_stable_version_is_not_inherited():
+    """It adds (N, 1) to (N,) and returns (N, N). Only the diagonal is the loss."""
     stable = torch.from_numpy(GOLDEN["n8_c80_binary_stable_raw"])
     scores, target = (torch.from_numpy(GOLDEN[f"n8_c80_{key}"]) for key in ("logits", "binary_target"))
     ours = lsep_loss(scores, target, reduction="none")
@@ -81,7 +81,7 @@ def test_graded_equals_binary_on_binary_targets():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("sign", [1, -1], ids=["wrong order", "right order"])
 def test_margins_up_to_ten_thousand(dtype, sign, graded):
-    """One pair of ties on each side: the loss is softplus(margin + log 4), each gradient half a sigmoid."""
+    """With two ties on each side, the loss is softplus(margin + log 4) and each gradient half a sigmoid."""
     for margin in [0, 0.5, 1, 5, 11.5, 12, 20, 50, 80, 88, 89, 100, 700, 1000, 5000, 10_000]:
         half = torch.tensor(sign * margin / 2, dtype=dtype)
         scores = torch.stack([half, half, -half, -half])[None].requires_grad_()
@@ -98,7 +98,7 @@ def test_margins_up_to_ten_thousand(dtype, sign, graded):
 
 @pytest.mark.parametrize("graded", [False, True])
 @pytest.mark.parametrize("fill", [0.0, 1.0], ids=["no label", "every label"])
-def test_row_without_a_pair_is_free(fill, graded):
+def test_row_without_a_pair_costs_nothing(fill, graded):
     scores = torch.full((2, 4), 50.0, requires_grad=True)
     loss = lsep_loss(scores, torch.full((2, 4), fill), graded=graded)
     loss.backward()
@@ -119,7 +119,7 @@ def test_second_derivatives_are_finite_on_rows_without_a_pair(graded):
 
 
 @pytest.mark.parametrize("graded", [False, True])
-def test_masked_labels_are_as_if_they_were_not_there(graded):
+def test_masked_labels_are_ignored(graded):
     scores = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
     target = (torch.rand(5, 8) < 0.5).double()
     mask = torch.rand(5, 8) < 0.6
@@ -133,7 +133,7 @@ def test_masked_labels_are_as_if_they_were_not_there(graded):
 
 
 @pytest.mark.parametrize("graded", [False, True])
-def test_a_class_of_no_weight_is_in_no_pair(graded):
+def test_a_class_of_weight_zero_is_in_no_pair(graded):
     scores, target = torch.randn(6, 5, dtype=torch.float64), torch.randint(0, 2, (6, 5))
     weight = torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0], dtype=torch.float64)
     kept = [0, 1, 3, 4]

@@ -1,39 +1,60 @@
 """Every error message about arguments: what was wanted, and what came.
 
-Shapes, dtypes, devices and plain numbers are checked always. Values inside tensors are checked
-where reading them costs nothing, which is on the CPU outside ``torch.compile`` and ``vmap``: on an
-accelerator, reading one value makes the host wait for the whole queue.
+Shapes, dtypes, devices and plain numbers are always checked. Values inside tensors are checked on the CPU
+only, outside ``torch.compile`` and ``vmap``. On an accelerator, the host would have to wait for the whole
+queue.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
 Choice = TypeVar("Choice", bound=str)
+Kind = TypeVar("Kind")
 
 
 def describe(value: object) -> str:
-    """Say what came: dtype, shape and device of a tensor, type and value of anything else."""
+    """Describe what came: dtype, shape and device of a tensor, type and value of anything else."""
     if isinstance(value, Tensor):
         dtype = str(value.dtype).removeprefix("torch.")
         return f"a {dtype} tensor of shape {tuple(value.shape)} on {value.device}"
     return f"{value!r} ({type(value).__name__})"
 
 
+def first_few(values: Iterable[object], *, most: int = 5, show: Callable[[object], str] = repr) -> str:
+    """List the first values, and end with dots if there are more.
+
+    >>> first_few(["a", "b", "c"], most=2)
+    "'a', 'b', ..."
+    """
+    listed = [show(value) for value in islice(values, most + 1)]
+    return ", ".join([*listed[:most], "..."] if len(listed) > most else listed)
+
+
 def check_tensor(name: str, value: object) -> Tensor:
-    """Refuse whatever is not a tensor."""
+    """Return the value if it is a tensor."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name}: wanted a torch.Tensor, got {describe(value)}")
     return value
 
 
+def check_instance(name: str, value: object, kind: type[Kind]) -> Kind:
+    """Return the value if it is of this class."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: wanted a {kind.__name__}, got {describe(value)}")
+    return value
+
+
 def check_floating(name: str, value: object, *, ndim: tuple[int, ...] | None = None) -> Tensor:
-    """Refuse whatever is not a real floating-point tensor with one of ``ndim`` axes."""
+    """Return the value if it is a real floating-point tensor with one of ``ndim`` axes."""
     tensor = check_tensor(name, value)
     if not tensor.is_floating_point():
         raise TypeError(f"{name}: wanted a floating-point tensor, got {describe(tensor)}")
@@ -44,7 +65,7 @@ def check_floating(name: str, value: object, *, ndim: tuple[int, ...] | None = N
 
 
 def check_integers(name: str, value: object) -> Tensor:
-    """Refuse whatever is not a tensor ``(B,)`` of integers."""
+    """Return the value if it is a tensor ``(B,)`` of integers."""
     tensor = check_tensor(name, value)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise TypeError(f"{name}: wanted integers, got {describe(tensor)}")
@@ -60,7 +81,7 @@ def check_same_device(name: str, value: Tensor, other_name: str, other: Tensor) 
 
 
 def check_shape(name: str, value: object, shape: Sequence[int], *, like: Tensor | None = None) -> Tensor:
-    """Refuse a tensor of another shape, or on another device than ``like``."""
+    """Return the value if it is a tensor of this shape, and on the device of ``like``."""
     tensor = check_tensor(name, value)
     if tuple(tensor.shape) != tuple(shape):
         raise ValueError(f"{name}: wanted shape {tuple(shape)}, got {describe(tensor)}")
@@ -69,39 +90,63 @@ def check_shape(name: str, value: object, shape: Sequence[int], *, like: Tensor 
     return tensor
 
 
-def check_scores_and_target(scores: object, target: object, *, graded: bool = False) -> tuple[Tensor, Tensor]:
-    """Scores are floating point ``(*, C)``; the target has their shape and, unless graded, 0 and 1 only."""
+def check_mask(name: str, value: object, shape: Sequence[int], *, like: Tensor) -> Tensor:
+    """Return the value if it is a bool tensor of this shape on the device of ``like``."""
+    tensor = check_shape(name, value, shape, like=like)
+    if tensor.dtype != torch.bool:
+        raise TypeError(f"{name}: wanted a bool tensor, got {describe(tensor)}")
+    return tensor
+
+
+def check_scores_and_target(scores: object, target: object) -> tuple[Tensor, Tensor]:
+    """Return floating-point scores ``(*, C)`` and a real target of the same shape and device."""
     s, t = check_floating("scores", scores), check_tensor("target", target)
-    if s.ndim == 0 or s.shape[-1] == 0:
-        raise ValueError(f"scores: wanted shape (*, C) with C >= 1 classes, got {describe(s)}")
+    check_has_classes("scores", s)
     if t.shape != s.shape:
         raise ValueError(f"target: wanted the shape of scores, {tuple(s.shape)}, got {describe(t)}")
     check_same_device("target", t, "scores", s)
     if t.is_complex():
         raise TypeError(f"target: wanted bool, integers or real numbers, got {describe(t)}")
-    if not graded and t.dtype != torch.bool:
-        check_values("target", t, (t == 0) | (t == 1), "only 0 and 1 (graded targets need graded=True)")
     return s, t
 
 
+def check_has_classes(name: str, scores: Tensor) -> None:
+    """Refuse scores without an axis of classes."""
+    if scores.ndim == 0 or scores.shape[-1] == 0:
+        raise ValueError(f"{name}: wanted shape (*, C) with C >= 1 classes, got {describe(scores)}")
+
+
+def check_zeros_and_ones(name: str, tensor: Tensor, hint: str = "") -> None:
+    """Refuse values other than 0 and 1, on the CPU."""
+    if tensor.dtype != torch.bool:
+        check_values(name, tensor, (tensor == 0) | (tensor == 1), f"only 0 and 1{hint}")
+
+
 def check_values(name: str, tensor: Tensor, good: Tensor, wanted: str) -> None:
-    """Refuse values, where looking at them is free (see the head of this file)."""
+    """Refuse bad values, on the CPU only (the head of this file says why)."""
     if tensor.device.type != "cpu" or torch.compiler.is_compiling():
         return
     try:
         if bool(good.all()):
             return
-    except RuntimeError:  # under vmap, or with fake tensors, there is no value to look at
+    except RuntimeError:  # vmap and fake tensors have no values to read
         return
     worst = tensor[~good.expand_as(tensor)].flatten()[0].item()
     raise ValueError(f"{name}: wanted {wanted}, got {worst} in {describe(tensor)}")
 
 
+def check_no_nan(name: str, tensor: Tensor) -> None:
+    """Refuse NaN on any device. This waits for the values, so it has no place in a training step."""
+    if tensor.numel() and bool(tensor.amax().isnan()):  # a maximum passes NaN on, and needs no mask in memory
+        count = int(tensor.isnan().count_nonzero())
+        raise ValueError(f"{name}: wanted numbers, got {count} NaN in {describe(tensor)}")
+
+
 def check_lengths(lengths: object, *, batch: int, longest: int, like: Tensor) -> Tensor:
-    """Lengths are integers ``(B,)``, 1 to the longest, on the device of what they measure."""
+    """Return lengths ``(B,)`` as int64 if they are integers from 1 to the longest on the right device."""
     tensor = check_integers("lengths", lengths)
     check_shape("lengths", tensor, (batch,), like=like)
-    if not torch.compiler.is_compiling():  # naming the longest would fix it in the graph
+    if not torch.compiler.is_compiling():  # the message would make the longest length a constant of the graph
         check_values("lengths", tensor, (tensor >= 1) & (tensor <= longest), f"values from 1 to {longest}")
     return tensor.long()
 
@@ -120,35 +165,35 @@ def check_waveform(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Te
 
 
 def check_choice(name: str, value: object, choices: Sequence[Choice]) -> Choice:
-    """Refuse a value that is not one of the choices."""
+    """Return the value if it is one of the choices."""
     if value not in choices:
         raise ValueError(f"{name}: wanted one of {', '.join(map(repr, choices))}, got {describe(value)}")
     return cast("Choice", value)
 
 
 def check_number(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
-    """Refuse whatever is not a number from ``low`` to ``high``, both included."""
+    """Return the value if it is a finite number from ``low`` to ``high``, both included."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}: wanted a number, got {describe(value)}")
-    # Not math.isinf, on which a graph breaks that is compiled for numbers of any size.
+    # math.isinf would break a graph that is compiled for numbers of any size.
     if not (low <= value <= high and abs(value) < math.inf):
-        raise ValueError(f"{name}: wanted a finite number{_span(low, high)}, got {value!r}")
+        raise ValueError(f"{name}: wanted a finite number{_interval(low, high)}, got {value!r}")
     return value
 
 
 def check_integer(name: str, value: object, low: float = 1, high: float = math.inf) -> int:
-    """Refuse whatever is not an integer from ``low`` to ``high``, both included."""
+    """Return the value if it is an integer from ``low`` to ``high``, both included."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: wanted an integer, got {describe(value)}")
     if not low <= value <= high:
-        raise ValueError(f"{name}: wanted an integer{_span(low, high)}, got {value!r}")
+        raise ValueError(f"{name}: wanted an integer{_interval(low, high)}, got {value!r}")
     return value
 
 
 def check_range(
     name: str, value: object, low: float = -math.inf, high: float = math.inf
 ) -> tuple[float, float]:
-    """Refuse whatever is not a pair of numbers in ascending order."""
+    """Return the value if it is a pair of numbers in ascending order."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise TypeError(f"{name}: wanted two numbers (low, high), got {describe(value)}")
     first, last = (check_number(name, end, low, high) for end in value)
@@ -157,9 +202,52 @@ def check_range(
     return first, last
 
 
-def _span(low: float, high: float) -> str:
+def _interval(low: float, high: float) -> str:
     if math.isinf(low) and math.isinf(high):
         return ""
     if math.isinf(high):
         return f" >= {low:g}"
     return f" from {low:g} to {high:g}" if not math.isinf(low) else f" <= {high:g}"
+
+
+def check_path(name: str, value: object) -> Path:
+    """Return the path if the value is a string or a path."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name}: wanted a path (str or pathlib.Path), got {describe(value)}")
+    return Path(value)
+
+
+def check_paths(name: str, value: object) -> tuple[Path, ...]:
+    """Return the paths if the value is a list of at least one."""
+    if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable):
+        raise TypeError(f"{name}: wanted a list of paths, got {describe(value)}")
+    paths = tuple(check_path(f"{name}[{i}]", path) for i, path in enumerate(value))
+    if not paths:
+        raise ValueError(f"{name}: wanted at least one path, got none")
+    return paths
+
+
+def check_names(name: str, values: Sequence[str]) -> tuple[str, ...]:
+    """Return the names if they are a list of strings that are all different and not empty."""
+    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{name}: wanted a list of strings, got {describe(values)}")
+    check_unique(name, values)
+    return tuple(values)
+
+
+def check_unique(name: str, values: Iterable[str]) -> None:
+    """Refuse an empty name, and a name that comes twice."""
+    seen: set[str] = set()
+    for value in values:
+        if not value or value in seen:
+            got = f"{value!r} twice" if value else "an empty name"
+            raise ValueError(f"{name}: wanted different names, got {got}")
+        seen.add(value)
+
+
+def check_all_known(message: str, wanted: Iterable[str], known: Iterable[str], problem: str) -> None:
+    """Refuse names that are not known; the message ends with their number and the first few."""
+    there = set(known)
+    strange = [name for name in wanted if name not in there]
+    if strange:
+        raise ValueError(f"{message}, got {len(strange)} {problem}: {first_few(strange)}")

@@ -1,4 +1,4 @@
-"""The one way in which files are written: whole or not at all."""
+"""The one place where files are written: each file is complete, or it is not there."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    r"""Write a file that is whole whenever it is there.
+    r"""Write a file atomically.
 
-    The content goes to a temporary file in the same folder, is synced to the disk, and then takes the place
-    of ``path``. After a crash or a power failure there is the old file or the new one.
+    The content goes to a temporary file in the same folder and is synced to the disk. The temporary file then
+    replaces ``path``. After a crash or a power failure ``path`` is the old file or the new one.
 
     Args:
-        path: the file; one that exists is replaced.
-        content: its bytes.
+        path: the file; an existing file is replaced.
+        content: the bytes.
 
     Raises:
-        OSError: if it cannot be written there, with the path as its ``filename``. Nothing has changed then.
+        OSError: if the file cannot be written. Its ``filename`` is the path, and nothing has changed.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -28,7 +28,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     p = 0.5
     """
     path = Path(path)
-    # Threads and processes that write the same file have temporary files of different names.
+    # Threads and processes that write the same file use temporary files of different names.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         with temporary.open("wb") as file:
@@ -45,5 +45,5 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write text in UTF-8 as :func:`write_bytes` does; line ends stay as they are."""
+    """Write text in UTF-8 as :func:`write_bytes` does; line ends are not changed."""
     write_bytes(path, text.encode())

@@ -1,7 +1,7 @@
-"""Masks and frame counts: the one place that knows how lengths travel.
+"""Masks and frame counts: the one place that knows how lengths are passed on.
 
-A batch of clips is padded to its longest clip; ``lengths`` says how much of each row is real. Every
-part of rankaudio takes them, and what lies beyond a clip's length never reaches an output.
+A batch of clips is padded to its longest clip, and ``lengths`` gives the real length of each row. Every part
+of rankaudio takes lengths, and padding never has an influence on an output.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["frame_lengths", "length_mask"]
 
 
 def length_mask(lengths: Tensor, size: int) -> Tensor:
-    r"""True where a padded batch holds a clip, False where it holds padding.
+    r"""Mark the real part of each row of a padded batch: true in the clip, false in the padding.
 
     .. math:: m_{b,t} = [\, t < \ell_b \,]
 
@@ -24,12 +24,12 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
         size: the padded length :math:`T`.
 
     Returns:
-        ``(B, T)`` bool, on the device of ``lengths``. A length of 0 gives a row of False, one
-        beyond ``size`` a row of True.
+        ``(B, T)`` bool, on the device of ``lengths``. A length of 0 gives a row of False. A length above
+        ``size`` gives a row of True.
 
     Raises:
         TypeError: if ``lengths`` is not a tensor of integers.
-        ValueError: if it does not have exactly one axis.
+        ValueError: if ``lengths`` does not have exactly one axis.
 
     >>> length_mask(torch.tensor([1, 3]), 3)
     tensor([[ True, False, False],
@@ -40,7 +40,7 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
 
 
 def frame_lengths(lengths: Tensor, *, hop_length: int) -> Tensor:
-    r"""How many frames a centred short-time Fourier transform gives for clips of these lengths.
+    r"""Count the frames that a centred short-time Fourier transform gives for clips of these lengths.
 
     .. math:: n_b = \lfloor \ell_b / h \rfloor + 1
 
@@ -49,11 +49,11 @@ def frame_lengths(lengths: Tensor, *, hop_length: int) -> Tensor:
         hop_length: :math:`h`, samples from one frame to the next.
 
     Returns:
-        ``(B,)`` integers, in frames: never less than 1.
+        ``(B,)`` integers, in frames: at least 1.
 
     Raises:
-        TypeError: if ``lengths`` is not a tensor of integers, or ``hop_length`` no integer.
-        ValueError: if a length is below 1 (checked on the CPU), or ``hop_length`` is.
+        TypeError: if ``lengths`` is not a tensor of integers, or ``hop_length`` is not an integer.
+        ValueError: if a length is below 1 (checked on the CPU), or ``hop_length`` is below 1.
 
     >>> frame_lengths(torch.tensor([1, 1023, 1024]), hop_length=1024)
     tensor([1, 1, 2])
@@ -64,9 +64,9 @@ def frame_lengths(lengths: Tensor, *, hop_length: int) -> Tensor:
 
 
 def zero_beyond(values: Tensor, lengths: Tensor | None, *, fill: float = 0.0) -> Tensor:
-    """The last axis of ``values`` ``(B, ..., T)`` with everything beyond each length replaced.
+    """Replace the padding on the last axis of ``values`` ``(B, ..., T)`` by ``fill``.
 
-    ``where`` rather than a product: padding may hold NaN, and 0 x NaN is NaN.
+    The padding is replaced and not multiplied by 0, because it may hold NaN, and 0 x NaN is NaN.
     """
     mask = time_mask(values, lengths)
     return values if mask is None else values.masked_fill(~mask, fill)

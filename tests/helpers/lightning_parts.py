@@ -1,4 +1,4 @@
-"""What tests beside Lightning run in one process and in two. A clip's first sample is its number."""
+"""A Lightning program for tests in one process and in two. The first sample of a clip is its number."""
 
 import lightning
 import torch
@@ -21,13 +21,13 @@ def small_tagger():
     return Tagger(LogMel(n_fft=128, hop_length=64, n_mels=16), CNN2d(4, n_blocks=2, base_depth=4))
 
 
-class Told(LengthBucketSampler):
-    """Remembers which epochs it was told of."""
+class EpochRecorder(LengthBucketSampler):
+    """A sampler that records the epochs that are set."""
 
-    told = ()
+    epochs = ()
 
     def set_epoch(self, epoch):
-        self.told = (*self.told, epoch)
+        self.epochs = (*self.epochs, epoch)
         super().set_epoch(epoch)
 
 
@@ -40,7 +40,7 @@ class Module(lightning.LightningModule):
 
     def loader(self, **settings):
         waves, target = clips()
-        self.sampler = Told([len(wave) for wave in waves], max_samples=8000, **settings)
+        self.sampler = EpochRecorder([len(wave) for wave in waves], max_samples=8000, **settings)
         items = list(zip(waves, target, strict=True))
         return DataLoader(items, batch_sampler=self.sampler, collate_fn=pad_collate)
 
@@ -94,7 +94,7 @@ def fit(**settings):
     ).fit(module)
     return {
         "seen": module.seen,
-        "told": module.trained.told,
+        "epochs": module.trained.epochs,
         "ours": module.values,
         "logged": logged,
         "state": module.tagger.state_dict(),

@@ -1,4 +1,4 @@
-"""Two processes on this machine, for tests that need them."""
+"""Two processes on this machine, for tests of distributed code."""
 
 import os
 import socket
@@ -20,13 +20,13 @@ def free_ports(count):
 
 
 def environment(**more):
-    """This one, and what this process imports from: pytest has added the example's folder to it."""
+    """Return this environment, with the import path of this process, to which pytest added folders."""
     loopback = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | loopback | more
 
 
 def run_both(source, *, words):
-    """Fresh interpreters as torchrun starts them; returns status and complaints of each."""
+    """Start fresh interpreters as torchrun does, and return the error output and the status of each."""
     (port,) = free_ports(1)
     started = []
     for rank in range(2):

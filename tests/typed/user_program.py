@@ -1,7 +1,7 @@
-"""A program such as a user writes, with every part of the library: `make types` checks its types.
+"""A program of a user, with every part of the library: `make types` checks its types.
 
-It names the types of what it gets wherever a reader might doubt them, so that a signature that says less, or
-something else, is an error here. It runs, too (tests/test_typed.py).
+It annotates results wherever a reader might doubt their types. A signature with a wider or a different type is
+therefore an error here. tests/test_typed.py also runs it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ RATE = 8000
 
 
 class Settings:
-    """What the program is called with; literals keep their types."""
+    """Settings of the program; literals keep their types."""
 
     reduction: Reduction = "mean"
     average: Average = "macro"
@@ -67,7 +67,7 @@ class Settings:
 
 
 class Louder(Augmentation):
-    """An augmentation of the user's own."""
+    """An augmentation that the user wrote."""
 
     def draw(
         self, clips: Tensor, lengths: Tensor | None = None, *, generator: torch.Generator | None = None
@@ -82,7 +82,7 @@ class Louder(Augmentation):
 
 
 class WithMyHead(nn.Module):
-    """A network of the user's own around one of ours."""
+    """A network that the user built around one of ours."""
 
     def __init__(self, backbone: CNN2d) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ def losses_and_metrics(scores: Tensor, target: Tensor) -> float:
     loss: Tensor = rankaudio.lsep_loss(scores, target, reduction=Settings.reduction)
     criterion: Callable[[Tensor, Tensor], Tensor] = LSEPLoss(graded=True)
     loss = loss + criterion(scores, target.float())
-    loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's own
+    loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's method
     value: Tensor = rankaudio.lwlrap(scores, target, average=Settings.average)
     each: ClassLwlrap = rankaudio.lwlrap(scores, target, average=None)
     array: NDArray[np.float64] = np.asarray(scores.detach().double())

@@ -1,4 +1,4 @@
-"""Beside transformers: what its feature extractors give goes into our networks."""
+"""With transformers: our networks take the features of its extractors."""
 
 import math
 
@@ -9,13 +9,13 @@ from rankaudio import CNN2d, log_mel, lsep_loss
 
 try:
     from transformers import WhisperFeatureExtractor
-except Exception as error:  # noqa: BLE001  (beside a torchaudio that fails to import, so do these)
+except Exception as error:  # noqa: BLE001  (its extractors fail to import if torchaudio does)
     pytest.skip(f"transformers has no audio features here: {error!r}", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
 def extractor():
-    return WhisperFeatureExtractor()  # of its settings; nothing is fetched
+    return WhisperFeatureExtractor()  # made from its settings, so nothing is downloaded
 
 
 def clips():
@@ -36,7 +36,7 @@ def features(extractor, waves):
     return found["input_features"], found["attention_mask"].sum(-1)
 
 
-def test_its_features_are_ours_but_for_what_it_does_to_the_logarithm(extractor):
+def test_its_features_equal_ours_after_its_scaling_of_the_logarithm(extractor):
     (theirs, _), wave = features(extractor, clips()[:1]), clips()[0]
     settings = {"sample_rate": 16_000, "n_fft": 400, "hop_length": 160, "n_mels": 80, "f_min": 0.0}
     ours = log_mel(wave[None].double(), **settings, power=2.0, eps=1e-10) / math.log(10)
@@ -58,7 +58,7 @@ def test_its_features_train_and_run_our_network(extractor):
     for row, length in enumerate(lengths.tolist()):
         spoiled[row, :, length:] = torch.nan
     assert torch.equal(network(spoiled, lengths), scores)
-    # Alone a clip differs by the frames at its end: there it is mirrored, in a batch followed by zeros.
+    # A clip alone differs in its last frames: it is mirrored there, but followed by zeros in a batch.
     for row, wave in enumerate(clips()):
         alone, frames = features(extractor, [wave])
         torch.testing.assert_close(

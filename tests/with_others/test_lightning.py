@@ -1,4 +1,4 @@
-"""Beside Lightning: the loss, the metric and the sampler in a Trainer, in one process and in two."""
+"""With Lightning: the loss, the metric and the sampler in a Trainer, in one process and in two."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from lightning_parts import clips, fit, small_tagger
 from rankaudio import LengthBucketSampler, lwlrap, predict
 from two_processes import run_both
 
-# Of Lightning about the machine and about itself, other ones in each release.
+# Lightning warns about the machine and about itself, differently in each release.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 PROCESS = """
@@ -23,7 +23,7 @@ from lightning_parts import fit
 wait = datetime.timedelta(seconds=60)
 result = fit(devices=2, strategy=DDPStrategy(process_group_backend="gloo", timeout=wait))
 torch.save(result, f"{sys.argv[1]}/{os.environ['RANK']}.pt")
-# Taking the group apart right after a collective can hang: its thread is joined while it waits for the GIL.
+# A normal exit can hang right after a collective: it joins the group's thread, which waits for the GIL.
 os._exit(0)
 """
 
@@ -37,7 +37,7 @@ def batches(*, rank, world_size, epoch):
 
 
 def lwlrap_of(state):
-    """Of the trained network, by this process alone and without Lightning."""
+    """Compute lwlrap of the trained network in this process, without Lightning."""
     tagger = small_tagger()
     tagger.load_state_dict(state)
     waves, target = clips()
@@ -46,7 +46,7 @@ def lwlrap_of(state):
 
 def test_one_process():
     result = fit(devices=1)
-    assert result["told"] == (0, 1)
+    assert result["epochs"] == (0, 1)
     assert result["seen"] == {epoch: batches(rank=0, world_size=1, epoch=epoch) for epoch in range(2)}
     assert result["logged"] == pytest.approx(result["ours"], abs=1e-6)  # Lightning keeps float32
     assert result["ours"][-1] == pytest.approx(lwlrap_of(result["state"]), abs=1e-12)
@@ -61,7 +61,7 @@ def test_two_processes_share_the_clips_and_validate_as_one(tmp_path):
     assert [status for _, status in finished] == [0, 0], finished
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     for rank, result in enumerate((first, second)):
-        assert result["told"] == (0, 1)
+        assert result["epochs"] == (0, 1)
         assert result["seen"] == {e: batches(rank=rank, world_size=2, epoch=e) for e in range(2)}
         assert result["logged"] == pytest.approx(result["ours"], abs=1e-6)
         assert result["ours"] == first["ours"]
@@ -69,6 +69,6 @@ def test_two_processes_share_the_clips_and_validate_as_one(tmp_path):
         both = first["seen"][epoch] + second["seen"][epoch]
         assert sorted(number for batch in both for number in batch) == list(
             range(23)
-        )  # every clip in one of the processes, once
+        )  # each clip once, in one of the processes
     assert first["seen"][0] != first["seen"][1]
     assert first["ours"][-1] == pytest.approx(lwlrap_of(first["state"]), abs=1e-12)

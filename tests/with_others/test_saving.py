@@ -1,4 +1,4 @@
-"""Beside safetensors and huggingface_hub: taggers in their files, without a network."""
+"""With safetensors and huggingface_hub: taggers in their files, without network access."""
 
 import json
 
@@ -15,7 +15,7 @@ MEL = {"n_fft": 256, "hop_length": 128, "n_mels": 16}
 
 
 class HubTagger(Tagger, PyTorchModelHubMixin):
-    """The settings are plain values, which the mixin writes beside the weights."""
+    """A tagger with plain settings, which the mixin writes next to the weights."""
 
     def __init__(self, *, frontend: dict, backbone: dict, classes: list):
         super().__init__(LogMel(**frontend), CNN2d(**backbone), classes=classes)
@@ -28,7 +28,7 @@ def settings(pooling="max"):
 
 @pytest.fixture(params=["max", "rnn"])
 def tagger(request):
-    """With running statistics that are not the initial ones."""
+    """Make a tagger with running statistics that differ from the initial ones."""
     torch.manual_seed(0)
     tagger = HubTagger(**settings(request.param))
     tagger(torch.randn(4, 4000))
@@ -53,6 +53,6 @@ def test_hub_mixin_in_a_folder(tagger, tmp_path):
     assert not again.training
     assert again.classes == tagger.classes
     assert torch.equal(again(wave, lengths), tagger(wave, lengths))
-    # The same weights in our own file.
+    # The same weights can be saved in our format.
     again.save(tmp_path / "model.pt")
     assert torch.equal(Tagger.load(tmp_path / "model.pt")(wave, lengths), tagger(wave, lengths))

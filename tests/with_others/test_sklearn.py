@@ -1,4 +1,4 @@
-"""Beside scikit-learn: lwlrap as a scorer of its cross-validation and of its searches."""
+"""With scikit-learn: lwlrap as a scorer in cross-validation and in searches."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ LINEAR = OneVsRestClassifier(LogisticRegression())
 
 
 def by_hand(model, method):
-    """Fold by fold, with scikit-learn's own LRAP weighted by label counts."""
+    """Score fold by fold with scikit-learn's own LRAP, weighted by label counts."""
     values = []
     for train, test in FOLDS.split(FEATURES):
         scores = getattr(model.fit(FEATURES[train], LABELS[train]), method)(FEATURES[test])
@@ -54,21 +54,21 @@ def test_cross_validation(model, method):
     assert values.std() > 0
 
 
-def test_forests_whose_probabilities_are_one_array_for_each_class():
-    """scikit-learn makes one table of them, of the probability that the label is there."""
+def test_forests_with_one_array_of_probabilities_per_class():
+    """scikit-learn combines the arrays into one table of the labels' probabilities."""
     scorer = make_scorer(lwlrap_score, response_method="predict_proba")
     model = RandomForestClassifier(10, random_state=0).fit(FEATURES[:60], LABELS[:60])
     scores = np.stack([table[:, 1] for table in model.predict_proba(FEATURES[60:])], axis=1)
     assert scorer(model, FEATURES[60:], LABELS[60:]) == lwlrap_score(LABELS[60:], scores) < 1
 
 
-def test_predictions_that_are_no_scores_are_refused():
+def test_predictions_that_are_not_scores_are_refused():
     scorer = make_scorer(lwlrap_score)
     with pytest.raises(TypeError, match="scores: wanted a floating-point tensor, got a int64"):
         scorer(LINEAR.fit(FEATURES, LABELS), FEATURES, LABELS)
 
 
-def test_search_takes_the_best():
+def test_search_finds_the_best_setting():
     scorer = make_scorer(lwlrap_score, response_method="decision_function")
     grid = {"estimator__C": [1e-4, 1.0]}
     search = GridSearchCV(LINEAR, grid, scoring=scorer, cv=FOLDS, error_score="raise")
@@ -84,7 +84,7 @@ def scorer_mean(settings):
 
 
 def test_targets_as_scikit_learn_binarises_them():
-    """MultiLabelBinarizer gives integers; sets of names go through it."""
+    """MultiLabelBinarizer turns sets of names into integers."""
     from sklearn.preprocessing import MultiLabelBinarizer
 
     target = MultiLabelBinarizer(classes=["Bark", "Meow", "Purr"]).fit_transform([{"Bark"}, {"Meow", "Purr"}])

@@ -1,4 +1,4 @@
-"""Beside timm: our frontend under its image models, in a Tagger (the leg `torchaudio` of .ci/matrix)."""
+"""With timm: our frontend and its image models in a Tagger (the leg `torchaudio` of .ci/matrix)."""
 
 import pytest
 import torch
@@ -8,16 +8,16 @@ from rankaudio import FrequencyEncoding, LogMel, Tagger, lsep_loss, predict
 
 try:
     import timm
-except Exception as error:  # noqa: BLE001  (its torchvision raises RuntimeError beside a torch it was not built for)
+except Exception as error:  # noqa: BLE001  (its torchvision raises RuntimeError with a torch it was not built for)
     pytest.skip(f"timm does not import: {error!r}", allow_module_level=True)
 
-# Warnings of timm and of torchvision about themselves.
+# timm and torchvision warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
 MODELS = ["resnet10t", "mobilenetv3_small_050", "test_vit", "test_efficientnet"]
 
 
 class ImageModel(nn.Module):
-    """A spectrogram as an image of two channels, level and frequency."""
+    """An image model for spectrograms, with two channels: level and frequency."""
 
     def __init__(self, name, n_classes, **settings):
         super().__init__()
@@ -30,7 +30,7 @@ class ImageModel(nn.Module):
 
 def build(name):
     torch.manual_seed(0)
-    settings = {"img_size": (64, 160)} if "vit" in name else {}  # which take images of one size
+    settings = {"img_size": (64, 160)} if "vit" in name else {}  # it takes images of one size
     frontend = LogMel(sample_rate=16_000, n_fft=512, hop_length=200, n_mels=64, f_min=20.0)
     return Tagger(frontend, ImageModel(name, 3, **settings), classes=["Bark", "Meow", "Purr"])
 
@@ -53,8 +53,8 @@ def test_trains_saves_and_predicts(name, tmp_path):
     torch.testing.assert_close(predict(again, list(wave)), tagger(wave), rtol=0, atol=1e-5)
 
 
-def test_what_lies_beyond_a_length_is_silence_to_it():
-    """An image model sees padding, so a clip's scores depend on how much; on nothing else of it."""
+def test_only_the_amount_of_padding_matters():
+    """An image model sees padding. Scores depend on its length, but not on its values."""
     tagger, wave, lengths = build("resnet10t").eval(), torch.randn(1, 32_000), torch.tensor([20_000])
     spoiled = wave.clone()
     spoiled[:, 20_000:] = torch.nan

@@ -1,4 +1,4 @@
-"""Beside a torchaudio that imports: an oracle, and its transforms as frontends (a leg of .ci/matrix)."""
+"""With a torchaudio that imports: an oracle, and its transforms as frontends (a leg of .ci/matrix)."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, Tagger, frame_lengths, mel_
 
 try:
     import torchaudio
-except Exception as error:  # noqa: BLE001  (OSError, RuntimeError, ...: whatever a mismatched build raises)
+except Exception as error:  # noqa: BLE001  (a mismatched build raises OSError, RuntimeError and others)
     pytest.skip(f"torchaudio does not import: {error!r}", allow_module_level=True)
 
 
@@ -30,7 +30,7 @@ def stft():
 
 
 def mel_with_our_bands():
-    """Torchaudio computes its bands in float32; ours are held to librosa's, which are computed in float64."""
+    """Replace its bands, which it computes in float32, by ours, which equal librosa's in float64."""
     frontend = mel()
     frontend[0].mel_scale.fb.copy_(mel_filterbank().T)
     return frontend
@@ -42,7 +42,7 @@ def test_spectrograms_agree(theirs, ours):
     torch.testing.assert_close(ours()(waveform), theirs()(waveform), rtol=0, atol=2e-6)
 
 
-def test_bands_are_alike_to_what_float32_leaves_of_theirs():
+def test_bands_equal_theirs_to_the_precision_of_float32():
     bands, theirs = mel_filterbank(), mel()[0].mel_scale.fb.T
     assert ((bands - theirs).abs().amax(1) / bands.amax(1)).max() < 2e-5
 
@@ -59,7 +59,7 @@ def test_its_transforms_are_frontends_of_our_networks(frontend, backbone, tmp_pa
 
 
 class MelOfAnyLength(nn.Module):
-    """Its spectrogram with a count of frames. Beyond the end of a clip it sees zeros, alone as in a batch."""
+    """Its spectrogram with a count of frames. After the end of a clip there are zeros, also in a batch."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Beside torchmetrics: lwlrap in its collections, over its processes, as its metrics behave."""
+"""With torchmetrics: lwlrap in collections and over processes, like its own metrics."""
 
 import copy
 import pickle
@@ -19,7 +19,7 @@ AVERAGES = ["label", "macro", "sample", None]
 
 
 def batches(rows=24, classes=5, *, size=7):
-    """Batches of unequal size, with ties, with rows without labels, and scores beyond 0 to 1."""
+    """Draw batches of unequal size with ties, rows without labels, and scores outside 0 to 1."""
     generator = torch.Generator().manual_seed(0)
     scores = torch.randint(-6, 7, (rows, classes), generator=generator).float()
     target = (torch.rand(rows, classes, generator=generator) < 0.3).long()
@@ -32,7 +32,7 @@ def all_of(parts):
 
 
 @pytest.mark.parametrize("average", AVERAGES)
-def test_value_is_that_of_ours(average):
+def test_values_equal_those_of_lwlrap(average):
     metric, ours = LwlrapMetric(5, average=average), Lwlrap(5, average=average)
     for scores, target in batches():
         torch.testing.assert_close(metric(scores, target), lwlrap(scores, target, average=average), **EXACT)
@@ -69,7 +69,7 @@ def test_collection_of_both_averages_and_of_another_library():
         expected = lwlrap(scores, target, average=average)
         torch.testing.assert_close(values[name], expected, **EXACT)
         torch.testing.assert_close(cloned[f"valid_{name}"], expected, **EXACT)
-    # Ours share their sums, and theirs, which counts a clip without labels as 1, does not.
+    # Our two metrics share their sums. Theirs does not, because it counts a clip without labels as 1.
     assert sorted(map(sorted, clone.compute_groups.values())) == [["lwlrap", "macro"], ["theirs"]]
     metrics.reset()
     metrics.update(scores[:7], target[:7])
@@ -79,7 +79,7 @@ def test_collection_of_both_averages_and_of_another_library():
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), LwlrapMetric.clone]
 )
-def test_copies_go_on_alone(copied):
+def test_copies_are_independent(copied):
     first, second, *_ = batches()
     metric = LwlrapMetric(5, average="macro")
     metric.update(*first)
@@ -90,10 +90,10 @@ def test_copies_go_on_alone(copied):
     torch.testing.assert_close(twin.compute(), lwlrap(*all_of([first, second]), average="macro"), **EXACT)
 
 
-def test_state_is_saved_where_asked_for():
+def test_persistent_states_are_saved():
     first, second, *_ = batches()
     metric, other = LwlrapMetric(5), LwlrapMetric(5)
-    assert metric.state_dict() == {}  # not among the weights of the model that it is an attribute of
+    assert metric.state_dict() == {}  # as an attribute of a model, it is not saved with the weights
     for each in (metric, other):
         each.persistent(mode=True)
     metric.update(*first)
@@ -107,18 +107,18 @@ def test_sums_keep_their_precision():
     metric = torch.nn.ModuleList([LwlrapMetric(5)]).half()[0]  # as an attribute of a model
     metric.update(scores.half(), target)
     assert metric.compute().dtype == torch.float64
-    metric.set_dtype(torch.float32)  # which one has to ask for
+    metric.set_dtype(torch.float32)  # only an explicit request changes it
     metric.update(scores, target)
     assert {part.dtype for part in metric.metric_state.values()} == {torch.float32}
     torch.testing.assert_close(metric.compute(), lwlrap(scores, target), rtol=0, atol=1e-6)
 
 
-def test_where_there_are_no_doubles_sums_are_float32():
+def test_sums_are_float32_on_devices_without_float64():
     first, second, *_ = batches()
     metric = LwlrapMetric(5)
     metric.update(*first)
 
-    def to_mps(tensor):  # as PyTorch answers there
+    def to_mps(tensor):  # PyTorch raises the same error there
         if tensor.dtype == torch.float64:
             raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
         return tensor.clone()
@@ -136,7 +136,7 @@ def test_where_there_are_no_doubles_sums_are_float32():
             each._apply(fail)
 
 
-def test_mistakes_are_named():
+def test_bad_arguments_are_named():
     metric = LwlrapMetric(5)
     with pytest.raises(ValueError, match="scores: wanted 5 classes, got"):
         metric.update(torch.zeros(2, 4), torch.zeros(2, 4))
@@ -166,7 +166,7 @@ alone, step = LwlrapMetric(5, sync_on_compute=False), LwlrapMetric(5, dist_sync_
 alone.update(*batch)
 values = metrics.compute(), metrics.compute(), float(alone.compute()), float(step(*batch))
 torch.save((steps, *values), f"{folder}/{rank}.pt")
-# Taking the group apart right after a collective can hang: its thread is joined while it waits for the GIL.
+# A normal exit can hang right after a collective: it joins the group's thread, which waits for the GIL.
 os._exit(0)
 """
 
@@ -181,7 +181,7 @@ def test_two_processes_give_the_value_of_one(tmp_path):
     assert run_both(PROCESS, words=[tmp_path]) == [("", 0)] * 2
     for rank in range(2):
         steps, *values, alone, together = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        # A step is of this process's batch; the end is of all.
+        # A step has the value of this process's batch, the end that of all batches.
         assert steps == pytest.approx([float(lwlrap(*part)) for part in parts[rank::2]], abs=1e-12)
         assert alone == steps[-1]
         assert together == pytest.approx(float(lwlrap(*all_of(parts[-2:]))), abs=1e-12)

@@ -1,10 +1,12 @@
 """Audio files, label tables, batches and folds: everything between a folder of clips and a model."""
 
 from rankaudio.data._audio import AudioInfo, audio_info, load_audio
-from rankaudio.data._dataset import Batch, ClipDataset, Crop, pad_collate
+from rankaudio.data._collate import Batch, pad_collate
+from rankaudio.data._dataset import ClipDataset, Crop
 from rankaudio.data._folds import multilabel_folds
-from rankaudio.data._labels import read_classes, read_labels, read_scores, write_labels, write_scores
+from rankaudio.data._label_files import read_labels, write_labels
 from rankaudio.data._sampler import LengthBucketSampler
+from rankaudio.data._score_files import read_classes, read_scores, write_scores
 from rankaudio.data._tables import LabelTable, ScoreTable
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Reading audio files: mono float32 waveforms, and their lengths without decoding."""
+"""Reading audio files: mono float32 waveforms, and lengths without decoding."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_integer
-from rankaudio.data._tables import check_path
+from rankaudio._checks import check_integer, check_path
 from rankaudio.data._wav import Wav, read_wav_header, read_wav_samples
 
 if TYPE_CHECKING:
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AudioInfo", "audio_info", "load_audio"]
 
-# How files begin that soundfile can read: FLAC, Ogg, MP3 with a tag, AIFF, and WAV's relatives.
+# The first bytes of files that soundfile can read: FLAC, Ogg, MP3 with a tag, AIFF, and variants of WAV.
 _SIGNATURES = (b"fLaC", b"OggS", b"ID3", b"FORM", b"RF64", b"RIFX", b"riff", b"caff", b".snd")
 
 
 class AudioInfo(NamedTuple):
-    """What the header of an audio file says.
+    """Length, sample rate and channels of an audio file, from its header.
 
     Attributes:
         frames: samples per channel, at least 1.
@@ -46,14 +45,15 @@ def audio_info(path: str | Path) -> AudioInfo:
     """Length, sample rate and channels of an audio file, without decoding it.
 
     Args:
-        path: WAV; or FLAC, OGG, MP3 and whatever else soundfile reads, with the extra ``rankaudio[audio]``.
+        path: a WAV file; with the extra ``rankaudio[audio]`` also FLAC, OGG, MP3 and the other formats that
+            soundfile reads.
 
     Returns:
         An :class:`AudioInfo`.
 
     Raises:
-        FileNotFoundError: if there is no such file (another OSError where it is a directory or unreadable).
-        ValueError: if the file is empty, is not audio, holds no samples, or ends before its header says.
+        FileNotFoundError: if there is no such file (another OSError for a directory or an unreadable file).
+        ValueError: if the file is empty, is not audio, has no samples, or is shorter than its header says.
         ImportError: if it needs soundfile, and soundfile cannot be imported.
 
     >>> import tempfile
@@ -69,25 +69,26 @@ def audio_info(path: str | Path) -> AudioInfo:
 def load_audio(path: str | Path, *, sample_rate: int | None = 44100) -> Tensor:
     r"""Read an audio file as one channel of float32 samples.
 
-    Integer samples are divided by full scale (32,768 for 16 bits), so they lie in [-1, 1); float samples are
-    taken as they are. Channels are averaged. Resampling is polyphase with scipy's default filter
-    (:func:`scipy.signal.resample_poly`): a Kaiser window, beta 5, over 10 zero crossings each side.
-    :math:`n` samples become :math:`\lceil n \, r_{\text{new}} / r_{\text{old}} \rceil`, and may overshoot
-    full scale.
+    Integer samples are divided by full scale (32,768 for 16 bits), which gives values in [-1, 1). Float
+    samples are not scaled. Channels are averaged. Resampling is polyphase with the default filter of
+    :func:`scipy.signal.resample_poly`: a Kaiser window with beta 5, over 10 zero crossings on each side.
+    :math:`n` samples become :math:`\lceil n \, r_{\text{new}} / r_{\text{old}} \rceil` samples, which may
+    exceed full scale.
 
     Args:
-        path: WAV with 8, 16, 24 or 32-bit integer or 32 or 64-bit float samples, any number of channels; with
-            the extra ``rankaudio[audio]`` also FLAC, OGG, MP3 and whatever else soundfile reads. What a file
-            is, is told from its first bytes, not from its name.
-        sample_rate: samples per second of the result; ``None`` keeps the file's, see :func:`audio_info`.
+        path: WAV with 8, 16, 24 or 32-bit integer or 32 or 64-bit float samples and any number of channels.
+            With the extra ``rankaudio[audio]`` also FLAC, OGG, MP3 and the other formats that soundfile
+            reads. The format is detected from the first bytes, not from the name.
+        sample_rate: samples per second of the result; ``None`` keeps the rate of the file.
 
     Returns:
         ``(T,)`` float32, :math:`T \ge 1`.
 
     Raises:
-        FileNotFoundError: if there is no such file (another OSError where it is a directory or unreadable).
-        ValueError: if the file is empty, is not audio, holds no samples, ends before its header says (which
-            soundfile cannot tell of every format), or holds a sample that is no finite float32 number.
+        FileNotFoundError: if there is no such file (another OSError for a directory or an unreadable file).
+        ValueError: if the file is empty, is not audio, has no samples, or has a sample that is not a finite
+            float32 number. Also if it is shorter than its header says; soundfile cannot detect that in every
+            format.
         ImportError: if it needs soundfile, and soundfile cannot be imported.
 
     >>> import tempfile
@@ -106,12 +107,12 @@ def load_audio(path: str | Path, *, sample_rate: int | None = 44100) -> Tensor:
 
 
 def resampled_length(frames: int, old_rate: int, new_rate: int) -> int:
-    """How many samples :func:`load_audio` makes of ``frames``."""
+    """Number of samples that :func:`load_audio` returns for ``frames`` samples in a file."""
     return -(-frames * new_rate // old_rate)
 
 
 def _inspect(path: Path) -> tuple[AudioInfo, Wav | None]:
-    """The header, and for WAV files of our own kind how to decode it."""
+    """Read the header. The second value says how to decode the file; None leaves that to soundfile."""
     with path.open("rb") as file:
         start = file.read(12)
         if not start:
@@ -129,16 +130,16 @@ def _inspect(path: Path) -> tuple[AudioInfo, Wav | None]:
 
 
 def _to_mono(path: Path, samples: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Average the channels; float files may hold anything, and one NaN would spoil a whole training run."""
+    """Average the channels. Float files may hold NaN, which would spoil a training run, so it is refused."""
     import numpy as np
 
     largest = np.finfo(np.float32).max
-    # Written so that a NaN is caught too.
+    # Written so that NaN is caught too.
     if not np.abs(samples).max() <= largest:
         sample, channel = np.argwhere(~(np.abs(samples) <= largest))[0]
         got = f"{samples[sample, channel]} at sample {sample}"
         raise ValueError(f"{path}: wanted finite float32 samples, got {got}")
-    # Ten times as fast as a mean over so short an axis.
+    # This is ten times as fast as a mean over such a short axis.
     channels = samples.shape[1]
     mono = samples @ np.full(channels, 1 / channels, samples.dtype) if channels > 1 else samples[:, 0]
     return mono.astype(np.float32, copy=False)
@@ -154,12 +155,12 @@ def _resample(waveform: NDArray[np.float32], old_rate: int, new_rate: int) -> Te
 
 
 def _soundfile(path: Path) -> ModuleType:
-    """Soundfile brings a C library along, which may be missing or broken where the package is there."""
+    """Import soundfile. Its C library may be missing or broken even if the package is installed."""
     try:
         import soundfile
     except (ImportError, OSError) as error:
         raise ImportError(
-            f"{path}: wanted the package soundfile, to read a file that is not PCM or float WAV, got "
+            f"{path}: wanted the package soundfile, which reads formats other than PCM or float WAV, got "
             f"{error!r}. Try: pip install 'rankaudio[audio]'"
         ) from error
     return soundfile  # type: ignore[no-any-return]

@@ -1,30 +1,31 @@
-"""Clips as a PyTorch data set, and batches of them with their lengths."""
+"""Audio files as a PyTorch data set whose lengths are known beforehand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from rankaudio._checks import (
     check_choice,
-    check_floating,
+    check_instance,
     check_integer,
     check_number,
+    check_path,
+    check_paths,
     check_tensor,
     check_values,
     describe,
 )
 from rankaudio._random import below
 from rankaudio.data._audio import audio_info, load_audio, resampled_length
-from rankaudio.data._tables import LabelTable, check_path, check_paths
+from rankaudio.data._tables import LabelTable
 
-__all__ = ["Batch", "ClipDataset", "Crop", "pad_collate"]
+__all__ = ["ClipDataset", "Crop"]
 
 Crop = Literal["random", "start"]
 _CROPS: tuple[Crop, ...] = ("random", "start")
@@ -32,24 +33,24 @@ _MOST_REPORTED = 10
 
 
 class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
-    """Audio files, and the labels of each where there are any.
+    """Audio files, with the labels of each file if they are known.
 
-    Item ``i`` is ``(waveform, target)``, ``(T,)`` and ``(C,)`` float32, or the waveform alone. Every
-    header is read when the data set is made, so a file that is missing or broken is found before training and
-    not in the middle of it, and the lengths are known to a :class:`LengthBucketSampler`.
+    Item ``i`` is ``(waveform, target)``, ``(T,)`` and ``(C,)`` float32, or the waveform alone. Every header
+    is read when the data set is made. Missing and broken files are therefore found before training starts,
+    and a :class:`LengthBucketSampler` knows the lengths.
 
-    Random crops come from PyTorch's global generator. In a :class:`~torch.utils.data.DataLoader` that is the
-    worker's own, seeded anew each epoch from the main process, so they differ from worker to worker and
-    from epoch to epoch, and ``torch.manual_seed`` repeats them.
+    Random crops use PyTorch's global generator. Each worker of a :class:`~torch.utils.data.DataLoader` has
+    its own generator, which the main process seeds in every epoch. Crops therefore differ between workers and
+    epochs, and ``torch.manual_seed`` repeats them.
 
     Args:
         paths: the files, in any format of :func:`load_audio`.
-        target: ``(N, C)`` real numbers, one row per path; None where labels are not known.
+        target: ``(N, C)`` real numbers, one row per path; None if labels are not known.
         sample_rate: samples per second; files of another rate are resampled.
-        max_seconds: longer clips are cut to this; None for no limit.
-        crop: which part of a longer clip is kept: ``"random"``, another one each time, or ``"start"``.
-        cache: decode all files at once and keep them in memory, 4 bytes per sample. Worth it where decoding
-            is slow (compressed or resampled files); a WAV file is read faster than it is trained on.
+        max_seconds: longer clips are cut to this length; None for no limit.
+        crop: the part of a longer clip that is kept: ``"random"``, drawn at every access, or ``"start"``.
+        cache: decode all files at once and keep them in memory, 4 bytes per sample. This helps if decoding is
+            slow, as with compressed or resampled files. WAV files are read faster than a model trains.
 
     Attributes:
         paths: the files.
@@ -57,9 +58,10 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         lengths: ``(N,)`` int64, in samples, after resampling and cutting.
 
     Raises:
-        TypeError: if ``paths`` is not a list of paths, ``target`` no tensor, or a setting of another type.
-        ValueError: if there are no paths, the target has not one row for each, or files cannot be used;
-            the message lists up to 10 of them and says what is wrong with each.
+        TypeError: if ``paths`` is not a list of paths, ``target`` is not a tensor, or a setting has a wrong
+            type.
+        ValueError: if there are no paths, the target does not have one row per path, or files cannot be used.
+            The message lists up to 10 such files with the reason for each.
         ImportError: if a file needs soundfile, and soundfile cannot be imported.
 
     >>> import tempfile
@@ -102,19 +104,20 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         crop: Crop = "random",
         cache: bool = False,
     ) -> ClipDataset:
-        """Make the data set of a label table, whose names are those of files in ``folder``.
+        """Make a data set from a label table with the names of files in ``folder``.
 
         Args:
-            folder: where the files are.
-            table: their names and labels, such as :func:`read_labels` gives.
-            sample_rate: as in :class:`ClipDataset`, like all that follow.
+            folder: the folder of the files.
+            table: names and labels, for example from :func:`read_labels`.
+            sample_rate: as in :class:`ClipDataset`, like the settings below.
             max_seconds: the same.
             crop: the same.
             cache: the same.
 
         Raises:
-            TypeError: if ``folder`` is no path or ``table`` no :class:`LabelTable`; else as the class does.
-            ValueError: as the class does.
+            TypeError: if ``folder`` is not a path or ``table`` not a :class:`LabelTable`; else as in the
+                class.
+            ValueError: as in the class.
 
         >>> import tempfile
         >>> from scipy.io import wavfile
@@ -124,8 +127,7 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         ...     ClipDataset.from_table(folder, table).lengths
         tensor([400])
         """
-        if not isinstance(table, LabelTable):
-            raise TypeError(f"table: wanted a LabelTable, got {describe(table)}")
+        check_instance("table", table, LabelTable)
         folder = check_path("folder", folder)
         return cls(
             [folder / name for name in table.names],
@@ -144,80 +146,16 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
             waveform = load_audio(self.paths[index], sample_rate=self.sample_rate)
         else:
             waveform = self._cache[index]
-        waveform = self._cut(waveform)
+        waveform = self._crop(waveform)
         return waveform if self.target is None else (waveform, self.target[index])
 
-    def _cut(self, waveform: Tensor) -> Tensor:
-        surplus = 0 if self._longest is None else len(waveform) - self._longest
-        if surplus <= 0:
+    def _crop(self, waveform: Tensor) -> Tensor:
+        excess = 0 if self._longest is None else len(waveform) - self._longest
+        if excess <= 0:
             return waveform
-        start = int(below(torch.tensor(surplus + 1))) if self.crop == "random" else 0
-        # A copy, so that what leaves a worker is the crop and not the whole clip behind it.
-        return waveform[start : start + len(waveform) - surplus].clone()
-
-
-class Batch(NamedTuple):
-    """Clips of several lengths in one tensor.
-
-    Attributes:
-        waveform: ``(B, T)``, zero beyond the end of each clip.
-        target: ``(B, C)``, or None.
-        lengths: ``(B,)`` int64, in samples.
-
-    >>> waveform, target, lengths = pad_collate([torch.ones(2), torch.ones(3)])
-    >>> target is None, lengths
-    (True, tensor([2, 3]))
-    """
-
-    waveform: Tensor
-    target: Tensor | None
-    lengths: Tensor
-
-
-def pad_collate(items: Sequence[Tensor | tuple[Tensor, Tensor]]) -> Batch:
-    """Pad clips to the longest with zeros; the ``collate_fn`` for a :class:`ClipDataset`.
-
-    Args:
-        items: waveforms ``(T,)``, or pairs of a waveform and its target ``(C,)``. At least one.
-
-    Returns:
-        A :class:`Batch`.
-
-    Raises:
-        TypeError: if an item is something else, or only some have a target.
-        ValueError: if there is no item, a waveform has no samples, or targets have different shapes.
-
-    >>> batch = pad_collate([torch.ones(2), torch.ones(3)])
-    >>> batch.waveform, batch.lengths
-    (tensor([[1., 1., 0.],
-            [1., 1., 1.]]), tensor([2, 3]))
-    """
-    if not items:
-        raise ValueError("items: wanted at least one clip, got none")
-    pairs = [_as_pair(index, item) for index, item in enumerate(items)]
-    waveforms = [waveform for waveform, _ in pairs]
-    targets = [target for _, target in pairs if target is not None]
-    if targets and len(targets) < len(pairs):
-        raise TypeError(
-            f"items: wanted a target with every clip or with none, got {len(targets)} of {len(pairs)}"
-        )
-    for index, target in enumerate(targets):
-        if target.shape != targets[0].shape:
-            wanted = f"the shape of the first target, {tuple(targets[0].shape)}"
-            raise ValueError(f"items[{index}]: wanted {wanted}, got {describe(target)}")
-    lengths = torch.tensor([len(waveform) for waveform in waveforms])
-    return Batch(
-        pad_sequence(waveforms, batch_first=True), torch.stack(targets) if targets else None, lengths
-    )
-
-
-def _as_pair(index: int, item: object) -> tuple[Tensor, Tensor | None]:
-    waveform, target = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
-    name = f"items[{index}]"
-    tensor = check_floating(name, waveform, ndim=(1,))
-    if len(tensor) == 0:
-        raise ValueError(f"{name}: wanted at least one sample, got {describe(tensor)}")
-    return tensor, None if target is None else check_tensor(name, target)
+        start = int(below(torch.tensor(excess + 1))) if self.crop == "random" else 0
+        # A copy, because a view would send the memory of the whole clip from the worker.
+        return waveform[start : start + len(waveform) - excess].clone()
 
 
 def _check_target(target: object, rows: int) -> Tensor:
@@ -238,7 +176,7 @@ def _most_samples(seconds: float | None, sample_rate: int) -> int | None:
 
 
 def _measure(paths: Sequence[Path], sample_rate: int) -> Tensor:
-    """Length of each file after resampling; every bad file is met before the complaint."""
+    """Length of each file after resampling. All files are read before bad ones are reported."""
     lengths, problems = [], []
     for path in paths:
         try:
@@ -257,8 +195,8 @@ def _measure(paths: Sequence[Path], sample_rate: int) -> Tensor:
 
 
 def _decode_all(paths: Sequence[Path], lengths: Tensor, sample_rate: int) -> tuple[Tensor, ...]:
-    """All waveforms, as pieces of one block of memory that workers share until they write to it."""
-    pieces = torch.split(torch.empty(int(lengths.sum()), dtype=torch.float32), lengths.tolist())
-    for piece, path in zip(pieces, paths, strict=True):
-        piece.copy_(load_audio(path, sample_rate=sample_rate))
-    return pieces
+    """All waveforms, as views of one block of memory, which worker processes share until they write to it."""
+    waveforms = torch.split(torch.empty(int(lengths.sum()), dtype=torch.float32), lengths.tolist())
+    for waveform, path in zip(waveforms, paths, strict=True):
+        waveform.copy_(load_audio(path, sample_rate=sample_rate))
+    return waveforms

@@ -1,4 +1,4 @@
-"""Batches of clips of about one length, under a budget of padded samples."""
+"""Batches of clips of similar length, within a budget of padded samples."""
 
 from __future__ import annotations
 
@@ -12,51 +12,50 @@ from rankaudio._checks import check_integer, check_integers, check_number, check
 
 __all__ = ["LengthBucketSampler"]
 
-# Clips whose lengths differ by no more than this are shuffled as if they were of one length.
+# Clips whose lengths differ by at most this share are shuffled as if they had one length.
 _TOLERANCE = 0.01
 
 
 class LengthBucketSampler(Sampler[list[int]]):
-    r"""Batches of clips of about one length: every clip once per epoch, little padding, no fixed companions.
+    r"""Batches of clips of similar length: each clip once per epoch, little padding, new batches every time.
 
-    A batch of :math:`k` clips whose longest has :math:`\ell` samples costs :math:`k \ell` samples of memory
-    and time, padding included. That product stays within ``max_samples``.
+    A batch of :math:`k` clips, the longest of :math:`\ell` samples, costs :math:`k \ell` samples of memory
+    and time, padding included. This product stays within ``max_samples``.
 
-    The clips are sorted by length, longest first, and each is given a random key near its rank :math:`r`:
-    between :math:`a(r)` and :math:`b(r)`, up to half of ``spread`` batches to either side, or as far as
-    lengths differ by no more than 1 %. In the order of the keys, only ranks :math:`q` with
-    :math:`a(q) \le b(r)` can stand before rank :math:`r`; as :math:`a` and :math:`b` grow, that is a last
-    place for it, which grows with :math:`r` too, and so each place has a longest clip that can stand there
-    or later. The batches are cut once, for these lengths. That keeps the budget in every epoch, and their
-    number is always the same.
+    The clips are sorted by length, longest first. The clip of rank :math:`r` gets a random key between
+    :math:`a(r)` and :math:`b(r)`. These bounds are half of ``spread`` batches away from the rank, or further,
+    as long as lengths differ by at most 1 %. The clips are then ordered by key. Only ranks :math:`q` with
+    :math:`a(q) \le b(r)` can come before rank :math:`r`, so :math:`r` has a last possible place. Both bounds
+    grow with the rank, and the last place grows too. So each place has a longest clip that can be there
+    or later. Batches are cut once, for these longest clips. The budget then holds in every epoch, and the
+    number of batches is always the same.
 
-    For ``DataLoader(dataset, batch_sampler=sampler, collate_fn=pad_collate)``. Each pass is another epoch,
-    with other batches in another order; :meth:`set_epoch` chooses one. With Lightning on several devices,
-    make the ``Trainer`` with ``use_distributed_sampler=False``; it calls :meth:`set_epoch` by itself.
+    Use it as ``DataLoader(dataset, batch_sampler=sampler, collate_fn=pad_collate)``. Each pass is a new epoch
+    with new batches in a new order; :meth:`set_epoch` chooses the epoch. With Lightning on several devices,
+    make the ``Trainer`` with ``use_distributed_sampler=False``. Lightning calls :meth:`set_epoch` itself.
 
     Args:
         lengths: length of each clip in samples, ``(N,)`` integers >= 1, such as ``ClipDataset.lengths``.
-        max_samples: the budget, in samples. A clip longer than that is a batch of its own.
-        batch_size: at most so many clips in a batch; None for no other limit than the budget.
-        shuffle: False for inference: no randomness, exactly sorted, longest clips first, so that memory
-            runs out at once or never.
-        spread: over how many batches clips of one length are spread. More of it means more variety in a
-            batch, and more padding: 0 keeps to clips of nearly the same length, and twice as much as there
-            are batches is random order. Sounds of one kind are often of one length, so batches by length
-            are less random than they look; where there are few batches to an epoch, a large spread can
-            train the better model.
-        seed: the epochs of two seeds are different.
-        rank: which of ``world_size`` processes this is; None asks ``torch.distributed``, and is 0
-            where that is not running. So make the sampler once it is; with Lightning,
-            in ``train_dataloader``.
-        world_size: number of processes, which share the batches of an epoch among them. All get the same
-            number: where it does not divide by ``world_size``, the batches with the most clips are
-            halved. Only if every batch is down to a single clip, and still there are too few, do the shortest
-            clips come more than once.
+        max_samples: the budget, in samples. A clip longer than the budget is a batch alone.
+        batch_size: the largest number of clips in a batch; None for no limit but the budget.
+        shuffle: False for inference. Batches are then exactly sorted, longest clips first, so memory runs out
+            in the first batch or never.
+        spread: number of batches over which clips of one length are spread. A larger spread gives more
+            variety in a batch, and more padding. 0 keeps to clips of nearly equal length; twice the number of
+            batches gives random order. Sounds of one kind often have similar lengths, so batches by length
+            are less random than they look. With few batches in an epoch, a large spread can train a better
+            model.
+        seed: two seeds have different epochs.
+        rank: the number of this process, from 0 to ``world_size - 1``. None asks ``torch.distributed``, and
+            is 0 if that is not initialised. Make the sampler after the initialisation; with Lightning, in
+            ``train_dataloader``.
+        world_size: number of processes that share the batches of an epoch. All processes get the same number
+            of batches: the batches with the most clips are halved until the number divides by ``world_size``.
+            If every batch is a single clip and there are still too few, the shortest clips are repeated.
 
     Raises:
-        TypeError: if ``lengths`` are not integers, or a setting is not.
-        ValueError: if there are no lengths, one is below 1, or a setting is out of range.
+        TypeError: if ``lengths`` or a setting are not integers.
+        ValueError: if there are no lengths, a length is below 1, or a setting is out of range.
 
     >>> sampler = LengthBucketSampler([9, 2, 3, 10, 3], max_samples=20, shuffle=False)
     >>> list(sampler)
@@ -92,15 +91,15 @@ class LengthBucketSampler(Sampler[list[int]]):
         length = self.lengths.sort(descending=True).values
         capacity = (self.max_samples // length).clamp(1, batch_size)
         places = torch.arange(len(length))
-        self._low, self._high = _keys(length, capacity * self.spread) if shuffle else (places, places)
+        self._low, self._high = _key_bounds(length, capacity * self.spread) if shuffle else (places, places)
         last_place = torch.searchsorted(self._low, self._high, right=True) - 1
-        # The longest clip that can stand at each place or later.
-        bound = torch.searchsorted(last_place, places)
-        self._sizes = _cut(capacity[bound].tolist(), self.world_size)
+        # The rank of the longest clip that can be at each place or later.
+        longest = torch.searchsorted(last_place, places)
+        self._sizes = _batch_sizes(capacity[longest].tolist(), self.world_size)
 
     @property
     def sampler(self) -> LengthBucketSampler:
-        """This object again, for Lightning looks here for something to tell the epoch.
+        """This object itself, because Lightning looks here for ``set_epoch``.
 
         >>> sampler = LengthBucketSampler([9, 2], max_samples=20)
         >>> sampler.sampler is sampler
@@ -109,11 +108,11 @@ class LengthBucketSampler(Sampler[list[int]]):
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next pass; the same epoch gives the same batches.
+        """Choose the epoch of the next pass. The same epoch gives the same batches.
 
         Raises:
-            TypeError: if it is not an integer.
-            ValueError: if it is negative.
+            TypeError: if the epoch is not an integer.
+            ValueError: if the epoch is negative.
 
         >>> sampler = LengthBucketSampler([9, 2, 3, 10, 3], max_samples=20)
         >>> first = list(sampler)
@@ -128,17 +127,17 @@ class LengthBucketSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)
-        self.epoch += 1  # a loop that never calls set_epoch is reshuffled too
+        self.epoch += 1  # loops that never call set_epoch get new batches too
         order = self._order(generator)
         if len(order) < sum(self._sizes):
             order = torch.cat([order, self._shortest(sum(self._sizes) - len(order))])
         batches = torch.split(order, self._sizes)
-        # The batches of one step are neighbours, about equally long, so that no process waits for the others.
+        # Batches of one step are adjacent and similarly long, so no process waits long for another.
         steps = torch.randperm(len(self), generator=generator) if self.shuffle else torch.arange(len(self))
         return (batches[step * self.world_size + self.rank].tolist() for step in steps.tolist())
 
     def _order(self, generator: torch.Generator) -> Tensor:
-        """All clips, in the order of their keys."""
+        """All clips in the order of their keys."""
         if not self.shuffle:
             return self.lengths.argsort(descending=True, stable=True)
         shuffled = torch.randperm(len(self.lengths), generator=generator)
@@ -150,21 +149,22 @@ class LengthBucketSampler(Sampler[list[int]]):
         return self.lengths.argsort(stable=True).repeat(count)[:count]
 
 
-def _keys(length: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
-    """Lowest and highest key of each rank: half its reach away, or where clips are of nearly its length."""
+def _key_bounds(length: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest key of each rank: half its reach away, or further while lengths are nearly equal."""
     end, size = len(length) - 1, length.double()
     rank = torch.arange(len(length), dtype=torch.float64)
-    # Ascending for searchsorted; the count of clips that are long enough is the place after the last of them.
-    first_alike = torch.searchsorted(-size, -size * (1 + _TOLERANCE))
-    last_alike = torch.searchsorted(-size, -size / (1 + _TOLERANCE), right=True) - 1
-    low = torch.minimum(rank - reach / 2, first_alike).clamp(min=0)
-    high = torch.maximum(rank + reach / 2, last_alike).clamp(max=end)
-    # Batches of shorter clips are larger and reach further, perhaps further up than those before them.
+    # searchsorted needs ascending values, hence the signs.
+    first_similar = torch.searchsorted(-size, -size * (1 + _TOLERANCE))
+    last_similar = torch.searchsorted(-size, -size / (1 + _TOLERANCE), right=True) - 1
+    low = torch.minimum(rank - reach / 2, first_similar).clamp(min=0)
+    high = torch.maximum(rank + reach / 2, last_similar).clamp(max=end)
+    # Batches of shorter clips have more clips, so their lower bounds may pass those of longer clips. The
+    # minimum keeps the bounds in ascending order.
     return low.flip(0).cummin(0).values.flip(0), high
 
 
-def _cut(capacity: list[int], world_size: int) -> list[int]:
-    """Sizes of the batches, a multiple of ``world_size``, each within the capacity where it starts."""
+def _batch_sizes(capacity: list[int], world_size: int) -> list[int]:
+    """Sizes of the batches, at most the capacity at the first place; ``world_size`` divides the count."""
     sizes: list[int] = []
     place = 0
     while place < len(capacity):

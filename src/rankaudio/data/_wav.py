@@ -1,8 +1,8 @@
 """WAV headers and samples.
 
-Why not :func:`scipy.io.wavfile.read`: it decodes the whole file before it tells a length, and it *warns*
-about chunks it does not know and about files cut short. A warning can only be silenced, or turned into an
-error, for the whole process at once, which is not safe in threads.
+:func:`scipy.io.wavfile.read` is not used for two reasons. It decodes the whole file before its length is
+known. It only warns about unknown chunks and truncated files, and a warning can be silenced or turned into an
+error only for the whole process, which is not safe in threads.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
-# A program that writes to a pipe cannot come back to fill in the size, and leaves this.
+# The size that programs write to a pipe, where they cannot go back to fill in the real size.
 _UNKNOWN_SIZE = 0xFFFF_FFFF
-# By format and bytes per sample. Fewer bits than bytes have room for stand at the top: the scale is the same.
+# By format and bytes per sample. A sample with fewer bits than its bytes hold uses the upper bits, so the
+# scale is the same.
 _SAMPLE_TYPES = {
     (_PCM, 1): "u1",
     (_PCM, 2): "<i2",
@@ -31,7 +32,7 @@ _SAMPLE_TYPES = {
 
 
 class Wav(NamedTuple):
-    """What the header says: the sample type is a numpy one, or ``"i3"`` for 24 bits in three bytes."""
+    """The header. The sample type is a numpy type, or ``"i3"`` for 24 bits in three bytes."""
 
     frames: int
     sample_rate: int
@@ -48,7 +49,7 @@ class _Format(NamedTuple):
 
 
 def read_wav_header(path: Path, file: BinaryIO) -> Wav | None:
-    """Walk the chunks of a RIFF/WAVE file up to its samples; None for a coding other than PCM and float."""
+    """Read the chunks of a RIFF/WAVE file up to its samples. None means a coding other than PCM and float."""
     file.seek(12)
     coding: _Format | None = None
     while len(head := file.read(8)) == 8:
@@ -71,7 +72,7 @@ def read_wav_header(path: Path, file: BinaryIO) -> Wav | None:
 
 
 def read_wav_samples(path: Path, wav: Wav) -> NDArray[np.floating]:
-    """Samples ``(frames, channels)``, float32 (float64 where they are), integers scaled to [-1, 1)."""
+    """Samples ``(frames, channels)``, integers scaled to [-1, 1). Float64 stays, the rest is float32."""
     import numpy as np
 
     kind, width = wav.sample_type[-2], int(wav.sample_type[-1])
@@ -105,7 +106,7 @@ def _read_format(path: Path, body: bytes) -> _Format:
 
 
 def _count_frames(path: Path, file: BinaryIO, size: int, block_align: int) -> int:
-    """Samples promised by the header, all of which must be in the file."""
+    """Number of samples that the header promises, all of which must be in the file."""
     present = (os.fstat(file.fileno()).st_size - file.tell()) // block_align
     promised = present if size == _UNKNOWN_SIZE else size // block_align
     if present < promised:

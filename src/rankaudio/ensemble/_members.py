@@ -1,8 +1,8 @@
-"""What the members of an ensemble say, checked and made ready to be averaged.
+"""The scores of an ensemble's members, checked and prepared for averaging.
 
-Averages are taken entry by entry in double precision, a product and a sum at a time. A matrix product
-would be no quicker, for there are few members, and it may round the entries of one row in different
-ways; labels that every member scores alike would then be ordered by chance instead of tied.
+Averages are computed entry by entry in double precision, one product and one sum at a time. A matrix product
+would not be faster, because there are few members. It may also round the entries of one row differently.
+Labels with equal scores from every member would then be ordered by chance instead of tied.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from torch import Tensor
 from rankaudio._checks import (
     check_choice,
     check_floating,
+    check_has_classes,
+    check_mask,
     check_number,
     check_same_device,
     check_shape,
-    check_tensor,
     describe,
 )
-from rankaudio._rank_sums import sum_dtype
+from rankaudio.metrics._label_precisions import sum_dtype
 
 Method = Literal["mean", "geometric", "rank"]
 METHODS: tuple[Method, ...] = ("mean", "geometric", "rank")
@@ -32,40 +33,40 @@ METHODS: tuple[Method, ...] = ("mean", "geometric", "rank")
 
 @dataclass(frozen=True)
 class Members:
-    """What is averaged, and what the average becomes."""
+    """The prepared scores, and how to average them."""
 
     prepared: tuple[Tensor, ...]
-    """Of each member ``(*, C)`` in double precision: its scores, their logarithms or their ranks from 0."""
+    """For each member ``(*, C)`` in double precision: its scores, their logarithms, or their ranks from 0."""
     present: Tensor
-    """``(M, *, 1)`` bool: which member has which clip."""
+    """``(M, *, 1)`` bool, true where a member has a clip."""
     method: Method
     dtype: torch.dtype
-    """Of the blend."""
+    """The dtype of the blend."""
 
     def __len__(self) -> int:
         return len(self.prepared)
 
     def rows(self, rows: Tensor) -> Members:
-        """The same members on some of the clips, for scores with two axes."""
+        """The same members with some of the clips, for scores with two axes."""
         return replace(
             self, prepared=tuple(each[rows] for each in self.prepared), present=self.present[:, rows]
         )
 
     def on_cpu(self) -> Members:
-        """The same members on the CPU, and without gradients."""
+        """The same members on the CPU and without gradients."""
         prepared = tuple(each.detach().cpu().to(torch.float64) for each in self.prepared)
         return replace(self, prepared=prepared, present=self.present.cpu())
 
     def blend(self, weights: Tensor) -> Tensor:
         """Weighted average ``(*, C)``; ``weights`` are non-negative and not all zero."""
-        # Equal weights become ones, whatever their sum: then sums of ranks are exact, and so are ties.
+        # Equal weights become ones. Sums of ranks are then exact, and so are ties.
         factor = (weights / weights.max()).to(self.present.device, sum_dtype(self.present.device))
         share = torch.where(self.present, factor.reshape(-1, *[1] * (self.present.ndim - 1)), 0.0)
-        # Where all that is present weighs nothing, some score is better than none.
+        # If all members that have a clip have weight 0, their plain average is better than no score.
         share = torch.where(share.sum(0) > 0, share, self.present.to(share.dtype))
         total = torch.zeros_like(self.prepared[0])
         for part, scores in zip(share, self.prepared, strict=True):
-            # Not the product alone: what has no weight may be infinite, or NaN where it is missing.
+            # where, not only a product: scores of weight 0 may be infinite, and missing scores may be NaN.
             total = total + torch.where(part > 0, part * scores, 0.0)
         average = total / share.sum(0)
         if self.method == "geometric":
@@ -76,15 +77,15 @@ class Members:
 
 
 @dataclass(frozen=True)
-class Words:
-    """How messages call the members, the clips and the classes."""
+class EntryNames:
+    """The names of members, clips and classes in messages."""
 
     members: str = "scores"
     clips: Sequence[object] = ()
     classes: Sequence[object] = ()
 
-    def place(self, at: Sequence[int]) -> str:
-        """Name an entry of a member."""
+    def of_entry(self, at: Sequence[int]) -> str:
+        """Name an entry of a member by its clip and class."""
         if len(at) != 2:
             return f"at {tuple(at)}"
         clip, label = at
@@ -96,24 +97,24 @@ class Words:
 
 
 def prepare(
-    scores: object, *, method: Method, present: Tensor | None = None, words: Words | None = None
+    scores: object, *, method: Method, present: Tensor | None = None, entry_names: EntryNames | None = None
 ) -> Members:
-    """Check members and whatever they score, and take logarithms or ranks."""
+    """Check the members' scores, and compute logarithms or ranks."""
     check_choice("method", method, METHODS)
-    words = words or Words()
-    members = _check_members(scores, words.members)
+    names = entry_names or EntryNames()
+    members = _check_members(scores, names.members)
     known = _check_present(present, members)
     for index, member in enumerate(members):
-        _check_numbers(f"{words.members}[{index}]", member, known[index], method, words)
+        _check_numbers(f"{names.members}[{index}]", member, known[index], method, names)
     wide = sum_dtype(members[0].device)
     prepared = tuple(_PREPARE[method](member.to(wide)) for member in members)
-    _check_infinities(prepared, known, method, words)
+    _check_infinities(prepared, known, method, names)
     dtype = reduce(torch.promote_types, (member.dtype for member in members), torch.float32)
     return Members(prepared, known, method, dtype)
 
 
 def check_weights(weights: Sequence[float] | Tensor | None, count: int) -> Tensor:
-    """Weights as ``(M,)`` float64 on the CPU, by default ones."""
+    """Return weights as ``(M,)`` float64 on the CPU, by default ones."""
     if weights is None:
         return torch.ones(count, dtype=torch.float64)
     values = check_shape("weights", weights, (count,)).tolist() if isinstance(weights, Tensor) else weights
@@ -128,12 +129,12 @@ def check_weights(weights: Sequence[float] | Tensor | None, count: int) -> Tenso
 
 
 def _mid_ranks(scores: Tensor) -> Tensor:
-    """Scores below plus half of the other scores that are equal: 0 to C - 1, in halves."""
+    """Number of lower scores plus half of the other equal scores: 0 to C - 1, in halves."""
     scores = scores.detach().contiguous()
     ranked = scores.sort(dim=-1).values
     below = torch.searchsorted(ranked, scores)
-    reached = torch.searchsorted(ranked, scores, right=True)
-    return (below + reached - 1).to(scores.dtype) / 2
+    not_above = torch.searchsorted(ranked, scores, right=True)
+    return (below + not_above - 1).to(scores.dtype) / 2
 
 
 _PREPARE: dict[Method, Callable[[Tensor], Tensor]] = {
@@ -153,8 +154,7 @@ def _check_members(scores: object, name: str) -> tuple[Tensor, ...]:
     if not members:
         raise ValueError(f"{name}: wanted at least one member, got none")
     first = members[0]
-    if first.ndim == 0 or first.shape[-1] == 0:
-        raise ValueError(f"{name}[0]: wanted shape (*, C) with C >= 1 classes, got {describe(first)}")
+    check_has_classes(f"{name}[0]", first)
     for i, member in enumerate(members):
         if member.shape != first.shape:
             wanted = f"the shape of {name}[0], {tuple(first.shape)}"
@@ -164,41 +164,39 @@ def _check_members(scores: object, name: str) -> tuple[Tensor, ...]:
 
 
 def _check_present(present: object, members: tuple[Tensor, ...]) -> Tensor:
-    """``(M, *, 1)``: which member has which clip; every clip has one."""
+    """Return ``(M, *, 1)``, true where a member has a clip. Every clip has a member."""
     first, shape = members[0], (len(members), *members[0].shape[:-1])
     if present is None:
         return torch.ones(*shape, 1, dtype=torch.bool, device=first.device)
-    known = check_shape("present", check_tensor("present", present), shape, like=first)
-    if known.dtype != torch.bool:
-        raise TypeError(f"present: wanted a bool tensor, got {describe(known)}")
-    alone = ~known.any(0)
-    if alone.any():
-        clip = alone.nonzero()[0].tolist()
+    known = check_mask("present", present, shape, like=first)
+    without_member = ~known.any(0)
+    if without_member.any():
+        clip = without_member.nonzero()[0].tolist()
         raise ValueError(
             f"present: wanted a member for every clip, got none for clip {', '.join(map(str, clip))}"
         )
     return known[..., None]
 
 
-def _check_numbers(name: str, member: Tensor, known: Tensor, method: Method, words: Words) -> None:
-    """Refuse NaN, and numbers that have no logarithm where one is needed; wait for them on any device."""
+def _check_numbers(name: str, member: Tensor, known: Tensor, method: Method, names: EntryNames) -> None:
+    """Refuse NaN, and negative numbers if logarithms are needed. This waits for the values on any device."""
     bad, wanted = member.isnan(), "numbers"
     if method == "geometric":
         bad, wanted = bad | (member < 0), "numbers >= 0 for a geometric mean"
     bad = bad & known
     if bad.any():
         at = bad.nonzero()[0].tolist()
-        raise ValueError(f"{name}: wanted {wanted}, got {member[tuple(at)].item()} {words.place(at)}")
+        raise ValueError(f"{name}: wanted {wanted}, got {member[tuple(at)].item()} {names.of_entry(at)}")
 
 
-def _check_infinities(prepared: tuple[Tensor, ...], known: Tensor, method: Method, words: Words) -> None:
-    """Refuse entries whose average is one of plus and minus infinity."""
+def _check_infinities(prepared: tuple[Tensor, ...], known: Tensor, method: Method, names: EntryNames) -> None:
+    """Refuse entries that would average plus and minus infinity."""
     high = reduce(torch.logical_or, ((x == torch.inf) & k for x, k in zip(prepared, known, strict=True)))
     low = reduce(torch.logical_or, ((x == -torch.inf) & k for x, k in zip(prepared, known, strict=True)))
     if (high & low).any():
         ends = "0 and inf" if method == "geometric" else "-inf and inf"
         at = (high & low).nonzero()[0].tolist()
         raise ValueError(
-            f"{words.members}: wanted members that can be averaged, got {ends} {words.place(at)} "
+            f"{names.members}: wanted members that can be averaged, got {ends} {names.of_entry(at)} "
             "(method='rank' takes them)"
         )

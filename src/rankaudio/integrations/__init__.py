@@ -1,6 +1,6 @@
-"""Forms of what rankaudio has for other libraries, each in a module that needs that library.
+"""Parts of rankaudio for other libraries. Each module needs the library that it is named after.
 
-Nothing here is imported by ``import rankaudio``.
+``import rankaudio`` imports none of them.
 """
 
 __all__: list[str] = []

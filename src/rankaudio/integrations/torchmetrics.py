@@ -1,4 +1,4 @@
-"""lwlrap as a metric of torchmetrics, and so of Lightning. Importing this module imports torchmetrics."""
+"""lwlrap as a torchmetrics metric, which Lightning takes too. Importing this module imports torchmetrics."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ __all__ = ["LwlrapMetric"]
 class LwlrapMetric(Metric):
     """:class:`rankaudio.Lwlrap` for a ``MetricCollection``, and for Lightning's ``self.log``.
 
-    The definition and the shapes are those of :func:`rankaudio.lwlrap`. Its states are the sums, in float64
-    (float32 on mps), so it resets, clones, pickles and adds up over processes as other metrics of
-    torchmetrics do. Two that differ in ``average`` have the same sums, and in a collection share them.
+    The definition and the shapes are those of :func:`rankaudio.lwlrap`. The states are sums in float64
+    (float32 on mps). The metric resets, clones, pickles and synchronises like other torchmetrics metrics. Two
+    metrics that differ in ``average`` have the same sums, and share them in a collection.
 
     Args:
         n_classes: :math:`C`.
         average: as in the function.
-        dist_sync_on_step: as in every metric of torchmetrics, like the two below; whether the value of a
-            batch is that of the batches of all processes.
+        dist_sync_on_step: whether the value of a batch includes the batches of all processes, as in every
+            torchmetrics metric.
         process_group: the processes; None for all.
-        sync_on_compute: whether compute is over the clips of all processes.
+        sync_on_compute: whether compute includes the clips of all processes.
 
     Raises:
-        TypeError: from update, if scores or weights are not floating point, or a mask is not bool.
-        ValueError: from update, if shapes, devices or values are not those of the function; from compute,
-            and from calling the metric, if a known score was NaN.
+        TypeError: in update, if scores or weights are not floating point, or a mask is not bool.
+        ValueError: in update, if shapes, devices or values are not as in the function. In compute, and when
+            the metric is called, if a known score was NaN.
 
     >>> from rankaudio.integrations.torchmetrics import LwlrapMetric
     >>> metric = LwlrapMetric(3)
-    >>> metric(torch.tensor([[3.0, 2.0, 1.0]]), torch.tensor([[1, 0, 1]]))  # of this batch
+    >>> metric(torch.tensor([[3.0, 2.0, 1.0]]), torch.tensor([[1, 0, 1]]))  # this batch
     tensor(0.8333, dtype=torch.float64)
     >>> metric.update(torch.tensor([[0.0, 5.0, 5.0]]), torch.tensor([[0, 1, 0]]))
-    >>> metric.compute()  # of all
+    >>> metric.compute()  # all clips
     tensor(0.7222, dtype=torch.float64)
     """
 
     is_differentiable: bool | None = False
     higher_is_better: bool | None = True
-    # A batch adds to the sums, whatever they were: calling the metric ranks the batch once.
+    # A batch only adds to the sums, so torchmetrics needs one update per call and not two.
     full_state_update: bool | None = False
     plot_lower_bound: float | None = 0.0
     plot_upper_bound: float | None = 1.0
@@ -80,7 +80,7 @@ class LwlrapMetric(Metric):
         """Add clips.
 
         Args:
-            preds: ``(*, C)``, the scores, raw; ``preds`` is what torchmetrics calls them by.
+            preds: ``(*, C)``, raw scores; torchmetrics passes them by this name.
             target: ``(*, C)`` bool or 0/1.
             mask: ``(*, C)`` bool, true where the label is known.
             sample_weight: ``(*)`` weights.
@@ -95,10 +95,10 @@ class LwlrapMetric(Metric):
         """Return the value over all clips since the last reset."""
         whole = self._lwlrap()
         whole.load_state_dict({name: getattr(self, name) for name in whole.state_dict()})
-        return whole.compute(sync=False)  # torchmetrics has added up what processes have
+        return whole.compute(sync=False)  # torchmetrics has already added the sums of all processes
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> Module:
-        """Move the sums; to where there are no doubles, which PyTorch says by a TypeError, in float32."""
+        """Move the sums. On devices without float64 PyTorch raises a TypeError; sums are float32 there."""
         try:
             return super()._apply(fn, exclude_state)
         except TypeError:
@@ -108,7 +108,7 @@ class LwlrapMetric(Metric):
             return super()._apply(fn, exclude_state)
 
     def _lwlrap(self) -> Lwlrap:
-        """No clips, where the states are."""
+        """Make an empty metric on the device of the states."""
         return Lwlrap(self.n_classes, average=self.average).to(self.device)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Ranking losses for multi-label scores, exact and without a table of class pairs."""
+"""LSEP, the log-sum-exp pairwise loss: exact, and without a table of class pairs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from rankaudio._checks import (
     check_choice,
     check_floating,
+    check_mask,
     check_scores_and_target,
     check_shape,
     check_tensor,
     check_values,
-    describe,
+    check_zeros_and_ones,
 )
 
 Reduction = Literal["none", "mean", "sum"]
@@ -36,31 +37,31 @@ def lsep_loss(
 
     .. math:: \ell = \log\Bigl(1 + \sum_{u,v \,:\, t_u < t_v} w_u w_v \, e^{s_u - s_v}\Bigr)
 
-    With 0/1 targets the double sum is a product of two sums, so the cost is linear in the number
-    of classes; with graded targets a sort and a running sum make it :math:`C \log C`. Both are
-    exact, and neither overflows, whatever the margins.
+    With 0/1 targets the double sum is a product of two sums, so the cost is linear in the number of
+    classes. With graded targets a sort and a running sum make the cost :math:`C \log C`. Both ways are exact,
+    and neither overflows at any margin.
 
     Args:
         scores: ``(*, C)`` floating point, raw scores. Adding a constant to a row changes nothing.
         target: ``(*, C)`` bool or 0/1; with ``graded`` any finite real numbers.
-        graded: compare the target's values, so that ``u`` and ``v`` are a pair when
-            :math:`t_u < t_v`. Otherwise the target must be 0/1 (checked where tensors are on the CPU;
-            on an accelerator, where looking would stall it, every non-zero value counts as present).
+        graded: compare the target's values: ``u`` and ``v`` are a pair when :math:`t_u < t_v`. Otherwise the
+            target must be 0/1. That is checked on the CPU. On an accelerator the check would have to wait,
+            so every non-zero value counts as present.
         mask: ``(*, C)`` bool, true where the label is known. Unknown labels are in no pair.
-        class_weight: ``(C,)`` non-negative weights :math:`w`; a pair weighs the product of its two.
+        class_weight: ``(C,)`` non-negative weights :math:`w`. The weight of a pair is the product of its two.
         sample_weight: ``(*)`` non-negative weights of the rows.
-        reduction: over the leading axes: ``"none"``, ``"sum"``, or ``"mean"``, which with
-            ``sample_weight`` is the weighted mean.
+        reduction: ``"none"``, ``"sum"`` or ``"mean"`` over the leading axes. With ``sample_weight`` the mean
+            is the weighted mean.
 
     Returns:
-        ``()``, or ``(*)`` for ``"none"``; float64 for float64 scores, else float32. A row without a
-        pair (every label, no label, nothing known) costs 0 and its gradient is 0. The mean of no
-        rows, or of rows that all weigh nothing, is 0, and it is still part of the graph.
+        ``()``, or ``(*)`` for ``"none"``; float64 for float64 scores, else float32. A row has no pair if it
+        has every label, no label, or no known label. Its loss and gradient are 0. The mean of no rows,
+        or of rows with no weight, is 0 and still part of the graph.
 
     Raises:
         TypeError: if scores are not floating point, or a mask is not bool.
-        ValueError: if shapes or devices disagree, or, on the CPU, a target is not 0/1 (graded: not
-            finite) or a weight is negative.
+        ValueError: if shapes or devices disagree, a target is not 0/1 (graded: not finite), or a weight is
+            negative. Values are checked on the CPU only.
 
     Reference:
         Li, Song and Luo, Improving Pairwise Ranking for Multi-label Image Classification,
@@ -71,12 +72,12 @@ def lsep_loss(
     >>> lsep_loss(torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([[1.0, 0.5, 0.0]]), graded=True)
     tensor(1.4402)
     """
-    scores, target = check_scores_and_target(scores, target, graded=graded)
+    scores, target = check_scores_and_target(scores, target)
+    if not graded:
+        check_zeros_and_ones("target", target, " (graded targets need graded=True)")
     check_choice("reduction", reduction, _REDUCTIONS)
     if mask is not None:
-        check_shape("mask", mask, scores.shape, like=scores)
-        if mask.dtype != torch.bool:
-            raise TypeError(f"mask: wanted a bool tensor, got {describe(mask)}")
+        check_mask("mask", mask, scores.shape, like=scores)
     if class_weight is not None:
         _check_weight("class_weight", class_weight, scores.shape[-1:], scores)
     if sample_weight is not None:
@@ -86,7 +87,7 @@ def lsep_loss(
         scores = scores.float()
     log_weight = None if class_weight is None else class_weight.to(scores.dtype).log()
     log_pairs = _graded_log_pairs if graded else _binary_log_pairs
-    # softplus switches to the identity at its threshold; at the default, 20, that is wrong by 2e-9.
+    # softplus is the identity above its threshold. At the default of 20 that is wrong by 2e-9.
     losses = F.softplus(log_pairs(scores, target, mask, log_weight), threshold=40)
     return _reduce(losses.to(scores.dtype), sample_weight, reduction)
 
@@ -96,7 +97,7 @@ class LSEPLoss(nn.Module):
 
     Args:
         graded: as in the function.
-        class_weight: as in the function; moves with the Module, and is not part of its state dict.
+        class_weight: as in the function. It moves with the Module and is not part of its state dict.
         reduction: as in the function.
 
     >>> LSEPLoss()(torch.tensor([[2.0, 0.0]]), torch.tensor([[1, 0]]))
@@ -143,27 +144,27 @@ class LSEPLoss(nn.Module):
 def _binary_log_pairs(
     scores: Tensor, target: Tensor, mask: Tensor | None, log_weight: Tensor | None
 ) -> Tensor:
-    """Log of the sum over pairs, which factorises: (sum of e^s, absent) x (sum of e^-s, present)."""
+    """Log of the sum over pairs, a product: (sum of e^s over absent) x (sum of e^-s over present)."""
     present = target.bool()
     absent = ~present
     if mask is not None:
         present, absent = present & mask, absent & mask
     highest_absent, absent_rest = _masked_lse(scores, absent, log_weight)
     highest_present, present_rest = _masked_lse(-scores, present, log_weight)
-    # The two maxima first: they may be huge and nearly cancel, the rests are at most log C.
+    # Add the two maxima first: they may be huge and nearly cancel. The remainders are at most log C.
     return (highest_absent + highest_present) + (absent_rest + present_rest)
 
 
 def _masked_lse(x: Tensor, keep: Tensor, log_weight: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Logsumexp over the entries to keep, in two parts, maximum and rest, that add up to it.
+    """Logsumexp over the entries to keep, as two terms: the maximum and the remainder.
 
-    Apart, the parts keep the softmax in the gradient exact to rounding: a sum of 10,000 and log 2
-    has lost four digits of log 2 in float32.
+    Separate terms keep the softmax in the gradient exact to rounding. In float32 the sum of 10,000 and log 2
+    has lost four digits of log 2.
     """
     if log_weight is not None:
         x = x + log_weight
-    # Finite on purpose: -inf gives NaN second derivatives on rows without a pair. A quarter of the
-    # range, so that two of them still add up to a finite number.
+    # A finite number, because -inf gives NaN second derivatives on rows without a pair. It is a quarter of
+    # the range, so that the sum of two is still finite.
     hidden = torch.finfo(x.dtype).min / 4
     x = x.masked_fill(~keep, hidden).clamp(min=hidden)
     highest = x.detach().amax(-1)
@@ -173,15 +174,15 @@ def _masked_lse(x: Tensor, keep: Tensor, log_weight: Tensor | None) -> tuple[Ten
 def _graded_log_pairs(
     scores: Tensor, target: Tensor, mask: Tensor | None, log_weight: Tensor | None
 ) -> Tensor:
-    """Log of the sum over pairs: sort by target, and let each v meet the running sum below its ties."""
-    # The gradient of logcumsumexp subtracts numbers as large as the margins, hence the doubles.
+    """Log of the sum over pairs: sort by target, and pair each v with the running sum below its ties."""
+    # The gradient of logcumsumexp subtracts numbers as large as the margins, so it needs float64.
     if scores.device.type != "mps":
         scores = scores.double()
     hidden = torch.finfo(scores.dtype).min / 4
     check_values("target", target, target.isfinite(), "finite numbers")
     level, order = (target.byte() if target.dtype == torch.bool else target).sort(dim=-1)
     ranked = scores.gather(-1, order)
-    # Scores matter by their differences only; relative to their maximum they cannot overflow.
+    # Only differences of scores matter. Relative to their maximum, scores cannot overflow.
     ranked = ranked - ranked.detach().amax(-1, keepdim=True)
     weight = _log_weight_in_order(log_weight, mask, order, hidden)
 
@@ -197,7 +198,7 @@ def _graded_log_pairs(
 def _log_weight_in_order(
     log_weight: Tensor | None, mask: Tensor | None, order: Tensor, hidden: float
 ) -> Tensor | None:
-    """Log-weights of the sorted classes, those not known hidden; None if all weigh 1."""
+    """Log-weights of the sorted classes, hidden where unknown; None if all weights are 1."""
     if log_weight is None and mask is None:
         return None
     weight = torch.zeros((), device=order.device) if log_weight is None else log_weight
@@ -214,7 +215,7 @@ def _check_weight(name: str, weight: object, shape: torch.Size, scores: Tensor) 
 
 
 def _reduce(losses: Tensor, sample_weight: Tensor | None, reduction: Reduction) -> Tensor:
-    """Weigh and reduce; the mean of nothing is 0 and keeps its graph."""
+    """Apply weights and reduce. The mean of nothing is 0 and keeps its graph."""
     dtype = losses.dtype
     if sample_weight is not None:
         losses = losses * sample_weight

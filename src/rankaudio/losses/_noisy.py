@@ -163,7 +163,7 @@ class LqLoss(nn.Module):
 
 def _prepare(scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Check both tensors and return them in float32 or float64."""
-    scores, target = check_scores_and_target(scores, target, graded=True)
+    scores, target = check_scores_and_target(scores, target)
     if target.dtype != torch.bool:
         check_values("target", target, (target >= 0) & (target <= 1), "numbers from 0 to 1")
     if scores.dtype != torch.float64:

@@ -1,13 +1,9 @@
-"""Labels that may be wrong: which of them a model agrees with, and which it would give instead."""
+"""Tools for noisy labels: agreement with a model's scores, thresholds, new labels, and their quality."""
 
-from rankaudio.noisy._labels import LabelQuality, RelabelMode, label_quality, relabel
-from rankaudio.noisy._scores import (
-    calibrate_scores,
-    label_agreement,
-    label_margin,
-    label_threshold,
-    select_agreeing,
-)
+from rankaudio.noisy._agreement import label_agreement, label_margin, select_agreeing
+from rankaudio.noisy._quality import LabelQuality, label_quality
+from rankaudio.noisy._relabel import RelabelMode, relabel
+from rankaudio.noisy._threshold import calibrate_scores, label_threshold
 
 __all__ = [
     "LabelQuality",

@@ -1,4 +1,4 @@
-"""Folds: a division, of equal sizes, with every label spread better than at random."""
+"""Folds have equal sizes, and every label is spread better than at random."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from rankaudio.data import multilabel_folds
 
 
 def labels(clips: int, classes: int, *, seed: int, mean: float = 1.2) -> Tensor:
-    """Rare and frequent labels, about ``mean`` to a clip."""
+    """Draw rare and frequent labels, about ``mean`` per clip."""
     generator = torch.Generator().manual_seed(seed)
     rate = torch.rand(classes, generator=generator) ** 3
     return torch.rand(clips, classes, generator=generator) < rate / rate.sum() * mean
@@ -27,7 +27,7 @@ def random_folds(clips: int, n_folds: int, *, seed: int = 0) -> Tensor:
 
 
 @given(st.integers(2, 60), st.integers(1, 8), st.integers(2, 7), st.integers(0, 2**31), st.floats(0, 3))
-def test_folds_are_of_one_size(clips, classes, n_folds, seed, mean):
+def test_folds_have_equal_sizes(clips, classes, n_folds, seed, mean):
     n_folds = min(n_folds, clips)
     folds = multilabel_folds(labels(clips, classes, seed=seed, mean=mean), n_folds=n_folds, seed=seed)
     assert folds.dtype == torch.int64
@@ -47,7 +47,7 @@ def test_labels_are_spread_far_better_than_at_random(clips, classes, n_folds, se
 
 
 @pytest.mark.parametrize("n_folds", [2, 5])
-def test_one_label_each_is_divided_exactly(n_folds):
+def test_single_labels_are_divided_exactly(n_folds):
     target = torch.eye(6, dtype=torch.bool).repeat_interleave(10, 0)[torch.randperm(60)]
     folds = multilabel_folds(target, n_folds=n_folds)
     for fold in range(n_folds):
@@ -63,14 +63,14 @@ def test_clips_without_labels_are_spread_evenly():
     assert nothing.bincount().sort().values.tolist() == [3, 4, 4]
 
 
-def test_a_label_of_few_clips_is_in_as_many_folds():
+def test_three_clips_of_a_label_are_in_three_folds():
     target = labels(200, 10, seed=3)
     target[:, 0] = False
     target[torch.tensor([7, 70, 170]), 0] = True
     assert len(multilabel_folds(target, n_folds=5)[target[:, 0]].unique()) == 3
 
 
-def test_the_seed_decides_and_nothing_else():
+def test_only_the_seed_decides():
     target, before = labels(100, 8, seed=0), torch.get_rng_state()
     folds = multilabel_folds(target)
     assert torch.equal(folds, multilabel_folds(target.float(), n_folds=5, seed=42))

@@ -1,4 +1,4 @@
-"""Decoding against soundfile and scipy, resampling against a tone and soxr, and files that are no good."""
+"""Decoding against soundfile and scipy, resampling against a tone and soxr, and bad files."""
 
 import io
 import math
@@ -78,7 +78,7 @@ def test_equals_scipy(tmp_path_factory, dtype, channels, frames, seed):
 
 
 def test_chunks_before_and_after_the_samples_are_skipped(tmp_path):
-    """Also one of odd length, which is followed by a byte of padding; scipy warns about each of them."""
+    """A chunk of odd length is followed by a byte of padding. scipy warns about each unknown chunk."""
     path = tmp_path / "chunks.wav"
     path.write_bytes(
         riff((b"LIST", b"odd"), fmt(), (b"bext", b"\0" * 602), (b"data", STEPS), (b"id3 ", b"x" * 9))
@@ -88,14 +88,14 @@ def test_chunks_before_and_after_the_samples_are_skipped(tmp_path):
         wavfile.read(path)
 
 
-def test_bits_that_do_not_fill_their_bytes_stand_at_the_top(tmp_path):
+def test_samples_with_fewer_bits_than_their_bytes_use_the_upper_bits(tmp_path):
     path = tmp_path / "twelve.wav"
     header = b"fmt ", struct.pack("<HHIIHH", 1, 1, 8000, 16000, 2, 12)
     path.write_bytes(riff(header, (b"data", struct.pack("<3h", -32768, 16384, 0))))
     assert load_audio(path, sample_rate=None).tolist() == [-1.0, 0.5, 0.0]
 
 
-def test_a_file_written_to_a_pipe_ends_where_it_ends(tmp_path):
+def test_the_size_of_a_file_from_a_pipe_is_the_size_on_disk(tmp_path):
     path = tmp_path / "piped.wav"
     whole = riff(fmt(), (b"data", STEPS))
     path.write_bytes(whole[:-12] + b"\xff\xff\xff\xff" + STEPS)
@@ -103,7 +103,7 @@ def test_a_file_written_to_a_pipe_ends_where_it_ends(tmp_path):
     assert audio_info(path).frames == 4
 
 
-def test_half_a_frame_at_the_end_is_no_sample(tmp_path):
+def test_an_incomplete_frame_at_the_end_is_dropped(tmp_path):
     path = tmp_path / "odd.wav"
     path.write_bytes(riff(fmt(channels=2), (b"data", STEPS + b"\1\2")))
     assert load_audio(path, sample_rate=None).tolist() == [0.25, (32767 / 32768 - 1) / 2]
@@ -117,14 +117,14 @@ def test_resampling_keeps_pitch_and_level(tmp_path, rate):
     assert waveform.shape == (44100,)
     expected = 0.5 * torch.sin(2 * math.pi * 1000 * torch.arange(44100, dtype=torch.float64) / 44100)
     inside = slice(1000, -1000)
-    # A Kaiser window of beta 5 has a ripple of 0.1102 (A - 8.7) = 5, A = 54 dB.
+    # beta = 0.1102 (A - 8.7), so a Kaiser window with beta 5 has a ripple of A = 54 dB.
     ripple = 0.5 * 10 ** (-(5 / 0.1102 + 8.7) / 20)
     torch.testing.assert_close(waveform[inside].double(), expected[inside], rtol=0, atol=ripple)
 
 
 @pytest.mark.parametrize("rate", [22050, 48000, 96000])
 def test_resampling_equals_soxr_below_its_cutoff(tmp_path, rate):
-    """Noise up to 8 kHz, where both filters are flat."""
+    """Both filters are flat for noise up to 8 kHz."""
     path = tmp_path / "noise.wav"
     spectrum = np.fft.rfft(np.random.default_rng(1).standard_normal(rate))
     spectrum[8000:] = 0
@@ -153,7 +153,7 @@ def test_resampled_length(tmp_path_factory, frames, old, new):
 
 
 @pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.mp3", "a.aiff", "a.w64", "flac named.wav"])
-def test_compressed_files_through_soundfile(tmp_path, name):
+def test_compressed_files_are_read_by_soundfile(tmp_path, name):
     path = tmp_path / name
     form = "FLAC" if "flac" in name else name[2:].upper()
     tone = 0.5 * np.sin(np.arange(44100) / 20)
@@ -163,7 +163,7 @@ def test_compressed_files_through_soundfile(tmp_path, name):
     np.testing.assert_allclose(load_audio(str(path)).numpy(), expected, rtol=0, atol=1e-6)
 
 
-def test_other_codings_in_wav_files_through_soundfile(tmp_path):
+def test_other_codings_in_wav_files_are_read_by_soundfile(tmp_path):
     path = tmp_path / "telephone.wav"
     soundfile.write(path, NOISE[:, 0], 8000, subtype="ULAW")
     np.testing.assert_allclose(load_audio(path, sample_rate=None), soundfile.read(path)[0], rtol=0, atol=1e-7)
@@ -227,7 +227,7 @@ def test_truncated_flac(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e300])
-def test_samples_that_are_no_float32_numbers(tmp_path, bad):
+def test_samples_that_are_not_float32_numbers(tmp_path, bad):
     path = tmp_path / "nan.wav"
     wavfile.write(path, 8000, np.array([[0.0, 0.5, bad, 0.0], [0.0, 0.0, -bad, 0.0]]).T)
     with pytest.raises(ValueError, match=r"nan\.wav: wanted finite float32 samples, got .* at sample 2"):
@@ -256,7 +256,7 @@ def test_bad_arguments_are_named(change, error, message):
         load_audio(arguments.pop("path"), **arguments)
 
 
-def test_threads_decode_at_once_and_leave_the_warning_filters(tmp_path):
+def test_threads_decode_in_parallel_and_keep_the_warning_filters(tmp_path):
     paths = [tmp_path / f"{i}.wav" for i in range(8)]
     for i, path in enumerate(paths):
         wavfile.write(path, 48000, np.full(4800, 1000 * i, np.int16))

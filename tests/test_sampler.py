@@ -1,4 +1,4 @@
-"""What every epoch of batches must keep, for any lengths, and how much padding is left."""
+"""Batches by length: every clip once, within the budget, for any lengths, and with little padding."""
 
 import math
 import pickle
@@ -16,7 +16,7 @@ EPOCHS = 4
 
 
 def log_uniform(count: int, *, seed: int = 0) -> torch.Tensor:
-    """Lengths from 0.3 to 30 s at 44.1 kHz."""
+    """Draw lengths from 0.3 to 30 s at 44.1 kHz."""
     generator = torch.Generator().manual_seed(seed)
     return (0.3 * 100 ** torch.rand(count, generator=generator, dtype=torch.float64) * 44100).long()
 
@@ -61,7 +61,7 @@ def test_ranks_share_every_clip_in_equal_steps(lengths, budget, world_size, shuf
         assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= budget for b in batches)
         if len(drawn) == len(lengths):
             assert drawn == list(range(len(lengths)))
-        else:  # repeated only where every batch is a single clip, and no more than to fill the last step
+        else:  # clips are repeated only if every batch is a single clip, and only to fill the last step
             assert {len(batch) for batch in batches} == {1}
             assert set(drawn) == set(range(len(lengths)))
             assert len(drawn) - len(lengths) < world_size
@@ -85,7 +85,7 @@ def test_the_same_epoch_gives_the_same_batches(lengths, budget, seed, epoch):
     assert list(first) == list(copy)
 
 
-def test_epochs_and_seeds_differ_in_order_and_in_companions():
+def test_epochs_and_seeds_give_other_batches_in_another_order():
     lengths = log_uniform(1000)
     sampler = LengthBucketSampler(lengths, max_samples=200 * 44100, batch_size=20)
     epochs = [list(sampler) for _ in range(5)]
@@ -100,20 +100,20 @@ def test_epochs_and_seeds_differ_in_order_and_in_companions():
 
 def test_clips_of_one_length_are_shuffled_completely():
     sampler = LengthBucketSampler([100] * 50 + [101] * 50, max_samples=1010)
-    met = set()
+    seen = set()
     for _ in range(60):
-        met |= next(set(batch) for batch in sampler if 0 in batch)
-    assert len(met) > 90
+        seen |= next(set(batch) for batch in sampler if 0 in batch)
+    assert len(seen) > 90
 
 
-def test_companions_of_a_small_set_change_too():
+def test_batches_of_a_small_set_change_too():
     lengths = log_uniform(40)
     sampler = LengthBucketSampler(lengths, max_samples=100 * 44100, batch_size=8)
     for clip in range(40):
-        companions = set()
+        neighbours = set()
         for _ in range(20):
-            companions.add(frozenset(next(batch for batch in sampler if clip in batch)))
-        assert len(companions) >= 3
+            neighbours.add(frozenset(next(batch for batch in sampler if clip in batch)))
+        assert len(neighbours) >= 3
 
 
 def test_spread_goes_from_one_length_to_random_order():
@@ -146,7 +146,7 @@ def test_inference_goes_from_the_longest_clip_to_the_shortest():
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("world_size", [1, 4])
 def test_padding_and_fill_on_log_uniform_lengths(seed, world_size):
-    """The budget of 20 clips of 10 s, 5,000 clips of 0.3 to 30 s, with the shuffling of training."""
+    """The budget is 20 clips of 10 s. 5,000 clips of 0.3 to 30 s are shuffled as in training."""
     lengths, budget = log_uniform(5000, seed=seed), 200 * 44100
     ranks = [
         LengthBucketSampler(lengths, max_samples=budget, rank=rank, world_size=world_size)
@@ -158,7 +158,7 @@ def test_padding_and_fill_on_log_uniform_lengths(seed, world_size):
         assert padded(lengths, batches) >= 0.9 * budget * len(batches)
 
 
-def test_works_as_batch_sampler_and_is_told_the_epoch_as_lightning_does():
+def test_works_as_batch_sampler_and_lightning_can_set_the_epoch():
     clips = [torch.ones(n) for n in (3, 9, 4, 8)]
     sampler = LengthBucketSampler([len(clip) for clip in clips], max_samples=18)
     loader = DataLoader(clips, batch_sampler=sampler, collate_fn=pad_collate)
@@ -173,12 +173,12 @@ def test_rank_and_world_size_come_from_the_process_group(monkeypatch):
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-    asked = LengthBucketSampler([5, 4, 3, 2], max_samples=5)
-    assert (asked.rank, asked.world_size) == (1, 2)
-    assert list(asked) == list(LengthBucketSampler([5, 4, 3, 2], max_samples=5, rank=1, world_size=2))
+    sampler = LengthBucketSampler([5, 4, 3, 2], max_samples=5)
+    assert (sampler.rank, sampler.world_size) == (1, 2)
+    assert list(sampler) == list(LengthBucketSampler([5, 4, 3, 2], max_samples=5, rank=1, world_size=2))
 
 
-def test_the_random_state_of_the_caller_is_left_alone():
+def test_the_global_random_state_is_not_changed():
     before = torch.get_rng_state()
     list(LengthBucketSampler([5, 4, 3], max_samples=9))
     assert torch.equal(torch.get_rng_state(), before)

@@ -1,4 +1,4 @@
-"""Clips as items and batches: lengths known beforehand, crops that differ, bad files found at once."""
+"""Clips as items and batches: lengths, random crops, and reports of bad files."""
 
 import re
 
@@ -18,7 +18,7 @@ TARGET = torch.tensor([[1, 0], [0, 1], [1, 1]])
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three clips of three rates; and one in which each sample holds its own place."""
+    """Make three clips of three rates, and one in which each sample is its own index."""
     rng = np.random.default_rng(0)
     for i, (name, rate) in enumerate(RATES.items()):
         wavfile.write(tmp_path / name, rate, rng.uniform(-0.5, 0.5, 300 * (i + 1)).astype(np.float32))
@@ -117,7 +117,7 @@ def test_bad_files_are_reported_together(folder):
         assert re.search(rf"{name}\.wav: .*{reason}", line)
 
 
-def test_no_more_than_ten_bad_files_are_listed(tmp_path):
+def test_at_most_ten_bad_files_are_listed(tmp_path):
     with pytest.raises(ValueError, match="12 of 12 files") as caught:
         ClipDataset([tmp_path / f"{i}.wav" for i in range(12)])
     lines = str(caught.value).splitlines()
@@ -154,7 +154,7 @@ def test_bad_arguments_are_named(folder, change, error, message):
         ClipDataset(arguments.pop("paths"), **arguments)
 
 
-def test_a_table_is_asked_for(folder):
+def test_other_types_of_tables_are_refused(folder):
     with pytest.raises(TypeError, match="table: wanted a LabelTable, got 'train.csv'"):
         ClipDataset.from_table(folder, "train.csv")
 

@@ -1,0 +1,92 @@
+"""Reading and writing CSV files: one header, rows of equal length, and errors that name the line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rankaudio._checks import check_path, check_unique, first_few
+from rankaudio._files import write_text
+
+# The column of file names, as Kaggle calls it.
+FILE_NAME = "fname"
+
+
+def read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Read the header, and each further row with the number of its last line. Blank lines are skipped.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not CSV in UTF-8, is empty, has two columns of one name, or has a row with
+            too few or too many fields.
+    """
+    rows = _read_rows(path)
+    if not rows:
+        raise ValueError(f"{path}: wanted a header line, got an empty file")
+    header = [column.strip() for column in rows[0][1]]
+    check_unique(f"{path}: columns", header)
+    for line, row in rows[1:]:
+        if len(row) != len(header):
+            wanted = f"{len(header)} fields as in the header"
+            raise ValueError(f"{path}, line {line}: wanted {wanted}, got {len(row)}")
+    return header, rows[1:]
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """Read some columns of every row, in this order, and the number of the row's last line.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: as :func:`read_csv`, or if a column is missing.
+    """
+    header, rows = read_csv(path)
+    for column in columns:
+        if column not in header:
+            raise ValueError(f"{path}: wanted a column {column!r}, got the columns {', '.join(header)}")
+    places = [header.index(column) for column in columns]
+    return [(line, [row[place] for place in places]) for line, row in rows]
+
+
+def check_file_names(path: Path, cells: Iterable[tuple[int, str]]) -> tuple[str, ...]:
+    """Return the names of the column ``fname``, which are all different; there is at least one."""
+    first_line: dict[str, int] = {}
+    for line, name in cells:
+        if not name:
+            raise ValueError(f"{path}, line {line}: wanted a file name, got an empty field")
+        if name in first_line:
+            raise ValueError(f"{path}, line {line}: {name!r} is already on line {first_line[name]}")
+        first_line[name] = line
+    if not first_line:
+        raise ValueError(f"{path}: wanted at least one row below the header, got none")
+    return tuple(first_line)
+
+
+def check_class_columns(path: Path, header: Sequence[str]) -> tuple[str, ...]:
+    """Return the class names of a header with ``fname`` first and then one column per class."""
+    if header[0] != FILE_NAME or len(header) < 2:
+        got = first_few(header, show=str)
+        raise ValueError(f"{path}: wanted the columns {FILE_NAME!r} and then one per class, got {got}")
+    return tuple(header[1:])
+
+
+def write_csv(path: str | Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write rows atomically."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(check_path("path", path), text.getvalue())
+
+
+def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
+    try:
+        # utf-8-sig: spreadsheets often begin a file with a byte order mark.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            try:
+                return [(reader.line_num, row) for row in reader if row]
+            except csv.Error as error:
+                raise ValueError(f"{path}, line {reader.line_num}: not CSV: {error}") from error
+    except UnicodeDecodeError as error:
+        got = f"byte {error.object[error.start]:#04x}"
+        raise ValueError(f"{path}: wanted text in UTF-8, got {got} at position {error.start}") from error
