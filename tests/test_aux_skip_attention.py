@@ -12,7 +12,7 @@ import torch
 from rankaudio import Tagger, deltas
 from rankaudio.backbones import CBAM, AuxSkipAttention, RnnAuxSkipAttention, SkipAttention
 from rankaudio.backbones._skip_blocks import average_pool
-from rankaudio.backbones.aux_skip_attention import _from_reference
+from rankaudio.backbones.skip_attention import _from_reference
 from rankaudio.losses import AuxiliaryLoss, AuxiliaryScores, LSoftLoss, SourceLoss
 from rankaudio.spectral import DecibelMel
 

@@ -1,9 +1,10 @@
 """Networks of the Freesound Audio Tagging 2019 systems, whose scores do not depend on padding."""
 
 from rankaudio.backbones._network import Network
-from rankaudio.backbones.aux_skip_attention import AuxSkipAttention, RnnAuxSkipAttention, SkipAttention
+from rankaudio.backbones.aux_skip_attention import AuxSkipAttention, RnnAuxSkipAttention
 from rankaudio.backbones.cbam import CBAM
 from rankaudio.backbones.hierarchical_cnn import CNN1d, CNN2d, Pooling
+from rankaudio.backbones.skip_attention import SkipAttention
 
 __all__ = [
     "CBAM",

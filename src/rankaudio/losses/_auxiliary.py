@@ -11,11 +11,12 @@ from rankaudio._checks import check_number, describe
 
 
 class AuxiliaryScores(NamedTuple):
-    """What a network with auxiliary heads returns in training mode; in eval mode it returns the scores alone.
+    r"""Scores of all heads: what a network with auxiliary heads returns in training mode.
 
     Attributes:
-        scores: scores of the main head, ``(B, C)``.
-        auxiliary: scores of each auxiliary head, ``(B, C)``, from the deepest block to the first.
+        scores: scores of the main head, ``(B, C)``: :math:`s^{(0)}` of :class:`AuxiliaryLoss`.
+        auxiliary: scores of each auxiliary head, ``(B, C)``, from the deepest block to the first:
+            :math:`s^{(1)}, \dots, s^{(H)}`.
 
     >>> outputs = AuxiliaryScores(torch.zeros(2, 5), (torch.zeros(2, 5),) * 3)
     >>> outputs.scores.shape, len(outputs.auxiliary)
@@ -52,9 +53,9 @@ class AuxiliaryLoss(nn.Module):
     >>> criterion = AuxiliaryLoss(LSoftLoss(beta=0.7), weights=(1.0, 0.5))
     >>> scores, target = torch.tensor([[2.0, 0.0]]), torch.tensor([[0, 0]])
     >>> criterion(AuxiliaryScores(scores, (scores,)), target)
-    tensor(1.9167)
+    tensor(1.7187)
     >>> criterion(scores, target)
-    tensor(1.2778)
+    tensor(1.1458)
     """
 
     def __init__(

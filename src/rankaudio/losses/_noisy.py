@@ -43,9 +43,9 @@ def l_soft_loss(
         noisy clips. That system clamps probabilities, which changes the gradient of scores beyond 16.
 
     >>> l_soft_loss(torch.tensor([[2.0, 0.0]]), torch.tensor([[0, 0]]))
-    tensor(1.2778)
+    tensor(1.1458)
     >>> l_soft_loss(torch.tensor([[2.0, 0.0]]), torch.tensor([[0, 0]]), reduction="none")
-    tensor([[1.8625, 0.6931]])
+    tensor([[1.5984, 0.6931]])
     """
     scores, target = _prepare(scores, target)
     check_number("beta", beta, 0, 1)
@@ -64,7 +64,7 @@ class LSoftLoss(nn.Module):
         reduction: as in the function.
 
     >>> LSoftLoss(beta=0.7)(torch.tensor([[2.0, 0.0]]), torch.tensor([[0, 0]]))
-    tensor(1.2778)
+    tensor(1.1458)
     """
 
     def __init__(self, *, beta: float = 0.7, reduction: Reduction = "mean") -> None:

@@ -66,7 +66,7 @@ def trim_silence(
     >>> clip = torch.cat([torch.zeros(8192), torch.ones(4096), torch.zeros(8192)])[None]
     >>> trimmed, lengths = trim_silence(clip)
     >>> lengths, trimmed.sum()
-    (tensor([6656]), tensor(4096.))
+    (tensor([5632]), tensor(4096.))
     >>> trim_silence(torch.zeros(1, 300), min_length=1000)[1]
     tensor([1000])
     """

@@ -11,9 +11,11 @@ from rankaudio.spectral._deltas import Deltas, deltas
 
 
 class DeltaChannels(Augmentation):
-    """Derivatives along time as channels, for a :class:`Chain`; in eval mode it does nothing.
+    r"""Derivatives along time as channels, for a :class:`Chain`; in eval mode it does nothing.
 
-    :class:`Deltas` holds the definition. In training, derivatives belong after crops and masks, and before
+    .. math:: y = (x, \; \partial_t x, \; \partial_t^2 x)
+
+    :func:`deltas` holds the definition. In training, derivatives belong after crops and masks, and before
     mixers whose weights change over time. Nothing is drawn. In eval mode a chain does nothing, and a network
     with the setting ``delta_width`` computes the channels itself.
 
