@@ -34,7 +34,7 @@ def oracle(clip, *, top_db, frame, hop, pad_mode, amin=1e-10):
     mode = {"reflect": "reflect", "constant": "constant"}[pad_mode]
     padded = np.pad(clip.astype(np.float64), frame // 2, mode=mode)
     power = [np.mean(padded[j * hop : j * hop + frame] ** 2) for j in range(len(clip) // hop + 1)]
-    db = 10 * np.log10(np.maximum(power, amin) / max(max(power), amin))
+    db = 10 * np.log10(np.maximum(power, amin) / max(*power, amin))
     (loud,) = np.nonzero(db > -top_db)
     return loud[0] * hop, min(len(clip), (loud[-1] + 1) * hop)
 
