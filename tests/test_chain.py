@@ -1,4 +1,4 @@
-"""The chain: parts in their order, switched on and off, recorded and replayed."""
+"""The chain: order of its parts, enable and disable, record and replay."""
 
 import copy
 import io
@@ -8,7 +8,8 @@ import pickle
 import pytest
 import torch
 
-from rankaudio.chain import Augmentation, Chain, Mixer
+from rankaudio.augmentation import Augmentation, Mixer
+from rankaudio.chain import Chain
 from rankaudio.masking import PadOrCrop, RandomCrop, RandomResizedCrop, ShuffleChunks, SpecAugment
 from rankaudio.mixing import ORMixup, RandomMixer, SigmoidConcatMixup, WeightedMixup
 
@@ -71,7 +72,7 @@ def test_chain_is_its_parts_one_after_the_other(make, shape):
 
 
 @every_chain
-def test_record_says_what_was_drawn_and_replays_it(make, shape):
+def test_record_holds_the_draws_and_replays_them(make, shape):
     chain, batch = make(), batch_of(6, *shape)
     *result, record = chain.record(*batch, generator=seed(1))
     assert_same(result, chain(*batch, generator=seed(1)))
@@ -110,14 +111,14 @@ def test_a_part_taken_out_of_the_record_is_not_replayed():
 
 
 @every_chain
-def test_rests_in_eval_mode(make, shape):
+def test_chain_does_nothing_in_eval_mode(make, shape):
     batch = batch_of(3, *shape)
     *result, record = make().eval().record(*batch)
     assert all(a is b for a, b in zip(result, batch, strict=True))
     assert record == {}
 
 
-def test_parts_are_switched_off_and_on():
+def test_parts_are_disabled_and_enabled():
     chain, batch = wave_chain(), batch_of(6, 40)
     chain.disable("mixup", "crop")
     assert [name for name in chain.names if chain.enabled(name)] == ["shuffle"]
@@ -137,7 +138,7 @@ def test_a_part_with_p_zero_draws_nothing():
     assert list(chain.record(*batch_of(3, 40))[3]) == ["crop"]
 
 
-def test_switches_are_shown_and_survive_copies():
+def test_disabled_parts_are_shown_and_copied():
     chain = wave_chain()
     chain.disable("mixup")
     for twin in (chain, copy.deepcopy(chain), pickle.loads(pickle.dumps(chain))):
@@ -160,21 +161,21 @@ def test_without_lengths():
     assert lengths is None
 
 
-def test_own_parts_fit():
-    class Halve(Augmentation):
+def test_user_defined_parts_work():
+    class HalfLevel(Augmentation):
         def draw(self, clips, lengths=None, *, generator=None):
             return {"row": torch.arange(clips.shape[0])}
 
         def replay(self, clips, draw, lengths=None):
             return clips / 2, lengths
 
-    chain = Chain({"halve": Halve(), "again": Halve()})
+    chain = Chain({"half": HalfLevel(), "again": HalfLevel()})
     assert torch.equal(chain(torch.ones(1, 4), torch.ones(1, 1))[0], torch.full((1, 4), 0.25))
-    assert Halve().eval()(torch.ones(1, 4))[0].sum() == 4
+    assert HalfLevel().eval()(torch.ones(1, 4))[0].sum() == 4
 
 
 @pytest.mark.parametrize("base", [Augmentation, Mixer])
-def test_a_base_by_itself_is_unfinished(base):
+def test_a_base_class_alone_is_not_implemented(base):
     with pytest.raises(NotImplementedError):
         base(p=1.0)(torch.ones(1, 4), *([torch.ones(1, 1)] if base is Mixer else []))
 

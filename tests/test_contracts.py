@@ -223,7 +223,7 @@ CASES = {
     "pitch shift": effect(PitchShift, pitch_shift, cents=(-300.0, 300.0), n_fft=48),
     "speed": effect(Speed, speed, factor=(0.9, 1.1)),
     "tempo": effect(Tempo, tempo, factor=(0.9, 1.1), n_fft=48),
-    "recipe effects": Case(
+    "third-place effects": Case(
         lambda: ThirdPlaceEffects(p=1.0, sample_rate=1000, n_fft=48), waves, random=True, effect=True
     ),
     "2d max": Case(
@@ -255,7 +255,6 @@ ELSEWHERE = {
     "test_metrics.py": {"ClassLwlrap", "Lwlrap", "lwlrap"},
     "test_chain.py": {"Augmentation", "Mixer"},
     "test_lengths.py": {"frame_lengths", "length_mask"},
-    "test_mixing.py": {"ORMixupDraw", "apply_or_mixup", "draw_or_mixup"},
     "test_spectral.py": {"mel_filterbank", "power_to_db"},
     "test_inference.py": {"WindowScores", "predict", "predict_long"},
     "test_noisy.py": {

@@ -1,4 +1,4 @@
-"""What holds for all effects: draws, padding, corners, and bad input by name."""
+"""Rules for all effects: draws, padding, edge cases, and errors that name the argument."""
 
 import math
 
@@ -20,6 +20,7 @@ from rankaudio.effects import (
     speed,
     tempo,
 )
+from rankaudio.lengths import length_mask
 
 MODULES = {
     "gain": Gain,
@@ -28,7 +29,7 @@ MODULES = {
     "pitch shift": PitchShift,
     "speed": Speed,
     "tempo": Tempo,
-    "recipe": ThirdPlaceEffects,
+    "third place": ThirdPlaceEffects,
 }
 FUNCTIONS = {
     "gain": (gain, {"decibels": -3.0}),
@@ -51,7 +52,7 @@ def noise(*shape: int) -> torch.Tensor:
 
 
 def uneven(clips: torch.Tensor) -> torch.Tensor:
-    """Loud and soft stretches, a tone under noise that comes late, and a silent start."""
+    """Return a silent start, then a tone, then the tone with noise."""
     time = torch.arange(clips.shape[1]) / 44100
     tone = 0.3 * torch.sin(2 * torch.pi * 440 * time)
     late = (time > 0.3) * 0.5
@@ -74,7 +75,7 @@ def test_draws_repeat_and_stay_in_their_ranges(module):
             assert not torch.equal(values, other[name])
 
 
-def test_the_recipe_draws_integers_up_to_both_ends():
+def test_third_place_effects_draw_integers_up_to_both_ends():
     drawn = ThirdPlaceEffects().draw(torch.zeros(20000, 1), generator=seeded())
     for name in ("reverberance", "room_scale", "stereo_depth"):
         assert drawn[name].unique().tolist() == list(range(50))
@@ -116,7 +117,7 @@ def test_p_zero_and_eval_return_the_input_itself(module):
         assert effect(clips)[1] is None
 
 
-def test_the_recipe_is_its_four_effects_in_order():
+def test_third_place_effects_are_four_effects_in_order():
     effects = ThirdPlaceEffects(p=1.0)
     clips, lengths = noise(3, 9000), torch.tensor([9000, 5000, 400])
     drawn = effects.draw(clips, generator=seeded())
@@ -134,7 +135,7 @@ def test_the_recipe_is_its_four_effects_in_order():
 @pytest.mark.parametrize("kind", ["noise", "uneven"])
 def test_a_clip_alone_and_in_a_padded_batch_is_the_same(module, kind):
     effect = module(p=1.0)
-    # Five: rows of impulse responses are computed four at a time, and the last of those was another once.
+    # Vector instructions compute four rows of impulse responses at a time. A fifth row takes another path.
     clips = noise(5, 30000) if kind == "noise" else uneven(noise(5, 30000))
     lengths = torch.tensor([30000, 20001, 9000, 29999, 12345])
     draw = effect.draw(clips, generator=seeded(2))
@@ -150,7 +151,7 @@ def test_a_clip_alone_and_in_a_padded_batch_is_the_same(module, kind):
 
 
 @every_function
-def test_what_lies_beyond_a_length_has_no_influence(function, settings):
+def test_padding_has_no_influence(function, settings):
     clips, lengths = noise(2, 3000), torch.tensor([3000, 1200])
     spoiled = clips.clone()
     spoiled[1, 1200:] = torch.nan
@@ -161,7 +162,7 @@ def test_what_lies_beyond_a_length_has_no_influence(function, settings):
 @every_function
 @pytest.mark.parametrize("samples", [1, 2, 4000])
 @pytest.mark.parametrize("kind", ["silence", "square", "full scale"])
-def test_corners_are_finite_with_finite_gradients(function, settings, samples, kind):
+def test_edge_cases_are_finite_with_finite_gradients(function, settings, samples, kind):
     clip = {
         "silence": torch.zeros(1, samples),
         "square": (torch.arange(samples) % 100 < 50).float()[None] * 2 - 1,
@@ -176,8 +177,8 @@ def test_corners_are_finite_with_finite_gradients(function, settings, samples, k
 
 
 @every_function
-def test_gradient_is_that_of_the_same_result(function, settings):
-    """Where a gradient is wanted another way may be taken, to the same numbers."""
+def test_result_is_the_same_with_and_without_gradients(function, settings):
+    """With gradients the computation may take another path."""
     clip = noise(2, 3000)
     plain, _ = function(clip, **settings)
     tracked, _ = function(clip.clone().requires_grad_(), **settings)
@@ -185,10 +186,10 @@ def test_gradient_is_that_of_the_same_result(function, settings):
 
 
 @every_function
-def test_pieces_of_a_batch_are_the_batch(function, settings, monkeypatch):
+def test_chunks_of_a_batch_give_the_result_of_the_batch(function, settings, monkeypatch):
     clips = noise(5, 3000)
     whole, _ = function(clips, **settings)
-    monkeypatch.setattr("rankaudio.effects._batch.PIECE", 6000)
+    monkeypatch.setattr("rankaudio.effects._chunks.CHUNK_SAMPLES", 6000)
     torch.testing.assert_close(function(clips, **settings)[0], whole, rtol=0, atol=1e-6)
 
 
@@ -256,10 +257,16 @@ def test_bad_settings_are_named(make, error, message):
         make()
 
 
+def replay_as_on_an_accelerator(effect, waveform, draw, lengths, monkeypatch):
+    """Replay on the path that reads no values, which computes all clips."""
+    monkeypatch.setattr("rankaudio.effects._base.can_read", lambda _: False)
+    return effect.replay(waveform, draw, lengths)
+
+
 @every_module
 @pytest.mark.parametrize("with_lengths", [True, False])
-def test_only_the_chosen_are_changed_on_a_cpu_and_the_result_is_the_same(module, with_lengths, monkeypatch):
-    monkeypatch.setattr("rankaudio.effects._draw.PIECE", 9000)
+def test_a_cpu_computes_only_the_chosen_clips_with_the_same_result(module, with_lengths, monkeypatch):
+    monkeypatch.setattr("rankaudio.effects._base.CHUNK_SAMPLES", 9000)
     effect = module(p=0.6)
     waveform, lengths = (
         uneven(noise(9, 4000)).double(),
@@ -277,26 +284,28 @@ def test_only_the_chosen_are_changed_on_a_cpu_and_the_result_is_the_same(module,
         return change(clips, some_lengths, parameters)
 
     effect._change = counted
-    got = effect.replay(waveform, draw, lengths)
+    ours = effect.replay(waveform, draw, lengths)
     assert sum(rows for rows, _ in seen) == draw["chosen"].sum()
     if with_lengths:
         assert sum(rows * samples for rows, samples in seen) < 1.5 * lengths[draw["chosen"]].sum()
-    parameters = {name: draw[name] for name in effect.ranges}
-    expected = effect._replay_all(waveform, lengths, draw["chosen"], parameters)
-    torch.testing.assert_close(got[0], expected[0], rtol=0, atol=1e-9)
-    assert (got[1] is None) == (expected[1] is None)
-    if got[1] is not None:
-        assert torch.equal(got[1], expected[1])
+    expected = replay_as_on_an_accelerator(effect, waveform, draw, lengths, monkeypatch)
+    torch.testing.assert_close(ours[0], expected[0], rtol=0, atol=1e-9)
+    assert (ours[1] is None) == (expected[1] is None)
+    if ours[1] is not None:
+        assert torch.equal(ours[1], expected[1])
 
 
 @every_module
-def test_none_chosen_is_the_padded_batch(module):
+@pytest.mark.parametrize(
+    "lengths", [None, torch.tensor([500, 20, 1])], ids=["without lengths", "with lengths"]
+)
+def test_without_chosen_clips_the_result_is_the_padded_batch(module, lengths, monkeypatch):
     effect, waveform = module(p=0.5), noise(3, 500)
     draw = effect.draw(waveform, generator=seeded()) | {"chosen": torch.zeros(3, dtype=torch.bool)}
-    for lengths in (None, torch.tensor([500, 20, 1])):
-        got, after = effect.replay(waveform, draw, lengths)
-        expected, expected_after = effect._replay_all(
-            waveform, lengths, draw["chosen"], {name: draw[name] for name in effect.ranges}
-        )
-        assert torch.equal(got, expected)
-        assert (after is None and expected_after is None) or torch.equal(after, expected_after)
+    ours, after = effect.replay(waveform, draw, lengths)
+    wanted = waveform if lengths is None else waveform * length_mask(lengths, 500)
+    assert torch.equal(ours[:, :500], wanted)
+    assert not ours[:, 500:].any()
+    expected, expected_after = replay_as_on_an_accelerator(effect, waveform, draw, lengths, monkeypatch)
+    assert torch.equal(ours, expected)
+    assert (after is None and expected_after is None) or torch.equal(after, expected_after)

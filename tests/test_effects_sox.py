@@ -1,4 +1,4 @@
-"""Effects against the program whose effects they are."""
+"""Effects against the SoX program, which defines them."""
 
 import itertools
 import shutil
@@ -34,7 +34,7 @@ BETWEEN = [
 
 @pytest.fixture
 def sox(tmp_path):
-    """The samples ``(T,)`` or ``(T, channels)`` that the program makes of others."""
+    """Return a function that runs the program; its result is ``(T,)`` or ``(T, channels)``."""
 
     def run(samples: torch.Tensor, *effect: object, rate: int = 44100, channels: int = 1) -> np.ndarray:
         wavfile.write(tmp_path / "in.wav", rate, samples.numpy())
@@ -51,7 +51,7 @@ def noise(samples: int, level: float = 0.02) -> torch.Tensor:
 
 
 def difference(ours: torch.Tensor, theirs: np.ndarray) -> float:
-    """Largest difference; of two channels the mean is meant."""
+    """Return the largest difference from the program's result, or from the mean of its two channels."""
     mono = theirs if theirs.ndim == 1 else theirs.mean(1)
     assert ours.shape == mono.shape
     return float(np.abs(ours.numpy() - mono).max())
@@ -60,7 +60,7 @@ def difference(ours: torch.Tensor, theirs: np.ndarray) -> float:
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("setting", CORNERS + BETWEEN, ids=str)
 def test_reverb_is_that_of_sox(sox, setting, channels):
-    """Asked for one channel, the program takes the mean of its two."""
+    """If one channel is requested, the program takes the mean of its two channels."""
     reverberance, damping, room_scale, stereo_depth = setting
     clip = noise(8000)
     theirs = sox(
@@ -96,7 +96,7 @@ def test_each_clip_of_a_batch_has_its_own_room(sox):
         assert difference(wet, sox(clip, "reverb", *room, rate=8000)) < 1e-6
 
 
-# Not 0 dB: with that the program leaves the effect out.
+# Without 0 dB, because the program then skips the effect.
 @pytest.mark.parametrize("decibels", [1, 2, 9, 20, 60])
 @pytest.mark.parametrize("colour", [0, 20, 100])
 @pytest.mark.parametrize("level", [0.01, 0.3, 0.95])
@@ -109,7 +109,7 @@ def test_overdrive_is_that_of_sox(sox, decibels, colour, level):
 @pytest.mark.parametrize("factor", [0.9, 0.9713, 1.0, 1.037, 1.1])
 @pytest.mark.parametrize("samples", [20000, 20001, 999])
 def test_speed_is_that_of_sox(sox, factor, samples):
-    """Lengths are equal, and below 15 kHz the samples, but for the ends, which each filter sees its way."""
+    """Lengths are equal. Samples are equal below 15 kHz, except at the ends, where the filters differ."""
     time = torch.arange(samples) / 44100
     clip = sum(0.1 * torch.sin(2 * torch.pi * hz * time + hz) for hz in (100, 1000, 5000, 11000, 15000))
     ours, lengths = speed(clip[None], factor=factor)

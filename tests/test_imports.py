@@ -22,7 +22,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = [
     {"_checks", "_chunks", "_files"},
     {"_random", "_autocast", "_settings", "_tagger_file", "lengths"},
-    {"_parts"},
+    {"_clips", "augmentation"},
+    {"_fill"},
     {"losses", "metrics", "encoding", "spectral"},
     {"mixing", "effects", "masking"},
     {"chain"},
@@ -189,7 +190,6 @@ IN_MODULES_ONLY = {
     "inference": {"WindowScores"},
     "metrics": {"ClassLwlrap"},
     "backbones": {"Network"},
-    "mixing": {"ORMixupDraw", "apply_or_mixup", "draw_or_mixup"},
     "noisy": None,
 }
 

@@ -1,4 +1,4 @@
-"""Masking and cutting against plain loops over clips, and what their draws can reach."""
+"""Masking and cutting against plain loops over clips, and the range of their draws."""
 
 import itertools
 import math
@@ -30,7 +30,7 @@ def seed(number):
 
 
 def batch_of(clips, longest, number, *, bins=None):
-    """Random clips of random lengths, with NaN behind each."""
+    """Return random clips of random lengths, with NaN as padding."""
     generator = seed(number)
     lengths = torch.randint(1, longest + 1, (clips,), generator=generator)
     shape = (clips, longest) if bins is None else (clips, bins, longest)
@@ -41,7 +41,7 @@ def batch_of(clips, longest, number, *, bins=None):
 
 
 def padded(rows, like):
-    """Put clips of different lengths into one tensor, with zeros behind each."""
+    """Put clips of different lengths into one tensor, with zeros as padding."""
     result = torch.zeros_like(like)
     for row, clip in enumerate(rows):
         result[row, ..., : clip.shape[-1]] = clip
@@ -78,7 +78,7 @@ def test_shuffling_keeps_every_sample(clips, longest, chunk_length, number):
         assert not after[length:].any()
 
 
-def test_every_order_of_a_clips_own_chunks_is_as_likely():
+def test_all_orders_of_the_chunks_of_a_clip_are_equally_likely():
     lengths = torch.tensor([9, 7, 3]).repeat(6000)
     order = ShuffleChunks(chunk_length=3, p=1.0).draw(torch.zeros(18_000, 9), lengths, generator=seed(0))[
         "order"
@@ -91,7 +91,7 @@ def test_every_order_of_a_clips_own_chunks_is_as_likely():
     assert (order[2::3] == torch.arange(3)).all()
 
 
-def test_shuffled_as_often_as_asked():
+def test_p_is_the_share_of_shuffled_clips():
     order = ShuffleChunks(chunk_length=1, p=0.3).draw(torch.zeros(20_000, 12), generator=seed(1))["order"]
     shuffled = (order != torch.arange(12)).any(1)
     assert abs(shuffled.float().mean() - 0.3) < 4 * math.sqrt(0.21 / 20_000)
@@ -132,7 +132,7 @@ def test_crop_reaches_every_length_and_start_and_no_other():
         (10, 0.5, 10, None),
     ],
 )
-def test_crop_without_lengths_needs_them_only_where_clips_differ(size, p, columns, lengths):
+def test_crop_without_lengths_returns_lengths_only_if_clips_differ(size, p, columns, lengths):
     result, new_lengths = random_crop(torch.ones(64, 10), size=size, p=p, generator=seed(0))
     assert result.shape == (64, columns)
     assert (new_lengths is None) == (lengths is None)
@@ -202,7 +202,7 @@ def test_spectrograms_are_padded_as_numpy_does(wrap):
     assert lengths is None
 
 
-def test_padding_rests_in_eval_mode():
+def test_padding_does_nothing_in_eval_mode():
     clips = torch.randn(2, 5)
     assert PadOrCrop(size=9).eval()(clips)[0] is clips
 
@@ -247,10 +247,10 @@ def test_masks_reach_every_place_and_stay_within_their_fractions():
         assert pairs == {(s, w) for w in range(steps // 2) for s in range(steps - w + 1)}
 
 
-def test_masks_are_as_many_on_both_axes_and_as_often_as_asked():
+def test_both_axes_have_equally_many_masks_and_p_is_the_share_of_masked_clips():
     module = SpecAugment(masks=3, frequency=1.0, time=1.0, p=0.4)
     drawn = module.draw(torch.zeros(1).expand(6000, 1000, 1000), generator=seed(0))
-    # Of 1000 steps a mask is 0 wide once in a thousand.
+    # On an axis of 1000 steps, one mask in a thousand has width 0.
     counts = [(drawn[f"{name}_width"] > 0).sum(1) for name in ("frequency", "time")]
     assert (counts[0] != counts[1]).float().mean() < 0.01
     shares = torch.bincount(counts[0], minlength=4) / 6000
@@ -277,7 +277,7 @@ def test_resizing_is_interpolate_of_a_slice(clips, bins, longest, number):
     torch.testing.assert_close(result, padded(rows, values), rtol=1e-12, atol=1e-12)
 
 
-def test_rectangles_have_the_areas_and_ratios_asked_for():
+def test_rectangles_have_the_areas_and_ratios_of_the_settings():
     drawn = RandomResizedCrop(p=1.0).draw(torch.zeros(1).expand(4000, 128, 256), generator=seed(0))
     width, height = drawn["width"].double(), drawn["height"].double()
     cut = (width < 256) | (height < 128)
@@ -293,14 +293,14 @@ def test_rectangles_reach_every_corner():
     drawn = draws(
         RandomResizedCrop(scale=(0.5, 0.5), ratio=(2.0, 2.0), p=1.0), torch.zeros(1, 4, 10), torch.tensor([8])
     )
-    # An area of 16 at 2:1 is 6 frames by 3 bins.
+    # An area of 16 with a ratio of 2 gives 6 frames and 3 bins.
     assert {(d["width"].item(), d["height"].item()) for d in drawn} == {(6, 3)}
     assert {(d["bottom"].item(), d["start"].item()) for d in drawn} == {
         (b, s) for b in (0, 1) for s in (0, 1, 2)
     }
 
 
-def test_clip_that_no_rectangle_fits_stays_as_it_is():
+def test_clip_without_a_rectangle_that_fits_stays_unchanged():
     spectrogram = torch.randn(8, 128, 20)
     assert torch.equal(random_resized_crop(spectrogram, p=1.0)[0], spectrogram)
 
@@ -326,7 +326,7 @@ def test_clips_that_are_not_chosen_are_untouched(module, function, shape, settin
 
 
 @every_part
-def test_a_clip_is_changed_alone_as_in_a_padded_batch(module, function, shape, settings):
+def test_a_clip_alone_and_in_a_padded_batch_is_the_same(module, function, shape, settings):
     clips = torch.randn(shape, generator=seed(2))
     lengths = torch.arange(shape[0]) % shape[-1] + 1
     part = module(**settings, p=1.0)

@@ -5,8 +5,9 @@ noisy labels in :mod:`rankaudio.noisy`, and ensembles in :mod:`rankaudio.ensembl
 """
 
 from rankaudio import data, ensemble, noisy
+from rankaudio.augmentation import Augmentation, Mixer
 from rankaudio.backbones import CNN1d, CNN2d
-from rankaudio.chain import Augmentation, Chain, Mixer
+from rankaudio.chain import Chain
 from rankaudio.data import ClipDataset, LengthBucketSampler, load_audio, multilabel_folds, pad_collate
 from rankaudio.effects import (
     Gain,

@@ -1,4 +1,4 @@
-"""Augmentations in a row, over waveform, target and lengths."""
+"""A sequence of augmentations of waveform, target and lengths."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio._checks import describe
-from rankaudio._parts import Augmentation, Draw, Mixer
+from rankaudio.augmentation import Augmentation, Draw, Mixer
 
-__all__ = ["Augmentation", "Chain", "Draw", "Mixer", "Record"]
+__all__ = ["Chain", "Record"]
 
 Record = dict[str, Draw]
 
 
 class Chain(nn.Module):
-    """Augmentations and mixers in a row, on one batch; in eval mode it does nothing.
+    """A sequence of augmentations and mixers for one batch; in eval mode it does nothing.
 
-    Each part is an :class:`Augmentation`, which changes clips one by one, or a :class:`Mixer`, which mixes
-    them and their labels; every augmentation Module of rankaudio is one of the two, and yours can be.
-    Parts have names: by these they are switched on and off, and :meth:`record` returns what each one drew.
-    All of them draw from one generator, in their order. Use one chain for waveforms, before the frontend, and
-    another for spectrograms, behind it.
+    Each part is an :class:`Augmentation` or a :class:`Mixer`. Every augmentation Module of rankaudio is one
+    of the two, and your own Modules can be too. Parts have names, which switch them off and on again.
+    :meth:`record` also returns what each part drew. All parts draw from one generator, in their order. Use
+    one chain for waveforms, before the frontend, and another one for spectrograms, after it.
 
     Args:
         parts: the parts by name, in their order.
 
     Shapes:
-        waveform ``(B, T)``, or whatever the parts take; target ``(B, C)``; lengths ``(B,)`` integers.
+        waveform ``(B, T)``, or the shape that the parts take; target ``(B, C)``; lengths ``(B,)`` integers.
 
     Raises:
-        TypeError: if a name is no string, or a part is neither an :class:`Augmentation` nor a :class:`Mixer`.
+        TypeError: if a name is not a string, or a part is neither an :class:`Augmentation` nor a
+            :class:`Mixer`.
 
     >>> chain = Chain({"shuffle": ShuffleChunks(chunk_length=20, p=1.0), "mixup": ORMixup(p=1.0)})
     >>> waveform, target, lengths = chain(torch.randn(2, 100), torch.eye(2))
@@ -46,7 +46,7 @@ class Chain(nn.Module):
             [0., 1.]])
     >>> list(record), record["shuffle"]["order"].shape
     (['shuffle'], torch.Size([2, 5]))
-    >>> again, *_ = chain.replay(torch.randn(2, 100), torch.eye(2), record)  # other clips, shuffled alike
+    >>> again, *_ = chain.replay(torch.randn(2, 100), torch.eye(2), record)  # other clips, the same shuffle
     >>> chain.enable()
     >>> chain.enabled("mixup")
     True
@@ -62,20 +62,20 @@ class Chain(nn.Module):
             if not isinstance(part, Augmentation | Mixer):
                 raise TypeError(f"parts: wanted an Augmentation or a Mixer as {name}, got {describe(part)}")
         self.names: tuple[str, ...] = tuple(parts)
-        self._off: frozenset[str] = frozenset()
+        self._disabled: frozenset[str] = frozenset()
         self._parts = nn.ModuleList(parts.values())
 
     def enable(self, *names: str) -> None:
-        """Switch parts on again; without ``names``, all of them. ValueError: the chain has no such part."""
-        self._off -= self._known(names or self.names)
+        """Enable parts, or all parts if no name is given. An unknown name raises ValueError."""
+        self._disabled -= self._known(names or self.names)
 
     def disable(self, *names: str) -> None:
-        """Switch parts off until they are enabled again; ``names`` as in :meth:`enable`."""
-        self._off |= self._known(names or self.names)
+        """Disable parts until :meth:`enable` is called; ``names`` as in :meth:`enable`."""
+        self._disabled |= self._known(names or self.names)
 
     def enabled(self, name: str) -> bool:
-        """Whether a part is switched on; ``name`` as in :meth:`enable`."""
-        return not self._known((name,)) & self._off
+        """Tell whether a part is enabled; ``name`` as in :meth:`enable`."""
+        return not self._known((name,)) & self._disabled
 
     def forward(
         self,
@@ -89,11 +89,11 @@ class Chain(nn.Module):
         """Return waveform, target and lengths of the augmented batch.
 
         Args:
-            waveform: ``(B, T)``, or whatever the parts take.
+            waveform: ``(B, T)``, or the shape that the parts take.
             target: ``(B, C)`` bool or numbers.
-            lengths: ``(B,)`` integers; None: all of it.
-            partners: ``(B,)`` bool, which clips may be mixed into others; None: all of them.
-            generator: where the numbers come from; None: PyTorch's global CPU generator.
+            lengths: ``(B,)`` integers; None: every clip fills its row.
+            partners: ``(B,)`` bool, which clips may be mixed into others; None: all clips.
+            generator: the source of the random numbers; None: PyTorch's global CPU generator.
         """
         return self.record(waveform, target, lengths, partners=partners, generator=generator)[:3]
 
@@ -106,16 +106,16 @@ class Chain(nn.Module):
         partners: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor, Tensor | None, Record]:
-        """As a call, :meth:`forward`, and return as the fourth what each part drew.
+        """Do the same as a call (:meth:`forward`), and return as fourth value what each part drew.
 
-        The record holds, for each part that did anything, its tensors by name, with the batch as their first
-        axis. ``torch.save`` and ``torch.load`` (``weights_only=True``) keep it.
+        The record holds the tensors of each part that changed anything, by name, with the batch as their
+        first axis. ``torch.save`` stores it, and ``torch.load`` with ``weights_only=True`` reads it.
         """
         record: Record = {}
         if not self.training:
             return waveform, target, lengths, record
         for name, part in self._named():
-            if name in self._off or not part.active:
+            if name in self._disabled or not part.active:
                 continue
             if isinstance(part, Mixer):
                 draw = part.draw(waveform, lengths, partners=partners, generator=generator)
@@ -128,13 +128,14 @@ class Chain(nn.Module):
     def replay(
         self, waveform: Tensor, target: Tensor, record: Record, lengths: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Apply again what :meth:`record` returned, in whatever mode and with whatever parts switched off.
+        """Apply what :meth:`record` returned, also in eval mode and also for disabled parts.
 
-        Take names out of the record to hear what the rest of them do. A mixer needs the batch that it drew
-        for, since partners are rows of it.
+        Remove names from the record to apply only the other parts. A mixer needs the batch that its draw was
+        made for, because partners are rows of that batch.
 
         Raises:
-            ValueError: if the record has a part that the chain has not, or was drawn for another batch.
+            ValueError: if the record names a part that the chain does not have, or was drawn for a batch of
+                another size.
         """
         self._known(tuple(record))
         for name, part in self._named():
@@ -144,10 +145,10 @@ class Chain(nn.Module):
 
     @staticmethod
     def example(record: Record, index: int) -> Record:
-        """Cut the record to one clip of the batch.
+        """Return the record of one clip of the batch.
 
-        The tensors keep their first axis, of one row, so that :meth:`replay` takes them with the clip alone
-        (``waveform[index : index + 1]``), unless it was mixed: its partner is in the batch.
+        The tensors keep their first axis, with one row. So :meth:`replay` takes them with the clip alone,
+        ``waveform[index : index + 1]``. This does not work for a mixed clip, because its partner is missing.
 
         >>> Chain.example({"crop": {"start": torch.tensor([7, 9]), "length": torch.tensor([5, 5])}}, 1)
         {'crop': {'start': tensor([9]), 'length': tensor([5])}}
@@ -158,14 +159,15 @@ class Chain(nn.Module):
         }
 
     def extra_repr(self) -> str:
-        """Show the names, and what is switched off."""
-        return ", ".join(f"{name} (off)" if name in self._off else name for name in self.names)
+        """Show the names of the parts, and which of them are disabled."""
+        return ", ".join(f"{name} (off)" if name in self._disabled else name for name in self.names)
 
     def _named(self) -> list[tuple[str, Augmentation | Mixer]]:
         parts = cast("list[Augmentation | Mixer]", list(self._parts))
         return list(zip(self.names, parts, strict=True))
 
     def _known(self, names: tuple[str, ...]) -> frozenset[str]:
+        """Return the names as a set if the chain has a part for each."""
         for name in names:
             if name not in self.names:
                 raise ValueError(f"name: wanted one of {', '.join(self.names)}, got {name!r}")

@@ -1,15 +1,18 @@
-"""Audio effects of a whole batch at once, on the device, with parameters of its own for each clip.
+"""Audio effects for a whole batch at once, on the device, with separate parameters for each clip.
 
-Every effect takes a waveform ``(B, T)`` and lengths ``(B,)`` (None: every clip is T long) and returns
-both. What keeps the length returns the lengths as they came; speed and tempo return new ones. What
-lies beyond a clip's length has no influence, and beyond its new length there is silence.
+Every effect takes a waveform ``(B, T)`` and lengths ``(B,)`` (None: every clip is T long), and returns both.
+Effects that keep the length return the same lengths; speed and tempo return new ones. Padding has no
+influence on the result, and the padding of the result is zero.
 """
 
-from rankaudio.effects._draw import Range
-from rankaudio.effects._drive import gain, overdrive
-from rankaudio.effects._modules import Gain, Overdrive, PitchShift, Reverb, Speed, Tempo, ThirdPlaceEffects
-from rankaudio.effects._reverb import reverb
-from rankaudio.effects._time import pitch_shift, speed, tempo
+from rankaudio.effects._gain import Gain, gain
+from rankaudio.effects._overdrive import Overdrive, overdrive
+from rankaudio.effects._parameters import Range
+from rankaudio.effects._pitch_shift import PitchShift, pitch_shift
+from rankaudio.effects._reverb import Reverb, reverb
+from rankaudio.effects._speed import Speed, speed
+from rankaudio.effects._tempo import Tempo, tempo
+from rankaudio.effects._third_place import ThirdPlaceEffects
 
 __all__ = [
     "Gain",

@@ -1,10 +1,11 @@
-"""Masking and cutting clips and spectrograms, on the device, the whole batch at once."""
+"""Masking and cutting clips and spectrograms, on the device, for the whole batch at once."""
 
-from rankaudio._parts import Fill
-from rankaudio.masking._crop import PadOrCrop, RandomCrop, pad_or_crop, random_crop
-from rankaudio.masking._resize import RandomResizedCrop, random_resized_crop
-from rankaudio.masking._shuffle import ShuffleChunks, shuffle_chunks
-from rankaudio.masking._spec import SpecAugment, spec_augment
+from rankaudio._fill import Fill
+from rankaudio.masking._crop import RandomCrop, random_crop
+from rankaudio.masking._pad_or_crop import PadOrCrop, pad_or_crop
+from rankaudio.masking._resized_crop import RandomResizedCrop, random_resized_crop
+from rankaudio.masking._shuffle_chunks import ShuffleChunks, shuffle_chunks
+from rankaudio.masking._spec_augment import SpecAugment, spec_augment
 from rankaudio.masking._trim import trim_silence
 
 __all__ = [

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_integer
-from rankaudio._parts import Augmentation, Draw
+from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.spectral._deltas import Deltas, deltas
 
 

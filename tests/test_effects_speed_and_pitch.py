@@ -1,4 +1,4 @@
-"""Speed, tempo and pitch of tones and clicks, and what must not change them."""
+"""Speed, tempo and pitch shift of tones and clicks."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 import soxr
 import torch
 
-from rankaudio.effects import _rates, pitch_shift, speed, tempo
+from rankaudio.effects import _resample, pitch_shift, speed, tempo
 
 RATE = 44100
 SAMPLES = 40000
@@ -18,24 +18,24 @@ def tone(hz: float, samples: int = SAMPLES) -> torch.Tensor:
 
 
 def decibels(part: torch.Tensor) -> float:
-    """Largest sample, relative to the tone."""
+    """Return the level of the largest sample, relative to the tone."""
     return 20 * math.log10(float(part.abs().max()) / 0.5 + 1e-12)
 
 
 def frequency_and_level(samples: torch.Tensor) -> tuple[float, float]:
-    """Frequency in Hz by the peak of a Gaussian-windowed spectrum, and amplitude of a tone there."""
+    """Return the frequency in Hz of the highest peak of the spectrum, and the amplitude of a tone there."""
     inner = samples.double().numpy()[6000:-6000]
     window = np.exp(-0.5 * (np.linspace(-5, 5, len(inner))) ** 2)
     size = 1 << 18
     spectrum = np.abs(np.fft.rfft(inner * window, size))
     k = int(spectrum.argmax())
-    # The logarithm of a Gaussian is a parabola, so three points give its peak exactly.
+    # The window is a Gaussian, whose logarithm is a parabola. So three points give the exact peak.
     a, b, c = np.log(spectrum[k - 1 : k + 2])
     return (k + 0.5 * (a - c) / (a - 2 * b + c)) * RATE / size, 2 * spectrum[k] / window.sum()
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.9, 0.95, 1.0, 1.037, 1.1, 2.0])
-def test_speed_keeps_tones_and_lets_none_fold_back(factor):
+def test_speed_keeps_tones_without_aliasing(factor):
     highest = 15000 if factor <= 1.1 else 9000
     kept = torch.stack([tone(hz) for hz in (60, 1000, 5000, highest)]).float()
     played, lengths = speed(kept, factor=factor)
@@ -44,7 +44,7 @@ def test_speed_keeps_tones_and_lets_none_fold_back(factor):
         wanted = 0.5 * torch.sin(2 * math.pi * hz / RATE * position + 0.3)
         assert decibels((row - wanted)[1000:-1000]) < -75
     assert lengths.tolist() == [math.floor(SAMPLES / factor + 0.5)] * 4
-    # What would lie above half the sample rate is gone, from that very frequency on.
+    # Tones whose new frequency is at least half the sample rate are removed.
     nyquist = RATE / 2 / factor
     gone = [hz for hz in (nyquist, nyquist + 300, 21900) if nyquist <= hz < RATE / 2]
     for hz in gone:
@@ -52,7 +52,7 @@ def test_speed_keeps_tones_and_lets_none_fold_back(factor):
 
 
 def test_speed_is_resampling():
-    """In the band that both filters pass, noise resampled by soxr is the same signal."""
+    """In the passband of both filters, soxr gives the same signal."""
     noise = torch.randn(SAMPLES, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     spectrum = torch.fft.rfft(noise)
     spectrum[int(15000 / RATE * SAMPLES) :] = 0
@@ -95,7 +95,7 @@ def test_tempo_keeps_clicks(factor, period):
     played, _ = tempo(clip, factor=factor)
     loud = (played[0] > 0.3).nonzero()[:, 0]
     wanted = torch.arange(3000, 80000, period) / factor
-    # Each click is one sample, or two next to each other, at its place to 5 ms, and nothing between is loud.
+    # Each click is one sample or two neighbours, at its place to 5 ms. Everything else is quiet.
     groups = loud[torch.cat([torch.tensor([True]), loud.diff() > 50])]
     assert len(groups) == len(wanted)
     assert (groups - wanted).abs().max() < 220
@@ -105,7 +105,7 @@ def test_tempo_keeps_clicks(factor, period):
     assert quiet.abs().max() < 0.3
 
 
-def test_tempo_and_pitch_at_rest_are_the_input():
+def test_tempo_one_and_pitch_zero_are_the_input():
     clip = torch.randn(2, 9000, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(tempo(clip, factor=1.0)[0], clip)
     spectrum = torch.fft.rfft(clip)
@@ -140,9 +140,9 @@ def test_new_lengths_have_the_dtype_of_the_old():
     assert lengths.tolist() == [3, 1]
 
 
-def test_the_kernel_is_its_formula_to_a_polynomial():
-    """The numbers in the code are the bump interpolated at the Chebyshev points."""
+def test_kernel_polynomials_interpolate_the_formula():
+    """The numbers in the code interpolate the kernel at the Chebyshev points."""
     at = np.cos((np.arange(5) + 0.5) * np.pi / 5) / 2
-    for tap, found in enumerate(_rates._POLYNOMIALS):
-        exact = np.exp(_rates._SHARPNESS * (np.sqrt(1 - ((tap - at) / 2.5) ** 2) - 1))
+    for tap, found in enumerate(_resample._POLYNOMIALS):
+        exact = np.exp(_resample._SHARPNESS * (np.sqrt(1 - ((tap - at) / 2.5) ** 2) - 1))
         np.testing.assert_allclose(np.polynomial.polynomial.polyval(at, found), exact, atol=1e-9)

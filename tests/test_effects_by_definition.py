@@ -1,4 +1,4 @@
-"""Reverberation, overdrive and gain against literal slow forms."""
+"""Reverb, overdrive and gain against slow code that follows their definitions."""
 
 import math
 
@@ -32,7 +32,7 @@ def allpass(x: np.ndarray, delay: int) -> np.ndarray:
 
 
 def freeverb(x, *, reverberance, damping, room_scale, stereo_depth, pre_delay, wet_gain, rate) -> np.ndarray:
-    """Delay lines, sample by sample, both channels."""
+    """Compute both channels with delay lines, sample by sample."""
     a = -1 / math.log(0.7)
     b = 100 / (1 + a * math.log(0.02))
     feedback, damp = 1 - math.exp((reverberance - b) / (a * b)), 0.2 + 0.3 * damping / 100
@@ -66,7 +66,7 @@ def test_reverb_by_definition(reverberance, stereo_depth):
     np.testing.assert_allclose(ours[0].numpy(), wanted, rtol=0, atol=1e-11)
 
 
-def test_reverb_is_linear_and_loud_where_the_room_rings():
+def test_reverb_is_linear_and_can_exceed_one():
     x = noise(2, 3000)
     one, two = (reverb(y, sample_rate=4000)[0] for y in (x, 2 * x))
     torch.testing.assert_close(two, 2 * one)

@@ -1,4 +1,4 @@
-"""A random choice among mixers."""
+"""A random choice among several mixers."""
 
 from __future__ import annotations
 
@@ -9,30 +9,34 @@ from torch import Tensor, nn
 
 from rankaudio import _random
 from rankaudio._checks import check_number, describe
-from rankaudio._parts import Draw, Mixer, check_clips, check_target, per_clip, take_fields
+from rankaudio._clips import check_clips, check_target, per_clip
+from rankaudio.augmentation import Draw, Mixer, take_fields
 from rankaudio.lengths import zero_beyond
 
 
 class RandomMixer(Mixer):
-    """One mixer out of several for each clip, with given probabilities; in eval mode it does nothing.
+    """One of several mixers for each clip, with given probabilities; in eval mode it does nothing.
 
-    The choice is made clip by clip, so one batch holds mixtures of every kind. Each mixer computes the whole
-    batch, of which the clips are kept that chose it: the time is that of all mixers together. A mixer's own
-    ``p`` counts as well, so give those here ``p = 1``.
+    Each clip chooses its own mixer, so one batch holds mixtures of every kind. Each mixer computes the whole
+    batch, so the time is that of all mixers together. A mixer's own ``p`` counts as well, so give the mixers
+    ``p = 1``.
 
-    It draws ``choice`` ``(B,)``, the mixer's number or -1 for none, and what each mixer draws, under its
-    number: ``"0.partner"``.
+    :meth:`draw` returns ``choice`` ``(B,)``, the mixer's number or -1 for none. It also returns what each
+    mixer draws, with the mixer's number before the name: ``"0.partner"``.
 
     Args:
-        mixers: pairs of a mixer and the probability that it is chosen; these add up to 1.
+        mixers: pairs of a mixer and the probability that it is chosen. The probabilities add up to 1.
         p: probability that a clip is mixed at all.
 
+    Shapes:
+        clips, target, lengths and partners as in :class:`Mixer`.
+
     Raises:
-        TypeError: if a mixer is none, or a probability is no number.
+        TypeError: if a mixer is not a :class:`Mixer`, or a probability is not a number.
         ValueError: if there is no mixer, or the probabilities do not add up to 1.
 
     Reference:
-        The first-place system of Freesound Audio Tagging 2019, with the mixers of the example.
+        The first-place system of Freesound Audio Tagging 2019 uses the mixers of the example.
 
     >>> mixer = RandomMixer(
     ...     [(SigmoidConcatMixup(p=1.0), 0.6), (WeightedMixup(p=1.0, alpha=(0.0, 0.5)), 0.4)], p=0.8)
@@ -63,14 +67,13 @@ class RandomMixer(Mixer):
     ) -> Draw:
         """Draw ``choice``, and everything that the mixers draw."""
         check_clips(clips, lengths)
-        number, mixed = (
-            _random.uniform(clips.shape[0], 0.0, 1.0, device=clips.device, generator=generator)
-            for _ in range(2)
-        )
-        choice = torch.zeros(clips.shape[0], dtype=torch.long, device=clips.device)
+        batch, device = clips.shape[0], clips.device
+        number = _random.uniform(batch, 0.0, 1.0, device=device, generator=generator)
+        mixed = _random.choose(batch, self.p, device=device, generator=generator)
+        choice = torch.zeros(batch, dtype=torch.long, device=device)
         for index in range(1, len(self.probabilities)):
             choice += number >= sum(self.probabilities[:index])
-        draw = {"choice": choice.masked_fill(mixed >= self.p, -1)}
+        draw = {"choice": choice.masked_fill(~mixed, -1)}
         for index, mixer in enumerate(self._all_mixers()):
             drawn = mixer.draw(clips, lengths, partners=partners, generator=generator)
             draw.update({f"{index}.{name}": field for name, field in drawn.items()})
@@ -88,11 +91,11 @@ class RandomMixer(Mixer):
             prefix = f"{index}."
             drawn = {name.removeprefix(prefix): draw[name] for name in draw if name.startswith(prefix)}
             other = mixer.replay(clips, target, drawn, lengths)
-            mine = choice == index
-            mixed = torch.where(per_clip(mine, clips), other[0], mixed)
-            labels = torch.where(mine[:, None], other[1], labels)
+            chosen = choice == index
+            mixed = torch.where(per_clip(chosen, clips), other[0], mixed)
+            labels = torch.where(chosen[:, None], other[1], labels)
             if new_lengths is not None and other[2] is not None:
-                new_lengths = torch.where(mine, other[2], new_lengths)
+                new_lengths = torch.where(chosen, other[2], new_lengths)
         return mixed, labels, new_lengths
 
     def extra_repr(self) -> str:

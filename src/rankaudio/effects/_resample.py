@@ -1,0 +1,102 @@
+"""Fractional resampling, at the same cost for every factor.
+
+A block of the signal is low-passed and oversampled by FFT. Then it is read between its samples with a short
+kernel. The low-pass filter also compensates the spectrum of the kernel. So the kernel only has to suppress
+images, and a few taps are enough. This is the non-uniform FFT (Dutt and Rokhlin 1993, Barnett et al. 2019).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# A block has 2^13 samples. The filter's impulse response needs _EDGE of them at each end.
+_BLOCK = 1 << 13
+_EDGE = 256
+_OVERSAMPLING = 2
+# Taps on each side of the middle one.
+_SIDE_TAPS = 2
+_SHARPNESS = 2.3 * (2 * _SIDE_TAPS + 1)
+# The taps of the kernel, from the middle to the right, as polynomials of the position between two samples.
+# They interpolate the kernel at the Chebyshev points of -0.5 to 0.5. They are much faster than the kernel,
+# and suppress images as well as it does.
+_POLYNOMIALS = (
+    (1, 0, -0.9181716202, 0, 0.3568200562),
+    (0.3828638249, 0.7678439199, 0.3126062901, -0.3023716637, -0.233903642),
+    (0.01005183574, 0.06225243036, 0.1469132287, 0.1524492213, 0.05423376187),
+)
+# Spread and half width of the filter's transition, in cycles per sample. At the ends of the transition the
+# filter has -72 dB. Its impulse response decays to 1e-6 within _EDGE samples.
+_SPREAD = 0.0031
+_TRANSITION = 3.5 * _SPREAD
+
+
+def resample(clips: Tensor, factor: Tensor, *, size: int) -> Tensor:
+    """Compute ``y[n] = x(factor n)`` for n < size, ``(B, T)`` to ``(B, size)``; ``factor`` is ``(B,)``."""
+    dense = _oversample(clips, factor)
+    with torch.no_grad():
+        order = torch.arange(size, device=clips.device, dtype=factor.dtype)
+        # The signal starts at sample _EDGE.
+        position = (order * (factor * _OVERSAMPLING)[:, None]).add_(_EDGE * _OVERSAMPLING)
+        position = position.clamp_(max=dense.shape[1] - 1 - _SIDE_TAPS)
+        nearest = position.round()
+        fraction = position.sub_(nearest).to(clips.dtype)
+        first = nearest.long().sub_(_SIDE_TAPS)
+        even, odd = _tap_weights(fraction)
+    taps = [dense[:, k:].gather(1, first) for k in range(2 * _SIDE_TAPS + 1)]
+    total: Tensor = taps[_SIDE_TAPS] * even[0]
+    for k in range(1, _SIDE_TAPS + 1):
+        left, right = taps[_SIDE_TAPS - k], taps[_SIDE_TAPS + k]
+        total = torch.addcmul(torch.addcmul(total, right + left, even[k]), right - left, odd[k])
+    return total
+
+
+def _tap_weights(fraction: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Compute the weights of the taps for points at ``fraction``, -0.5 to 0.5, right of the middle tap.
+
+    The k-th tap to the right has the weight even[k] + odd[k], the k-th to the left even[k] - odd[k].
+    """
+    square = fraction * fraction
+    even, odd = [], []
+    for c0, c1, c2, c3, c4 in _POLYNOMIALS:
+        even.append((square * c4).add_(c2).mul_(square).add_(c0))
+        odd.append((square * c3).add_(c1).mul_(fraction))
+    return even, odd
+
+
+def _kernel(x: Tensor) -> Tensor:
+    """Compute the kernel exp(b (sqrt(1 - x^2) - 1)) over -1 .. 1; its spectrum has tiny side lobes."""
+    return torch.exp(((1 - x * x).clamp(min=0).sqrt() - 1) * _SHARPNESS)
+
+
+def _oversample(clips: Tensor, factor: Tensor) -> Tensor:
+    """Low-pass for ``factor`` and oversample, with _EDGE samples of silence before and after the clip."""
+    hop = _BLOCK - 2 * _EDGE
+    blocks = -(-(clips.shape[1] + 2 * _EDGE) // hop)
+    padded = F.pad(clips, (2 * _EDGE, blocks * hop - clips.shape[1]))
+    spectrum = torch.fft.rfft(padded.unfold(-1, _BLOCK, hop))
+    spectrum = spectrum * _response(factor, clips.dtype)[:, None]
+    dense: Tensor = torch.fft.irfft(spectrum, n=_BLOCK * _OVERSAMPLING)
+    kept = dense[..., _EDGE * _OVERSAMPLING : (_EDGE + hop) * _OVERSAMPLING]
+    return kept.reshape(clips.shape[0], -1)
+
+
+def _response(factor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Compute the gain of each bin, ``(B, _BLOCK / 2 + 1)``.
+
+    It is a low-pass below both Nyquist frequencies, divided by the spectrum of the kernel.
+    """
+    frequency = torch.arange(_BLOCK // 2 + 1, device=factor.device, dtype=factor.dtype) / _BLOCK
+    edge = 0.5 / factor.clamp(min=1) - _TRANSITION
+    passed = torch.special.erfc((frequency - edge[:, None]) / (_SPREAD * math.sqrt(2))) / 2
+    # The spectrum of the kernel by quadrature. The kernel is even, smooth, and almost 0 at its ends.
+    steps = 64
+    x = (torch.arange(steps, device=factor.device, dtype=factor.dtype) + 0.5) / steps
+    width = _SIDE_TAPS + 0.5
+    waves = torch.cos(frequency[:, None] * (2 * math.pi * width / _OVERSAMPLING) * x)
+    spectrum = (waves * _kernel(x)).sum(-1) * (2 * width / steps)
+    gain: Tensor = passed * (_OVERSAMPLING / spectrum)
+    return gain.to(dtype)
