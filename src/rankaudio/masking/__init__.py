@@ -2,7 +2,7 @@
 
 from rankaudio._fill import Fill
 from rankaudio.masking._crop import RandomCrop, random_crop
-from rankaudio.masking._pad_or_crop import PadOrCrop, pad_or_crop
+from rankaudio.masking._pad_or_crop import PadOrCrop, centre_crop, pad_or_crop
 from rankaudio.masking._resized_crop import RandomResizedCrop, random_resized_crop
 from rankaudio.masking._shuffle_chunks import ShuffleChunks, shuffle_chunks
 from rankaudio.masking._spec_augment import SpecAugment, spec_augment
@@ -15,6 +15,7 @@ __all__ = [
     "RandomResizedCrop",
     "ShuffleChunks",
     "SpecAugment",
+    "centre_crop",
     "pad_or_crop",
     "random_crop",
     "random_resized_crop",
