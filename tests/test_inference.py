@@ -1,4 +1,4 @@
-"""predict and predict_long: the caller's order, bounded batches, nothing lost to a bad clip or at an end."""
+"""predict and predict_long: order of the clips, bounded batches, bad clips, windows of a recording."""
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from rankaudio import CNN2d, LogMel, Tagger, predict, predict_long
+from small_networks import every_network, used_tagger
 
 LENGTHS = [3000, 1, 20_000, 512, 3001, 45_000, 20_000, 7]
 
@@ -48,6 +49,41 @@ def test_scores_equal_those_of_each_clip_alone_in_order(tagger, clips, workers):
     assert not scores.is_inference()
 
 
+def test_embeddings_equal_those_of_each_clip_alone_in_order(tagger, clips):
+    embeddings = predict(tagger, clips, embed=True, max_samples=50_000)
+    with torch.no_grad():
+        alone = torch.cat([tagger.embed(clip[None]) for clip in clips])
+        scores = tagger.backbone.classifier(embeddings)
+    torch.testing.assert_close(embeddings, alone, rtol=0, atol=1e-5)
+    torch.testing.assert_close(scores, predict(tagger, clips, max_samples=50_000), rtol=0, atol=1e-5)
+    assert predict(tagger, [], embed=True).shape == (0, embeddings.shape[1])
+
+
+def test_windows_have_embeddings_too(tagger, clips):
+    found = predict_long(tagger, clips[5], window=0.5, hop=0.25, embed=True)
+    windows = [clip for _, clip in windows_by_hand(clips[5], 22_050, 11_025)]
+    assert torch.equal(found.scores, predict(tagger, windows, embed=True))
+    assert len(found.starts) == len(windows)
+
+
+def test_embeddings_need_a_tagger_with_that_method(clips):
+    with pytest.raises(TypeError, match="tagger: wanted a Module with a method embed, got Recorder"):
+        predict(Recorder(), clips, embed=True)
+
+
+# In standard deviations of the scores; test_tagger.py says what was measured.
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float16, 0.03), (torch.bfloat16, 0.12)])
+@every_network
+def test_taggers_in_half_precision_predict(name, dtype, allowed):
+    tagger, half = used_tagger(name), used_tagger(name).to(dtype)
+    clips = [torch.randn(length) for length in (3000, 200, 1500, 3000)]
+    for batch in (clips, [clip.to(dtype) for clip in clips]):
+        expected = predict(tagger, [clip.float() for clip in batch])
+        scores = predict(half, batch)
+        assert scores.dtype == torch.float32
+        torch.testing.assert_close(scores, expected, rtol=0, atol=allowed * float(expected.std()))
+
+
 def test_batches_keep_the_budget_and_the_longest_goes_first(clips):
     recorder = Recorder()
     scores = predict(recorder, clips, max_samples=40_000)
@@ -63,7 +99,7 @@ def test_batches_keep_the_budget_and_the_longest_goes_first(clips):
 
 
 class Pairs(Dataset):
-    """What a labelled data set gives, one of its clips being bad; it knows its lengths."""
+    """A labelled data set with one bad clip, and with lengths."""
 
     lengths = torch.tensor([10, 20, 30])
 
@@ -95,7 +131,7 @@ def test_progress_counts_to_the_end(clips):
 
 
 def test_every_process_scores_all_clips(tagger, clips, monkeypatch):
-    """Processes that run together share the batches of training, but each one gets what it asks for here."""
+    """The sampler splits training batches over the ranks; predict must not."""
     expected = predict(tagger, clips)
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
@@ -135,7 +171,7 @@ def test_bad_input_is_named(clips, settings, error, message):
 
 
 def windows_by_hand(waveform, window, hop):
-    """Windows and their first samples, one after the other until one reaches the end or none is left."""
+    """Cut windows one after the other until one reaches the end. Return pairs of first sample and window."""
     cut, start = [], 0
     while start < len(waveform):
         cut.append((start, waveform[start : start + window]))

@@ -48,11 +48,11 @@ def predict(
             the others are scored. None: the error is raised.
 
     Returns:
-        ``(len(clips), C)`` float32 on the CPU, or ``(len(clips), d)`` with ``embed``. Row i belongs to clip i.
-        Without clips, C is ``n_classes`` of the backbone and d its ``n_features``; both are 0 if unknown.
+        ``(len(clips), C)`` float32 on the CPU, or ``(len(clips), d)`` with ``embed``. Row i is
+        clip i. Without clips, C is ``n_classes`` of the backbone and d its ``n_features``, or 0 if unknown.
 
     Raises:
-        TypeError: if a setting has the wrong type, or the tagger has no method ``embed`` and it is wanted.
+        TypeError: if a setting has the wrong type, or a tagger without the method ``embed`` shall embed.
         ValueError: if the number of lengths is not the number of clips, or a clip is not ``(T,)``.
 
     >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8))

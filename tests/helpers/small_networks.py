@@ -1,0 +1,63 @@
+"""A small network of each kind, and a tagger around it: the one table for tests that go over all networks.
+
+A new network is added to SMALL_NETWORKS. All tests of networks and taggers, the contracts included, then run
+with it.
+"""
+
+import copy
+import functools
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import nn
+
+from rankaudio import CNN1d, CNN2d, Tagger
+from rankaudio.backbones import Network
+from rankaudio.spectral import FRONTENDS
+
+N_BINS = 12
+# Each small frontend has N_BINS bins.
+SMALL_FRONTENDS = {
+    "LogMel": {"sample_rate": 8000, "n_fft": 64, "hop_length": 32, "n_mels": N_BINS, "f_min": 50.0},
+    "LogSTFT": {"sample_rate": 8000, "n_fft": 2 * N_BINS - 2, "hop_length": 16},
+}
+SMALL_NETWORKS: dict[str, Callable[[int], Network]] = {
+    "CNN1d, max": lambda n: CNN1d(n, n_bins=N_BINS, base_depth=4),
+    "CNN1d, rnn": lambda n: CNN1d(n, n_bins=N_BINS, base_depth=4, pooling="rnn", rnn_units=4),
+    "CNN2d, max": lambda n: CNN2d(n, base_depth=4),
+    "CNN2d, rnn": lambda n: CNN2d(n, base_depth=4, pooling="rnn", rnn_units=4),
+    "CNN2d, no encoding": lambda n: CNN2d(
+        n, base_depth=4, frequency_encoding=False, start_deep_supervision_on=0
+    ),
+}
+every_network = pytest.mark.parametrize("name", SMALL_NETWORKS)
+
+
+def small_frontend(name: str, *, transform: str = "fft") -> nn.Module:
+    return FRONTENDS[name](**SMALL_FRONTENDS[name], transform=transform)
+
+
+def small_tagger(name: str, classes: Sequence[str] = "abc", *, transform: str = "fft") -> Tagger:
+    """Build an untrained tagger with the frontend that suits the network."""
+    network = SMALL_NETWORKS[name](len(classes))
+    return Tagger(small_frontend(network.default_frontend, transform=transform), network, classes=classes)
+
+
+def used_tagger(name: str, classes: Sequence[str] = "abc", *, transform: str = "fft") -> Tagger:
+    """Build a tagger in eval mode whose running statistics come from noise of several loudnesses."""
+    return copy.deepcopy(_used_tagger(name, tuple(classes), transform))
+
+
+@functools.cache
+def _used_tagger(name: str, classes: tuple[str, ...], transform: str) -> Tagger:
+    torch.manual_seed(0)
+    tagger = small_tagger(name, classes, transform=transform)
+    for _ in range(20):
+        tagger(torch.randn(8, 2000) * torch.rand(8, 1))
+    return tagger.eval()
+
+
+def is_recurrent(module: nn.Module) -> bool:
+    """PyTorch unrolls recurrent layers when it exports them, so the program has a fixed number of frames."""
+    return any(isinstance(part, nn.RNNBase) for part in module.modules())
