@@ -1,4 +1,4 @@
-"""Reading audio files: time and error beside soundfile and librosa."""
+"""Reading audio files: time and error compared with soundfile and librosa."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CASES = [  # name, sample rate, channels, format, coding
 
 
 def noise(rate: int, channels: int) -> np.ndarray:
-    """Noise up to 8 kHz, below the cutoff of every resampler."""
+    """Make noise up to 8 kHz, below the cutoff of every resampler."""
     spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal((rate * SECONDS, channels)), axis=0)
     spectrum[8000 * SECONDS :] = 0
     signal = np.fft.irfft(spectrum, axis=0)

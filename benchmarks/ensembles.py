@@ -1,4 +1,4 @@
-"""Fitted blend weights: what they are worth on clips never seen, what is claimed for them, and CPU time."""
+"""Fitted blend weights: lwlrap on new clips, the estimates of the fit, and CPU time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FRESH = 20_000
 
 
 def draw(noise: list[float], clips: int, classes: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Scores ``(M, N, C)`` with errors in common and errors of each member's own, and the target."""
+    """Draw scores ``(M, N, C)`` with common errors and separate errors of each member, and the target."""
     generator = torch.Generator().manual_seed(seed)
     target = torch.rand(clips, classes, generator=generator) < 0.2 / classes
     target[torch.arange(clips), torch.randint(0, classes, (clips,), generator=generator)] = True
@@ -26,7 +26,7 @@ def draw(noise: list[float], clips: int, classes: int, seed: int) -> tuple[Tenso
 
 
 def compare(noise: list[float], clips: int, classes: int, rounds: int) -> list[str]:
-    """Means over rounds of fresh draws: figures of the fit, and the truth from clips that it never saw."""
+    """Means over rounds of new draws: estimates of the fit, and the truth from clips outside the fit."""
     figures, seconds = [], []
     fresh, fresh_target = draw(noise, FRESH, classes, seed=10_000)
     plain = lwlrap(blend(fresh), fresh_target).item()

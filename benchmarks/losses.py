@@ -14,7 +14,7 @@ from rankaudio import lsep_loss
 
 
 def pairwise(scores: Tensor, target: Tensor) -> Tensor:
-    """The formula as it stands: a table of all pairs."""
+    """The formula as it is written: a table of all pairs."""
     differences = scores[:, :, None] - scores[:, None, :]
     pairs = target[:, :, None] < target[:, None, :]
     return torch.log1p((differences.exp() * pairs).sum((1, 2))).mean()
@@ -49,7 +49,7 @@ print(status("VmHWM") - before)
 
 
 def peak_bytes(loss: str, rows: int, classes: int) -> int:
-    """How far a fresh process grows beyond its inputs (Linux)."""
+    """Peak memory of a fresh process beyond its inputs (Linux)."""
     program = FRESH.format(loss=loss, rows=rows, classes=classes)
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=Path(__file__).parent, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""lwlrap against scikit-learn, the task's accumulator and torchmetrics: time and error."""
+"""lwlrap against scikit-learn, the official accumulator and torchmetrics: time and error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZES = [(10_000, 80, 1.2), (10_000, 527, 2.5), (100_000, 80, 1.2), (10_000, 80,
 
 
 def accumulator(truth: np.ndarray, scores: np.ndarray) -> float:
-    """The task's definition, a clip at a time: the precision at the rank of each label, summed by class."""
+    """The official definition, clip by clip: the precision at the rank of each label, summed by class."""
     total, count = np.zeros(truth.shape[1]), np.zeros(truth.shape[1])
     for row_truth, row_scores in zip(truth, scores, strict=True):
         labels = np.flatnonzero(row_truth)
@@ -39,7 +39,7 @@ def accumulator(truth: np.ndarray, scores: np.ndarray) -> float:
 
 
 def draw(rows: int, classes: int, labels: float) -> tuple[Tensor, Tensor]:
-    """Scores in [0, 1], so that torchmetrics takes no sigmoid, and one label at least in each row."""
+    """Draw scores in [0, 1], so that torchmetrics applies no sigmoid, and at least one label in each row."""
     generator = torch.Generator().manual_seed(0)
     scores = torch.rand(rows, classes, generator=generator)
     target = torch.rand(rows, classes, generator=generator) < (labels - 1) / (classes - 1)
@@ -48,7 +48,7 @@ def draw(rows: int, classes: int, labels: float) -> tuple[Tensor, Tensor]:
 
 
 def race(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each in every round. In turn, so that a busy moment of the machine hits all of them."""
+    """Seconds of each contender in every round. They take turns, so a busy moment affects all of them."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():
@@ -75,7 +75,7 @@ def speed(rows: int, classes: int, labels: float, rounds: int) -> None:
         "rankaudio, int8 array": lambda: lwlrap(given, truth),
         "rankaudio, sample average": lambda: lwlrap(scores, target, average="sample"),
     }
-    # One label at least in each row, so that scikit-learn's plain mean is the sample average.
+    # Each row has a label, so scikit-learn's plain mean is the sample average.
     plain = label_ranking_average_precision_score(truth, given)
     weighted = contenders["scikit-learn, weighted"]()
     errors = {

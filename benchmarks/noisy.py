@@ -17,7 +17,7 @@ MEAN_LABELS = 1.2
 
 
 def least(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Least seconds of each over the rounds. In turn, so that a busy moment hits all of them."""
+    """Least seconds of each contender. They take turns, so a busy moment affects all of them."""
     times = dict.fromkeys(contenders, float("inf"))
     for _ in range(rounds):
         for name, run in contenders.items():
@@ -28,12 +28,12 @@ def least(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str,
 
 
 def by_steps(scores: Tensor, mean_labels: float) -> float:
-    """Raise the cut by a thousandth of the range until few enough labels are left."""
+    """Raise the threshold by a thousandth of the range until few enough labels are left."""
     low, high = float(scores.amin()), float(scores.amax())
     for step in range(1001):
-        cut = low + (high - low) * step / 1000
-        if float((scores > cut).sum(1).double().mean()) <= mean_labels:
-            return cut
+        threshold = low + (high - low) * step / 1000
+        if float((scores > threshold).sum(1).double().mean()) <= mean_labels:
+            return threshold
     return high
 
 
@@ -55,7 +55,7 @@ def by_sorting(scores: Tensor, mean_labels: float) -> float:
 
 
 def draw(clips: int, classes: int) -> tuple[Tensor, Tensor]:
-    """Scores with an offset of each clip's own, and one label at least in each."""
+    """Draw scores with a different offset for each clip, and at least one label in each."""
     generator = torch.Generator().manual_seed(0)
     scores = 3 * torch.randn(clips, classes, generator=generator)
     target = torch.rand(clips, classes, generator=generator) < 0.2 / classes

@@ -1,6 +1,6 @@
 """A program of a user, with every part of the library: `make types` checks its types.
 
-It annotates results wherever a reader might doubt their types. A signature with a wider or a different type is
+It annotates results wherever a reader might doubt their types. A signature with a wider or another type is
 therefore an error here. tests/test_typed.py also runs it.
 """
 

@@ -33,8 +33,8 @@ def read_labels(path: str | Path, *, classes: Sequence[str] | None = None, stric
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: with the path and the line, if a column is missing or a name comes twice. Also if a label
-            is empty or not one of ``classes`` (see ``strict``), a row has too few or too many fields, there
-            are no rows, or the file is not UTF-8.
+            is empty or not one of ``classes`` (see ``strict``), or a row has too few or too many fields. Also
+            if there are no rows, or the file is not UTF-8.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,8 @@
 """WAV headers and samples.
 
-:func:`scipy.io.wavfile.read` is not used for two reasons. It decodes the whole file before its length is
-known. It only warns about unknown chunks and truncated files, and a warning can be silenced or turned into an
-error only for the whole process, which is not safe in threads.
+:func:`scipy.io.wavfile.read` is not used for two reasons. First, it decodes the whole file before its length
+is known. Second, it only warns about unknown chunks and truncated files. A warning can be silenced, or turned
+into an error, only for the whole process, which is not safe in threads.
 """
 
 from __future__ import annotations
