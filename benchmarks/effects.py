@@ -1,7 +1,7 @@
-"""Effects against the SoX program, a soxr resampling and the frequencies of tones; time and memory.
+"""Effects against the SoX program, soxr and the exact frequencies of tones; time and memory.
 
-Errors are in shares of full scale unless a unit is given. The program is timed with everything that it
-takes: a process, reading the WAV file, writing it.
+Errors are shares of full scale, unless a unit is given. The time of the program includes its process and its
+reads and writes of WAV files.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def decibels(samples: np.ndarray | torch.Tensor) -> float:
 
 
 def tone_errors(factor: float, play) -> tuple[float, float]:
-    """Largest error of a tone up to 15 kHz, and largest sample left of a tone that would fold back."""
+    """Return the largest error of tones up to 15 kHz, and the largest sample of tones that would alias."""
     errors = []
     for hz in (50, 440, 3000, 8000, 12000, 15000):
         ours = play(tone(hz))[2000:-2000]
@@ -106,7 +106,7 @@ def speed_of_tones() -> None:
         }
         for who, play in players.items():
             error, alias = tone_errors(factor, play)
-            left = "none folds" if math.isinf(alias) else f"{alias:.0f}"
+            left = "no aliasing" if math.isinf(alias) else f"{alias:.0f}"
             rows.append([f"{factor}", who, f"{error:.0f}", left])
     show("Speed", ["factor", "by", "error of tones, dB", "aliasing, dB"], rows)
 
@@ -155,7 +155,9 @@ def ratios() -> None:
     factors = (0.9, 0.95, 1.0, 1.037, 1.0571, 1.1)
     for name, run in runs.items():
         times = dict.fromkeys(factors, math.inf)
-        for _, f in itertools.product(range(9), factors):  # in turn: other load falls on all alike
+        for _, f in itertools.product(
+            range(9), factors
+        ):  # interleaved, so that other load affects all of them
             start = time.perf_counter()
             run(f)
             times[f] = min(times[f], time.perf_counter() - start)
@@ -165,12 +167,12 @@ def ratios() -> None:
 
 
 def cpu_seconds() -> float:
-    """Of this process and of those that it has waited for."""
+    """Return the CPU time of this process and of its finished child processes."""
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def sox_commands(x: torch.Tensor, draw: dict[str, torch.Tensor], folder: str) -> list[list[str]]:
-    """The program's chain of the recipe for each clip, with what was drawn for it."""
+    """Write each clip, and return the command that applies its drawn effects."""
     commands = []
     for i, clip in enumerate(x):
         wavfile.write(Path(folder, f"{i}.wav"), RATE, clip.numpy())
@@ -199,7 +201,7 @@ def chain(repeats: int, clips: int = 16) -> None:
         }
         times: dict[str, list[float]] = {who: [] for who in runs}
         used: dict[str, list[float]] = {who: [] for who in runs}
-        for _ in range(repeats):  # in turn, so that whatever else the machine does falls on all alike
+        for _ in range(repeats):  # interleaved, so that other load affects all of them
             for who, run in runs.items():
                 start, cpu = time.perf_counter(), cpu_seconds()
                 run()
@@ -217,11 +219,11 @@ def chain(repeats: int, clips: int = 16) -> None:
         for who, t in times.items()
     ]
     columns = ["by", "s, median", "s, least", "time / ours", "CPU s, least"]
-    show(f"The recipe's chain, {clips} clips of 10 s", columns, rows)
+    show(f"Third-place effects, {clips} clips of 10 s", columns, rows)
 
 
 def kilobytes(field: str) -> int:
-    """VmRSS or VmHWM, what this process holds and held at most, as Linux counts it."""
+    """Return VmRSS or VmHWM, the current and the largest memory of this process on Linux."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
@@ -246,7 +248,7 @@ def memory() -> None:
         process.start()
         rows.append([f"{clips} x 10 s", f"{queue.get():.1f}"])
         process.join()
-    show("Peak memory of the chain beyond its input", ["clips", "times the input"], rows)
+    show("Peak memory of the third-place effects, without the input", ["clips", "times the input"], rows)
 
 
 def main() -> None:

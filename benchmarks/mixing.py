@@ -1,4 +1,4 @@
-"""What OR-mixup costs beside the training step that it feeds."""
+"""The time of OR-mixup, compared with a training step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RATE = 44100
 
 
 def mixup(repeats: int) -> None:
-    """Eight steps of 8 clips stand for one of 64, whose activations would not fit into memory."""
+    """Time eight steps of 8 clips, because the activations of 64 clips do not fit into memory."""
     x, target = 0.1 * torch.randn(64, 10 * RATE), (torch.rand(64, 80) > 0.98).float()
     tagger = Tagger(LogMel(), CNN2d(80, base_depth=50))
     optimizer = torch.optim.Adam(tagger.parameters(), amsgrad=True)

@@ -8,14 +8,11 @@ import pickle
 import pytest
 import torch
 
+from random_clips import seed
 from rankaudio.augmentation import Augmentation, Mixer
 from rankaudio.chain import Chain
 from rankaudio.masking import PadOrCrop, RandomCrop, RandomResizedCrop, ShuffleChunks, SpecAugment
 from rankaudio.mixing import ORMixup, RandomMixer, SigmoidConcatMixup, WeightedMixup
-
-
-def seed(number):
-    return torch.Generator().manual_seed(number)
 
 
 def wave_chain():

@@ -407,15 +407,21 @@ def test_compiles_into_one_graph(case):
 
 def check_one_graph(case):
     inputs = case.inputs(3)
-    if case.random:  # a generator is no input of a graph: the draw from the global one is compared instead
+    if case.random:  # A graph has no generator as input, so the draws come from the global one.
         module = case.built()
-        torch.manual_seed(1)
-        expected = tensors(module(*inputs))
-        torch.manual_seed(1)
-        assert_same(tensors(torch.compile(module, fullgraph=True, backend="aot_eager")(*inputs)), expected)
+        check_same_draws(module, inputs)
+        if case.function is not None and not case.effect:
+            check_same_draws(lambda *tensors: case.function(*tensors, **case.settings), inputs)
         return
     compiled = torch.compile(case.built(), fullgraph=True, backend="aot_eager")
     assert_same(call(case, compiled, inputs), call(case, case.built(), inputs))
+
+
+def check_same_draws(function, inputs):
+    torch.manual_seed(1)
+    expected = tensors(function(*inputs))
+    torch.manual_seed(1)
+    assert_same(tensors(torch.compile(function, fullgraph=True, backend="aot_eager")(*inputs)), expected)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="code generation needs a C++ compiler; CI has one")

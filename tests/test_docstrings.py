@@ -1,9 +1,9 @@
-"""Every public name says what it computes, in which shapes, what it refuses, and shows it.
+"""Every public name has a docstring with its definition, shapes, arguments, result, errors and an example.
 
-A docstring has a formula, or its name is below among those that a definition in words suits better; shapes,
-where tensors go in or come out; each argument, the result and, where there are any, the errors; and an
-example, which `pytest --doctest-modules` runs. A Module that is the twin of a function points to it instead,
-and a method that overrides a documented one needs no more than a line.
+The definition is a formula, or words for the names in IN_WORDS. Shapes are needed where tensors go in or come
+out. `pytest --doctest-modules` runs the examples. A Module and its function have the definition once. The
+Module of a deterministic function points to the function. The function of a random augmentation points to its
+Module. A method that overrides a documented method only needs one line.
 """
 
 import ast
@@ -23,12 +23,12 @@ NAMES = public_names()
 
 # Their definitions are rules, choices or records: words say them best.
 IN_WORDS = {
-    *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable", "ORMixupDraw"),
+    *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable"),
     *("ScoreTable", "StackedTables", "WindowScores"),
     *("audio_info", "read_classes", "read_labels", "read_scores", "write_labels", "write_scores"),
     *("ClipDataset", "pad_collate", "multilabel_folds", "predict", "blend_tables", "stack_tables"),
     *("Augmentation", "Chain", "Mixer", "RandomMixer", "ThirdPlaceEffects", "CNN1d"),
-    *("deltas", "label_quality", "label_threshold", "or_mixup", "relabel", "select_agreeing"),
+    *("deltas", "label_quality", "label_threshold", "relabel", "select_agreeing"),
 }
 SHAPE = r"``\([^`]*\)``"  # ``(B, T)``, ``()``, ``(*)``
 OWN = ("extra_repr",)  # part of how PyTorch prints a Module, which documents it
@@ -52,9 +52,10 @@ def overridden(cls: type, name: str) -> bool:
     return any(name in vars(base) for base in above)
 
 
-def twin(thing: type) -> Callable[..., object] | None:
-    """Return the function that a Module points to."""
-    pointed = re.match(r"\w+ form of :func:`(\w+)`", inspect.getdoc(thing) or "")
+def twin(thing: Callable[..., object]) -> Callable[..., object] | None:
+    """Return the function that a Module points to, or the Module that a function points to."""
+    role = "class" if inspect.isfunction(thing) else "func"
+    pointed = re.match(rf"\w+ form of :{role}:`(\w+)`", inspect.getdoc(thing) or "")
     return NAMES[pointed[1]] if pointed else None
 
 
@@ -97,7 +98,29 @@ def refuses(function: Callable[..., object]) -> bool:
     return bool(real) or any(name.lstrip("_").startswith("check_") for name in names)
 
 
+def settings(function: Callable[..., object]) -> dict[str, object]:
+    """Return the keyword-only arguments of a function or constructor, with their defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def lacks_of_functional_form(function: Callable[..., object], module: type) -> Iterator[str]:
+    """Yield what the function of a random augmentation lacks, whose Module has the definition."""
+    documentation, draws = inspect.getdoc(function) or "", ("partners", "generator")
+    own = {name: default for name, default in settings(function).items() if name not in draws}
+    if own != settings(module):
+        yield f"the settings of {module.__name__}, {settings(module)}"
+    if not re.search(SHAPE, documentation):
+        yield "shapes"
+    if ">>> " not in documentation:
+        yield "an example"
+
+
 def lacks_of_function(name: str, function: Callable[..., object]) -> Iterator[str]:
+    module = twin(function)
+    if module is not None:
+        yield from lacks_of_functional_form(function, module)
+        return
     documentation = inspect.getdoc(function) or ""
     if explained(documentation, "Args") != arguments(function):
         yield f"Args for {arguments(function)}"
@@ -199,3 +222,12 @@ def test_what_is_lacking_is_found():
 
     wanted = ["Args for ['scores', 'k']", "Returns", "a formula", "shapes", "Raises", "an example"]
     assert list(lacks_of_function("bare", bare)) == wanted
+
+
+def test_what_a_functional_form_lacks_is_found():
+    def crop(clips: "Tensor", *, size: int, p: float = 0.5) -> "Tensor":  # noqa: F821
+        """Functional form of :class:`RandomCrop`, which has the definition."""
+
+    settings_of_module = "{'size': <class 'inspect._empty'>, 'p': 1.0}"
+    wanted = [f"the settings of RandomCrop, {settings_of_module}", "shapes", "an example"]
+    assert list(lacks_of_function("crop", crop)) == wanted

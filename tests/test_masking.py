@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from random_clips import random_clips, seed
 from rankaudio.masking import (
     PadOrCrop,
     RandomCrop,
@@ -23,21 +24,6 @@ from rankaudio.masking import (
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-def seed(number):
-    return torch.Generator().manual_seed(number)
-
-
-def batch_of(clips, longest, number, *, bins=None):
-    """Return random clips of random lengths, with NaN as padding."""
-    generator = seed(number)
-    lengths = torch.randint(1, longest + 1, (clips,), generator=generator)
-    shape = (clips, longest) if bins is None else (clips, bins, longest)
-    values = torch.randn(shape, dtype=torch.float64, generator=generator)
-    for row, length in enumerate(lengths):
-        values[row, ..., length:] = math.nan
-    return values, lengths
 
 
 def padded(rows, like):
@@ -57,7 +43,7 @@ def draws(module, clips, lengths=None, *, count=400):
 
 @given(st.integers(1, 5), st.integers(1, 30), st.integers(1, 12), SEEDS, st.sampled_from([None, 3]))
 def test_chunks_are_those_of_a_plain_loop(clips, longest, chunk_length, number, bins):
-    values, lengths = batch_of(clips, longest, number, bins=bins)
+    values, lengths = random_clips(clips, longest, number, bins=bins)
     shuffle = ShuffleChunks(chunk_length=chunk_length, p=0.7)
     order = shuffle.draw(values, lengths, generator=seed(number))["order"]
     rows = []
@@ -71,7 +57,7 @@ def test_chunks_are_those_of_a_plain_loop(clips, longest, chunk_length, number, 
 
 @given(st.integers(1, 5), st.integers(1, 30), st.integers(1, 12), SEEDS)
 def test_shuffling_keeps_every_sample(clips, longest, chunk_length, number):
-    values, lengths = batch_of(clips, longest, number)
+    values, lengths = random_clips(clips, longest, number)
     result, _ = shuffle_chunks(values, lengths, chunk_length=chunk_length, p=1.0, generator=seed(number))
     for before, after, length in zip(values, result, lengths, strict=True):
         assert torch.equal(before[:length].sort().values, after[:length].sort().values)
@@ -102,7 +88,7 @@ def test_p_is_the_share_of_shuffled_clips():
 
 @given(st.integers(1, 5), st.integers(1, 30), st.integers(1, 20), st.integers(0, 9), SEEDS)
 def test_crop_is_a_slice(clips, longest, low, more, number):
-    values, lengths = batch_of(clips, longest, number)
+    values, lengths = random_clips(clips, longest, number)
     crop = RandomCrop(size=(low, low + more), p=0.7)
     drawn = crop.draw(values, lengths, generator=seed(number))
     result, kept = crop(values, lengths, generator=seed(number))
@@ -168,7 +154,7 @@ def fit_by_definition(clip, start, wrapped, size, fill):
     st.sampled_from([-2.5, "minimum", "mean"]),
 )
 def test_padding_equals_the_plain_loop(clips, longest, size, number, fill):
-    values, lengths = batch_of(clips, longest, number)
+    values, lengths = random_clips(clips, longest, number)
     module = PadOrCrop(size=size, fill=fill, wrap=0.5)
     drawn = module.draw(values, lengths, generator=seed(number))
     result, new_lengths = module(values, lengths, generator=seed(number))
@@ -218,7 +204,7 @@ def test_padding_does_nothing_in_eval_mode():
     st.sampled_from([0.5, "minimum", "mean"]),
 )
 def test_masks_equal_the_plain_loop(clips, bins, longest, number, fill):
-    values, lengths = batch_of(clips, longest, number, bins=bins)
+    values, lengths = random_clips(clips, longest, number, bins=bins)
     module = SpecAugment(masks=3, frequency=0.8, time=0.8, fill=fill, p=0.8)
     drawn = module.draw(values, lengths, generator=seed(number))
     result, _ = module(values, lengths, generator=seed(number))
@@ -262,7 +248,7 @@ def test_both_axes_have_equally_many_masks_and_p_is_the_share_of_masked_clips():
 
 @given(st.integers(1, 4), st.integers(1, 12), st.integers(1, 30), SEEDS)
 def test_resizing_is_interpolate_of_a_slice(clips, bins, longest, number):
-    values, lengths = batch_of(clips, longest, number, bins=bins)
+    values, lengths = random_clips(clips, longest, number, bins=bins)
     module = RandomResizedCrop(scale=(0.3, 1.0), ratio=(0.5, 3.0), p=0.8)
     drawn = module.draw(values, lengths, generator=seed(number))
     result, _ = module(values, lengths, generator=seed(number))

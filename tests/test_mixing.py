@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from random_clips import random_clips, seed
 from rankaudio.mixing import (
     ORMixup,
     RandomMixer,
@@ -21,19 +22,10 @@ from rankaudio.mixing import (
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def seed(number):
-    return torch.Generator().manual_seed(number)
-
-
 def batch_of(clips, longest, number, *, bins=None):
-    """Return random clips of random lengths, with NaN as padding, and random labels."""
-    generator = seed(number)
-    lengths = torch.randint(1, longest + 1, (clips,), generator=generator)
-    shape = (clips, longest) if bins is None else (clips, bins, longest)
-    values = torch.randn(shape, dtype=torch.float64, generator=generator)
-    for row, length in enumerate(lengths):
-        values[row, ..., length:] = math.nan
-    return values, torch.randint(0, 2, (clips, 3), generator=generator).double(), lengths
+    """Return random clips with bad padding, random labels, and lengths."""
+    values, lengths = random_clips(clips, longest, number, bins=bins)
+    return values, torch.randint(0, 2, (clips, 3), generator=seed(number)).double(), lengths
 
 
 def weigh_by_definition(values, target, lengths, draw):

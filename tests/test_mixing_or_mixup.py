@@ -7,11 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from random_clips import seed
 from rankaudio.mixing import ORMixup, or_mixup
-
-
-def seed(number):
-    return torch.Generator().manual_seed(number)
 
 
 def mix_by_definition(waveform, target, draw, lengths):

@@ -1,4 +1,4 @@
-"""Sounds to show things on, and spectrograms of them."""
+"""Sounds for the figures, and spectrograms of them."""
 
 import math
 
@@ -21,7 +21,7 @@ def noise(seconds: float, seed: int = 0) -> Tensor:
 
 
 def tone(frequency: Tensor) -> Tensor:
-    """A tone with some harmonics, whose frequency changes from sample to sample."""
+    """Make a tone with harmonics, with one frequency for each sample."""
     phase = 2 * math.pi * frequency.cumsum(0) / RATE
     return sum((phase * k).sin() / k for k in (1, 2, 3)) / 2
 
@@ -31,24 +31,24 @@ def claps(seconds: float = 1.6, every: float = 0.4) -> Tensor:
 
 
 def calls(seconds: float = 1.6, every: float = 0.4) -> Tensor:
-    """Short falling calls, as a bird's."""
+    """Make short falling calls, like those of a bird."""
     call = (-(times(seconds) % every) / 0.07).exp()
     return 0.6 * tone(1600 + 2400 * call) * call + 1e-4 * noise(seconds)
 
 
 def glide(seconds: float = 2.0, low: float = 500.0, high: float = 2500.0) -> Tensor:
-    """A rising tone, with a click every half second."""
+    """Make a rising tone with a click every half second."""
     t = times(seconds)
     return 0.5 * tone(low + (high - low) * t / seconds) + 2 * claps(seconds, 0.5).roll(RATE // 8)
 
 
 def decibels(clip: Tensor) -> Tensor:
-    """Spectrogram ``(F, N)`` in dB, frames of 1024 samples, 256 apart."""
+    """Compute a spectrogram ``(F, N)`` in dB, from frames of 1024 samples, 256 apart."""
     return log_stft(clip[None], n_fft=1024, hop_length=256, eps=1e-5)[0] * (20 / math.log(10))
 
 
 def show(axis: Axes, clip: Tensor, title: str, *, loudest: float | None = None, top: float = 8.0) -> None:
-    """Spectrogram of one clip up to ``top`` kHz, 70 dB of it."""
+    """Show the spectrogram of one clip up to ``top`` kHz, with a range of 70 dB."""
     image = decibels(clip)[: round(top * 1000 * 1024 / RATE) + 1]
     loudest = float(image.max()) if loudest is None else loudest
     axis.imshow(
@@ -65,7 +65,7 @@ def show(axis: Axes, clip: Tensor, title: str, *, loudest: float | None = None, 
 
 
 def envelope(axis: Axes, wave: Tensor, *, start: float = 0.0, **style: str) -> None:
-    """A waveform as the area between its extremes in each 300th of a second."""
+    """Show a waveform as the area between its extremes in each 300th of a second."""
     block = wave.unfold(0, RATE // 300, RATE // 300)
     place = start + torch.arange(len(block)) / 300
     axis.fill_between(place, block.amin(1), block.amax(1), linewidth=0, **style)

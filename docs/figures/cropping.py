@@ -1,4 +1,4 @@
-"""A long clip and a short one, cut and padded."""
+"""A long and a short clip, cut and padded."""
 
 import torch
 from _parts import RATE, calls, envelope, glide

@@ -1,4 +1,4 @@
-"""A log-mel spectrogram, with parts hidden, and cut out and stretched."""
+"""A log-mel spectrogram, with masks, and with a rectangle that is stretched."""
 
 import torch
 from _parts import glide, noise

@@ -1,4 +1,4 @@
-"""Two clips and their OR-mixture; and how loud both are over time, for each way of mixing."""
+"""Two clips and their OR-mixture; and the factors of both clips over time, for each mixer."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,21 +8,21 @@ from _parts import RATE, calls, claps, envelope
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from rankaudio import pad_collate, sigmoid_concat_mixup, weighted_mixup
-from rankaudio.mixing import ORMixupDraw, apply_or_mixup
+from rankaudio import ORMixup, pad_collate, sigmoid_concat_mixup, weighted_mixup
 
 HEIGHT = 4.2
 LABELS = torch.eye(2)
 
 
-def of_first(offset: float) -> ORMixupDraw:
-    """The draw that puts the second clip into the first one, so many seconds from its start."""
-    start = torch.tensor([round(offset * RATE), 0])
-    return ORMixupDraw(partner=torch.tensor([1, 1]), gain=torch.tensor([0.55, 1.0]), offset=start)
+def add_second(clips: Tensor, lengths: Tensor, seconds: float) -> tuple[Tensor, ...]:
+    """Add the second clip to the first one, some seconds after its start."""
+    offset = torch.tensor([round(seconds * RATE), 0])
+    draw = {"partner": torch.tensor([1, 1]), "gain": torch.tensor([0.55, 1.0]), "offset": offset}
+    return ORMixup().replay(clips, LABELS, draw, lengths)
 
 
 def factors(mix: Callable[[Tensor], tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
-    """Over a second, what the first clip of a mixture is multiplied by, and the second."""
+    """Compute the factors of the first and second clip of a mixture, over one second."""
     first = torch.tensor([[1.0], [0.0]]).expand(2, RATE)
     return mix(first)[0][0], mix(1 - first)[0][0]
 
@@ -30,7 +30,7 @@ def factors(mix: Callable[[Tensor], tuple[Tensor, ...]]) -> tuple[Tensor, Tensor
 def draw(figure: Figure) -> None:
     above, below = figure.subfigures(2, 1)
     batch = pad_collate([calls(1.6), 2 * claps(0.8, 0.3)])
-    mixed = apply_or_mixup(batch.waveform, LABELS, of_first(0.5), batch.lengths)[0][0]
+    mixed = add_second(batch.waveform, batch.lengths, 0.5)[0][0]
     titles = ("bird", "claps", "OR-mixup: bird, claps")
     axes = above.subplots(1, 3, sharex=True, sharey=True)
     for axis, wave, title in zip(axes, [*batch.waveform, mixed], titles, strict=True):
@@ -40,7 +40,7 @@ def draw(figure: Figure) -> None:
     lengths = torch.tensor([RATE, RATE // 2])
     fade = partial(sigmoid_concat_mixup, target=LABELS, p=1.0)
     ways = [
-        ("OR-mixup, shorter partner", lambda clips: apply_or_mixup(clips, LABELS, of_first(0.25), lengths)),
+        ("OR-mixup, shorter partner", partial(add_second, lengths=lengths, seconds=0.25)),
         ("weighted, α = 0.3", partial(weighted_mixup, target=LABELS, p=1.0, alpha=0.3)),
         ("sigmoid concat, r = 3", partial(fade, radius=(3.0, 3.0))),
         ("sigmoid concat, r = 12", partial(fade, radius=(12.0, 12.0))),

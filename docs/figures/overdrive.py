@@ -1,4 +1,4 @@
-"""The curve that overdrive bends a wave by, and the harmonics that come of it."""
+"""The curve of overdrive, and the harmonics that it adds."""
 
 import math
 
@@ -15,7 +15,7 @@ def draw(figure: Figure) -> None:
     curve, spectrum = figure.subplots(1, 2)
     t = times(1.0)
     wave = -(2 * math.pi * 441 * t).cos()[None]
-    rising = slice(RATE // 2, RATE // 2 + 51)  # of a period that begins after the offset has died away
+    rising = slice(RATE // 2, RATE // 2 + 51)  # in a period after the offset has decayed
     for decibels in (2.0, 9.0, 20.0):
         bent = overdrive(wave, decibels=decibels)[0]
         curve.plot(wave[0, rising], bent[0, rising], label=f"overdrive {decibels:.0f} dB")

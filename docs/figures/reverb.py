@@ -1,4 +1,4 @@
-"""Claps in a room, how long it rings, and how large it is."""
+"""Claps in a room, its decay, and its first echoes."""
 
 from functools import cache
 
@@ -14,7 +14,7 @@ HEIGHT = 4.4
 
 @cache
 def room(seconds: float, **parameters: float) -> Tensor:
-    """What a room answers to one sample of 1, without that sample."""
+    """Compute the impulse response of a room, without the impulse itself."""
     impulse = torch.zeros(1, round(seconds * RATE), dtype=torch.float64)
     impulse[0, 0] = 1
     return (reverb(impulse, **parameters)[0] - impulse)[0]
@@ -28,7 +28,7 @@ def draw(figure: Figure) -> None:
     show(wet_axis, wet, "reverberance 50 %, room 50 %", loudest=loudest)
 
     for reverberance in (0.0, 25.0, 50.0, 75.0):
-        # What is still to come, as the energy from each moment on (Schroeder).
+        # The energy that is still to come, at each moment (Schroeder).
         left = room(2.0, reverberance=reverberance).square().flip(0).cumsum(0).flip(0)
         level = 10 * (left / left[0]).log10()[:: RATE // 200]
         decay.plot(torch.arange(len(level)) / 200, level, label=f"{reverberance:.0f} %")

@@ -1,4 +1,4 @@
-"""A clip of four and a half chunks, before and after."""
+"""A clip of four and a half chunks, before and after the shuffle."""
 
 import torch
 from _parts import RATE, calls, claps, envelope
@@ -13,7 +13,7 @@ CHUNK = RATE // 2
 
 
 def show_chunks(axis: Axes, clip: Tensor, order: list[int]) -> None:
-    """The clip, with each chunk in the colour and under the number that it had at first."""
+    """Show a clip, with the original number and colour of each chunk."""
     start = 0
     for chunk in order:
         size = min(CHUNK, len(clip) - CHUNK * chunk)

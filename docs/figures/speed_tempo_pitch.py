@@ -1,4 +1,4 @@
-"""One rising tone with clicks, played faster in two ways, and at another pitch."""
+"""A rising tone with clicks, after speed, tempo and pitch shift."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Three draws of the recipe's chain on one clip."""
+"""Three draws of the third-place effects on one clip."""
 
 import torch
 from _parts import calls, decibels, show

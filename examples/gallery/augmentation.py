@@ -1,12 +1,12 @@
-"""What a clip becomes in training, to listen to and to look at.
+"""Augmented clips, to listen to and to look at.
 
-Played faster, in a room or through an overdriven amplifier, a clip is another clip for
-the model, with the labels that it had. [Effects](../effects.md) and [masking, cutting
-and mixing](../augmentation.md) have the formulas; here is what they sound like.
+A clip that is played faster, in a room or through an overdriven amplifier is a new clip
+for the model, with the same labels. [Effects](../effects.md) and [masking, cutting and
+mixing](../augmentation.md) have the formulas. This page has the sounds.
 """
 
 # %%
-# A bird, and a drum to mix it with, at a low sample rate that keeps the files small.
+# There are two clips, a bird and a drum. A low sample rate keeps the files small.
 
 import math
 
@@ -31,7 +31,7 @@ RATE = 22_050
 
 
 def bird(seconds: float = 1.6) -> Tensor:
-    """Falling calls, each a little lower than the one before, and a breath of noise."""
+    """Make falling calls, each a little lower than the last one, and a little noise."""
     t = torch.arange(round(seconds * RATE)) / RATE
     call = (-(t % 0.4) / 0.08).exp()
     frequency = (1500 + 2200 * call) * (1.15 - 0.2 * t)
@@ -41,7 +41,7 @@ def bird(seconds: float = 1.6) -> Tensor:
 
 
 def drum(seconds: float = 0.8) -> Tensor:
-    """Two strokes on a skin that slackens as it rings."""
+    """Make two strokes on a drum whose pitch falls."""
     t = torch.arange(round(seconds * RATE)) / RATE
     stroke = (-(t % 0.4) / 0.1).exp()
     return 0.7 * stroke * (2 * math.pi * (90 * (1 + 2 * stroke) / RATE).cumsum(0)).sin()
@@ -52,8 +52,9 @@ clips, _, lengths = pad_collate([bird(), drum()])
 labels = torch.eye(2)  # a bird; a drum
 
 # %%
-# Every function takes a batch of clips and their lengths. Numbers are one for all clips
-# or one for each; Modules draw them, such as `PitchShift(p=0.5, cents=(-300, 300))`.
+# Every function takes a batch of clips and their lengths. A parameter is one number for
+# all clips, or one for each clip. Modules draw the parameters of each clip, for example
+# `PitchShift(p=0.5, cents=(-300, 300))`.
 
 mixed, mixed_labels, _ = or_mixup(clips, labels, lengths, p=1.0)
 versions = {
@@ -72,13 +73,14 @@ for name, (changed, new_lengths) in versions.items():
     wavfile.write(f"{name}.wav", RATE, (32_767 * clip).short().numpy())
 
 # %%
-# The same, to be seen. The last one, a spectrogram with parts hidden, is for the
-# network alone.
+# These are the spectrograms of all versions. The last one has masks, so it has no sound.
 
 settings = {"sample_rate": RATE, "n_fft": 1024, "hop_length": 256}
 mels = {name: log_mel(clips[:1], **settings) for name, (clips, _) in versions.items()}
 mels["spec_augment"] = spec_augment(mels["bird"], p=1.0)[0]
-alt = "Falling calls, and the same blurred, lower, shorter, richer, shuffled, mixed, masked"
+alt = (
+    "Falling calls, and versions: blurred, lower, shorter, richer, shuffled, mixed, masked"
+)
 figure, axes = plt.subplots(
     2, 4, num=alt, figsize=(7.5, 3.8), sharey=True, layout="constrained"
 )

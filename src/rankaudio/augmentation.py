@@ -27,8 +27,8 @@ class Augmentation(nn.Module):
         p: probability that a clip is changed.
 
     Shapes:
-        clips ``(B, T)`` or ``(B, F, N)``, as the subclass defines it; lengths ``(B,)`` integers, in steps of
-        the last axis, or None: every clip fills its row.
+        Clips are ``(B, T)`` or ``(B, F, N)``, as the subclass defines it. Lengths ``(B,)`` are integers, in
+        steps of the last axis; None: every clip fills its row.
 
     Raises:
         TypeError: if ``p`` is not a number.
@@ -98,9 +98,9 @@ class Mixer(nn.Module):
         p: probability that a clip is mixed.
 
     Shapes:
-        clips ``(B, T)`` or ``(B, F, N)``, as the subclass defines it; target ``(B, C)``; lengths ``(B,)``
-        integers, in steps of the last axis, or None: every clip fills its row; partners ``(B,)`` bool, or
-        None: all clips; groups ``(B,)`` integers, or None: one group.
+        Clips are ``(B, T)`` or ``(B, F, N)``, as the subclass defines it, and the target is ``(B, C)``.
+        Lengths ``(B,)`` are integers, in steps of the last axis; None: every clip fills its row. Partners
+        ``(B,)`` are bool; None: all clips. Groups ``(B,)`` are integers; None: one group.
 
     Raises:
         TypeError: if ``p`` is not a number.

@@ -28,7 +28,8 @@ class Chain(nn.Module):
         parts: the parts by name, in their order.
 
     Shapes:
-        waveform ``(B, T)``, or the shape that the parts take; target ``(B, C)``; lengths ``(B,)`` integers.
+        The waveform is ``(B, T)``, or has the shape that the parts take. The target is ``(B, C)``, and
+        lengths ``(B,)`` are integers.
 
     Raises:
         TypeError: if a name is not a string, or a part is neither an :class:`Augmentation` nor a

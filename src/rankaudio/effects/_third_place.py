@@ -37,8 +37,8 @@ class ThirdPlaceEffects(RandomEffect):
         n_fft: samples of a frame of the pitch shift.
 
     Shapes:
-        waveform ``(B, T)`` floating point, lengths ``(B,)`` integers in samples. The size of the result is
-        what the slowest factor needs.
+        The waveform is ``(B, T)`` floating point, and lengths ``(B,)`` are integers, in samples. The size of
+        the result is what the slowest factor needs.
 
     Raises:
         TypeError: if ``p`` is not a number, or a setting is not an integer.

@@ -47,8 +47,8 @@ class RandomCrop(Augmentation):
         p: probability that a clip is cut.
 
     Shapes:
-        clips ``(B, T)`` or ``(B, F, N)`` floating point; lengths ``(B,)`` integers, in steps of the last
-        axis, or None: every clip fills its row. The last axis of the result has min(T, high) steps, or T
+        Clips are ``(B, T)`` or ``(B, F, N)`` floating point. Lengths ``(B,)`` are integers, in steps of the
+        last axis; None: every clip fills its row. The last axis of the result has min(T, high) steps, or T
         steps if ``p`` is below 1, and zeros after each length. If no lengths are given and every clip still
         fills its row, the new lengths are None.
 

@@ -52,8 +52,8 @@ class PadOrCrop(Augmentation):
         wrap: probability that a shorter clip is padded with itself.
 
     Shapes:
-        clips ``(B, T)``, ``(B, F, N)`` or ``(B, K, F, N)`` floating point; lengths ``(B,)`` integers, in
-        steps of the last axis, or None: every clip fills its row. The last axis of the result has ``size``
+        Clips are ``(B, T)``, ``(B, F, N)`` or ``(B, K, F, N)`` floating point. Lengths ``(B,)`` are integers,
+        in steps of the last axis; None: every clip fills its row. The last axis of the result has ``size``
         steps, and the lengths are all ``size`` (None if no lengths are given).
 
     Raises:

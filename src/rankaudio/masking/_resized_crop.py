@@ -57,8 +57,8 @@ class RandomResizedCrop(Augmentation):
         p: probability that a clip is cut.
 
     Shapes:
-        spectrogram ``(B, F, N)`` or ``(B, K, F, N)`` floating point; lengths ``(B,)`` integers, in frames, or
-        None: all frames. The result has the same shapes, and zeros after each length.
+        The spectrogram is ``(B, F, N)`` or ``(B, K, F, N)`` floating point. Lengths ``(B,)`` are integers, in
+        frames; None: all frames. The result has the same shapes, and zeros after each length.
 
     Raises:
         TypeError: if the spectrogram is not floating point, or lengths are not integers.

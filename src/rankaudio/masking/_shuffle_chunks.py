@@ -48,8 +48,9 @@ class ShuffleChunks(Augmentation):
         p: probability that a clip is shuffled.
 
     Shapes:
-        clips ``(B, T)`` or ``(B, F, N)`` floating point; lengths ``(B,)`` integers, in steps of the last
-        axis, or None: every clip fills its row. The result has the same shapes, and zeros after each length.
+        Clips are ``(B, T)`` or ``(B, F, N)`` floating point. Lengths ``(B,)`` are integers, in steps of the
+        last axis; None: every clip fills its row. The result has the same shapes, and zeros after each
+        length.
 
     Raises:
         TypeError: if clips are not floating point, or lengths or ``chunk_length`` are not integers.

@@ -59,9 +59,9 @@ class SpecAugment(Augmentation):
         p: probability that a clip is masked.
 
     Shapes:
-        spectrogram ``(B, F, N)`` or ``(B, K, F, N)`` floating point; lengths ``(B,)`` integers, in frames, or
-        None: all frames. The result has the same shapes, and zeros after each length. All channels have the
-        same masks.
+        The spectrogram is ``(B, F, N)`` or ``(B, K, F, N)`` floating point. Lengths ``(B,)`` are integers, in
+        frames; None: all frames. The result has the same shapes, and zeros after each length. All channels
+        have the same masks.
 
     Raises:
         TypeError: if the spectrogram is not floating point, or lengths or ``masks`` are not integers.

@@ -55,18 +55,18 @@ class ORMixup(Mixer):
     the longer clip's offset is 0, and the other offset is uniform over
     :math:`\{0, \dots, |\ell_b - \ell_{b'}|\}`. A clip without a possible partner is not mixed.
 
-    :meth:`draw` returns ``partner`` (the clip itself where it is not mixed), ``gain`` of the clip itself, and
-    ``offset``, the samples from the start of the longer clip to the start of the shorter one. Each is
-    ``(B,)``.
+    :meth:`draw` returns ``partner``, ``gain`` and ``offset``, each ``(B,)``. The partner of a clip that is
+    not mixed is the clip itself. The gain is that of the clip itself. The offset is in samples, from the
+    start of the longer clip to the start of the shorter one.
 
     Args:
         p: probability that a clip is mixed.
         gain: lowest and highest gain of the clip itself; its partner's gain is ``1 - gain``.
 
     Shapes:
-        waveform ``(B, T)`` floating point; target ``(B, C)`` bool or numbers; lengths, partners and groups
-        as in :class:`Mixer`. The result has the same shapes and dtypes. A mixture is as long as its longer
-        clip, and zero after that.
+        The waveform is ``(B, T)`` floating point, and the target ``(B, C)`` bool or numbers. Lengths, partners
+        and groups are those of :class:`Mixer`. The result has the same shapes and dtypes. A mixture is as
+        long as its longer clip, and zero after that.
 
     Raises:
         TypeError: if the waveform is not floating point, lengths are not integers, ``partners`` is not bool,

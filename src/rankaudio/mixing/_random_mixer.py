@@ -29,7 +29,7 @@ class RandomMixer(Mixer):
         p: probability that a clip is mixed at all.
 
     Shapes:
-        clips, target, lengths, partners and groups as in :class:`Mixer`.
+        The shapes are those of :class:`Mixer`.
 
     Raises:
         TypeError: if a mixer is not a :class:`Mixer`, or a probability is not a number.

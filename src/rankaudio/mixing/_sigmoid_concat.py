@@ -66,9 +66,9 @@ class SigmoidConcatMixup(Mixer):
         position: lowest and highest :math:`c`, drawn uniformly; 0 is the start, 1 the end.
 
     Shapes:
-        clips ``(B, T)``, ``(B, F, N)`` or ``(B, K, F, N)`` floating point; target ``(B, C)`` bool or numbers;
-        lengths, partners and groups as in :class:`Mixer`. The result has the same shapes and dtypes. Lengths
-        stay the same, and the padding is zero.
+        Clips are ``(B, T)``, ``(B, F, N)`` or ``(B, K, F, N)`` floating point, and the target ``(B, C)`` bool
+        or numbers. Lengths, partners and groups are those of :class:`Mixer`. The result has the same shapes
+        and dtypes. Lengths stay the same, and the padding is zero.
 
     Raises:
         TypeError: if clips are not floating point, lengths are not integers, ``partners`` is not bool, or a

@@ -62,9 +62,10 @@ class WeightedMixup(Mixer):
         beta: both parameters of the beta distribution of the weight, above 0; give it instead of ``alpha``.
 
     Shapes:
-        clips ``(B, T)``, ``(B, F, N)`` or ``(B, K, F, N)`` floating point; target ``(B, C)`` bool or numbers;
-        lengths, partners and groups as in :class:`Mixer`. The result has the same shapes. A target of
-        integers or bool becomes float32. A mixture is as long as its longer clip, and zero after that.
+        Clips are ``(B, T)``, ``(B, F, N)`` or ``(B, K, F, N)`` floating point, and the target ``(B, C)`` bool
+        or numbers. Lengths, partners and groups are those of :class:`Mixer`. The result has the same shapes.
+        A target of integers or bool becomes float32. A mixture is as long as its longer clip, and zero after
+        that.
 
     Raises:
         TypeError: if clips are not floating point, lengths are not integers, ``partners`` is not bool, or a
@@ -148,7 +149,7 @@ def _symmetric_beta(
     """Draw from Beta(beta, beta), from two uniform numbers and without rejection (Devroye 1996).
 
     T = sqrt(2a (U^(-1/a) - 1)) cos(2 pi V) has Student's distribution with 2a degrees of freedom (Bailey's
-    polar method), and 1/2 + T / (2 sqrt(2a + T^2)) is Beta(a, a).
+    polar method). Then 1/2 + T / (2 sqrt(2a + T^2)) is Beta(a, a).
     """
     radius = _random.uniform(count, 0.0, 1.0, device=device, generator=generator)
     cosine = _random.uniform(count, 0.0, 2 * math.pi, device=device, generator=generator).cos()
