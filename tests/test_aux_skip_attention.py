@@ -120,33 +120,6 @@ def test_a_clip_scores_the_same_alone_and_in_any_batch(build):
 
 
 @every_network
-def test_padding_has_no_influence_in_training(build):
-    """It changes neither statistics of batch norm nor gradients."""
-    torch.manual_seed(0)
-    model = build(dropout=0.0).double().train()
-    wider = copy.deepcopy(model)
-    lengths = torch.tensor([37, 1, 12, 30])
-    batch = torch.randn(4, 40, 37).double()
-    spoiled = torch.cat([batch, torch.full((4, 40, 10), 1e6).double()], dim=-1)
-    for row, length in enumerate(lengths):
-        spoiled[row, :, length:] = 1e6
-    for network, x in ((model, batch), (wider, spoiled)):
-        AuxiliaryLoss(lambda scores, target: (scores - target).square().sum())(
-            network(x, lengths), torch.zeros(4, 4)
-        ).backward()
-    for ours, theirs in zip(model.parameters(), wider.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-7, atol=1e-9)
-    for ours, theirs in zip(model.buffers(), wider.buffers(), strict=True):
-        torch.testing.assert_close(ours, theirs)
-
-
-@every_network
-def test_full_lengths_are_no_lengths(build):
-    model, x = trained(build), torch.randn(3, 40, 50).double()
-    torch.testing.assert_close(model(x), model(x, torch.full((3,), 50)), rtol=0, atol=1e-12)
-
-
-@every_network
 @pytest.mark.parametrize(("bins", "frames"), [(1, 1), (1, 40), (5, 15), (40, 16), (20, 33)])
 def test_small_inputs_have_finite_scores_and_gradients(build, bins, frames):
     model, x = build(), torch.randn(2, bins, frames, requires_grad=True)
@@ -156,12 +129,6 @@ def test_small_inputs_have_finite_scores_and_gradients(build, bins, frames):
     assert scores.shape == (2, 4)
     assert scores.isfinite().all()
     assert x.grad.isfinite().all()
-
-
-@every_network
-def test_a_training_batch_of_one_clip_and_an_empty_batch_work(build):
-    assert all(s.shape == (1, 4) for s in all_scores(build().train(), torch.randn(1, 40, 20)))
-    assert build().eval()(torch.zeros(0, 40, 20)).shape == (0, 4)
 
 
 @every_network
@@ -180,15 +147,6 @@ def test_a_new_classifier_is_for_every_head(build):
     model.reset_classifier(7)
     assert model.settings()["n_classes"] == 7
     assert all(scores.shape == (2, 7) for scores in all_scores(model, torch.randn(2, 40, 20)))
-
-
-@every_network
-def test_features_are_the_input_of_the_classifier(build):
-    model, x = trained(build), torch.randn(2, 40, 33).double()
-    lengths = torch.tensor([33, 8])
-    features = model.features(x, lengths)
-    assert features.shape == (2, model.n_features)
-    torch.testing.assert_close(model.classifier(features), model(x, lengths))
 
 
 def test_a_tagger_file_holds_frontend_deltas_and_network(tmp_path):

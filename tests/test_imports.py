@@ -189,7 +189,11 @@ IN_MODULES_ONLY = {
     "ensemble": None,
     "inference": {"WindowScores"},
     "metrics": {"ClassLwlrap"},
-    "backbones": {"Network"},
+    "backbones": {"CBAM", "Network", "AuxSkipAttention", "RnnAuxSkipAttention", "SkipAttention"},
+    "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}
+    | {"l_soft_loss", "lq_loss"},
+    "masking": {"centre_crop", "trim_silence"},
+    "spectral": {"DecibelMel", "DeltaChannels", "decibel_mel"},
     "noisy": None,
 }
 

@@ -64,9 +64,9 @@ class ORMixup(Mixer):
         gain: lowest and highest gain of the clip itself; its partner's gain is ``1 - gain``.
 
     Shapes:
-        The waveform is ``(B, T)`` floating point, and the target ``(B, C)`` bool or numbers. Lengths, partners
-        and groups are those of :class:`Mixer`. The result has the same shapes and dtypes. A mixture is as
-        long as its longer clip, and zero after that.
+        The waveform is ``(B, T)`` floating point, and the target ``(B, C)`` bool or numbers. Lengths,
+        partners and groups are those of :class:`Mixer`. The result has the same shapes and dtypes. A mixture
+        is as long as its longer clip, and zero after that.
 
     Raises:
         TypeError: if the waveform is not floating point, lengths are not integers, ``partners`` is not bool,
