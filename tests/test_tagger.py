@@ -192,7 +192,8 @@ def test_a_foreign_frontend_serves_and_is_given_back_when_loading(tmp_path):
     assert tagger.sample_rate is None
     tagger.save(tmp_path / "model.pt")
     with pytest.raises(
-        ValueError, match=r"model.pt: frontend: wanted one of LogMel, LogSTFT, got 'PlainFrontend'"
+        ValueError,
+        match=r"model.pt: frontend: wanted one of LogMel, LogSTFT, DecibelMel, got 'PlainFrontend'",
     ):
         Tagger.load(tmp_path / "model.pt")
     assert torch.equal(Tagger.load(tmp_path / "model.pt", frontend=PlainFrontend())(x), tagger(x))
