@@ -1,7 +1,7 @@
-"""Log-mel and log-STFT against librosa, torchaudio where it imports, and plain torch.stft.
+"""Log-mel and log-STFT, compared with librosa, torchaudio (if it imports) and plain torch.stft.
 
-Error: largest difference from the same spectrogram by librosa in float64, over the loudest 60 dB of the
-bins; below that float32 rounding of any transform is divided by next to nothing.
+The error is the largest difference from librosa's spectrogram in float64, over the loudest 60 dB of the bins.
+In quieter bins the logarithm magnifies the float32 rounding of every transform.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rankaudio import LogMel, LogSTFT
 
 try:
     import torchaudio
-except (ImportError, OSError, RuntimeError):  # the last two beside another torch than its own
+except (ImportError, OSError, RuntimeError):  # the last two with a torch that it was not built for
     torchaudio = None
 
 RATE, EPS = 44100, 1e-4
@@ -35,7 +35,7 @@ def librosa_stft(x: np.ndarray) -> np.ndarray:
 
 
 def plain_torch(frontend: torch.nn.Module):
-    """What torchaudio's transforms do, in as many words."""
+    """Return a function that computes what torchaudio's transforms do."""
 
     def run(x: torch.Tensor) -> torch.Tensor:
         spectrum = torch.stft(
@@ -76,18 +76,18 @@ def rows_for(name: str, frontend, by_librosa, clips: int, length: int, peers) ->
         peer = peers[name]
         runs["torchaudio"] = lambda: peer(x).add(EPS).log()
     exact = by_librosa(x.double().numpy())
-    times = {who: seconds(run, repeats=11) for who, run in runs.items()}
+    times = {library: seconds(run, repeats=11) for library, run in runs.items()}
     return [
         [
             name,
             f"{clips} x {length} s",
-            who,
-            f"{1e3 * times[who]:.1f}",
-            f"{clips * length / times[who]:,.0f}",
-            f"{times[who] / times['rankaudio']:.2f}",
-            f"{error(runs[who](), exact):.1e}",
+            library,
+            f"{1e3 * times[library]:.1f}",
+            f"{clips * length / times[library]:,.0f}",
+            f"{times[library] / times['rankaudio']:.2f}",
+            f"{error(runs[library](), exact):.1e}",
         ]
-        for who in runs
+        for library in runs
     ]
 
 

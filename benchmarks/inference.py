@@ -1,4 +1,4 @@
-"""Scores of clips of many lengths: sorted batches against batches in random order."""
+"""Scores of clips of many lengths: batches of similar length, compared with batches in random order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def clips_of_many_lengths(count: int) -> list[Tensor]:
 
 @torch.inference_mode()
 def in_random_order(tagger: Tagger, clips: list[Tensor], *, lengths: bool) -> Tensor:
-    """Batches of 20 as they come; with lengths the padding is masked, without it reaches the scores."""
+    """Score batches of 20 in the given order. Without lengths, padding changes the scores."""
     scores = []
     for start in range(0, len(clips), BATCH):
         batch = pad_collate(clips[start : start + BATCH])
@@ -57,7 +57,7 @@ def compare(name: str, tagger: Tagger, clips: list[Tensor], rounds: int) -> None
         "one by one": ([[i] for i in range(len(clips))], lambda: one_by_one(tagger, clips)),
     }
     times, errors = dict.fromkeys(ways, math.inf), {}
-    for _ in range(rounds):  # in turn: other load falls on all alike, and the first round warms up
+    for _ in range(rounds):  # taking turns, so other load affects all alike; the first round warms up
         for what, (_, run) in ways.items():
             start = time.perf_counter()
             scores = run()

@@ -1,4 +1,4 @@
-"""What padding does to scores where it is not masked: lwlrap of one trained run, in batches of several kinds.
+"""The effect of padding without masks: lwlrap of one trained run in batches of several kinds.
 
     python benchmarks/padding.py --model RUN/fold_0/model.pt --data DIR
 

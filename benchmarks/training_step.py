@@ -1,11 +1,11 @@
-"""A training step of the 2d network: ours against the same network and loss written plainly.
+"""A training step of the 2d network, compared with the same network and loss in plain PyTorch.
 
     python benchmarks/training_step.py [--clips 20] [--depth 50] [--repeats 5]
 
-Both start from the same weights and see the same log-mel spectrograms of clips of 10 s; a step is forward,
-LSEP, backward and AMSGrad Adam, and the steps take turns. The second row is the plain network with channels
-last in memory, which is quick and less exact; the last is ours on clips of 5 to 10 s with their lengths,
-which the plain network has no notion of.
+Both start from the same weights and get the same log-mel spectrograms of clips of 10 s. A step is forward,
+LSEP, backward and AMSGrad Adam, and the networks take turns. The second row is the plain network with
+channels last in memory, which is fast and less exact. The last row is ours on clips of 5 to 10 s with their
+lengths, which the plain network does not support.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PlainBlock(nn.Module):
 
 
 class PlainNetwork(nn.Module):
-    """The network as one would write it at first, with our names, so that it takes our weights."""
+    """The network without lengths, in plain PyTorch. Its names are ours, so that it takes our weights."""
 
     def __init__(self, base_depth: int) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ def plain_lsep(scores: Tensor, target: Tensor) -> Tensor:
 
 
 def sounds(clips: int) -> Tensor:
-    """Clips that differ as recordings do: tones that swing, in pulses, over noise."""
+    """Return clips as different as recordings: pulses of tones with vibrato, over noise."""
     time_axis = torch.arange(10 * 44_100) / 44_100
     k = torch.arange(clips)[:, None]
     tone = torch.sin(
@@ -96,7 +96,7 @@ def sounds(clips: int) -> Tensor:
 
 
 class Trained:
-    """A network with its optimizer; a call is one step."""
+    """A network with its optimizer."""
 
     def __init__(
         self, network: nn.Module, loss: nn.Module | object, batch: tuple[Tensor, ...], target: Tensor

@@ -1,15 +1,15 @@
-"""Take a tagger to where there is no rankaudio: torch.export, ONNX, and compiled code, held against PyTorch.
+"""Export a tagger for use without rankaudio: torch.export, ONNX and compiled code, compared with PyTorch.
 
     python examples/export.py --model model.pt --out exported
 
-`model.pt` is what Tagger.save wrote; without it a network of random weights stands in. Written are
+`model.pt` is a file of Tagger.save. Without it, a network with random weights is exported. The program writes
 
-    tagger.pt2    for torch.export.load: any batch, any number of samples from one hop on
+    tagger.pt2    for torch.export.load: any batch size, any number of samples from one hop on
     tagger.onnx   for ONNX Runtime and others, with sample rate and classes as metadata
-    compiled.pt2  machine code for torch._inductor.aoti_load_package, where there is a C++ compiler
+    compiled.pt2  machine code for torch._inductor.aoti_load_package, if there is a C++ compiler
 
-Each is run on clips of several lengths and must give the scores of PyTorch to 1e-4; then all are timed on the
-same clips. `pip install ".[onnx]"` brings what ONNX needs.
+Each file is run on clips of several lengths, and its scores must equal those of PyTorch to 1e-4. Then all
+files are timed on the same clips. `pip install ".[onnx]"` installs the packages for ONNX.
 """
 
 from __future__ import annotations
@@ -29,16 +29,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, Tagger
+from rankaudio import Tagger
+from rankaudio.backbones import NETWORKS
+from rankaudio.spectral import FRONTENDS
 
 TOLERANCE = 1e-4
 Runner = Callable[..., Tensor]
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Export, check and time; what is the user's to mend is said in a line."""
+    """Export, check and time. Errors that the user can correct are one line."""
     args = parser().parse_args(argv)
     try:
         run(args)
@@ -47,41 +49,45 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the options of the command line."""
     options = argparse.ArgumentParser(
         prog="export.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--model", type=Path, help="file that Tagger.save wrote")
-    options.add_argument("--out", type=Path, default=Path("exported"), help="folder to write to")
-    options.add_argument("--network", choices=["2d", "1d"], default="2d", help="kind, without --model")
-    options.add_argument("--base-depth", type=int, default=50, help="size, without --model (default 50)")
-    options.add_argument("--lengths", action="store_true", help="the program takes lengths as well")
+    options.add_argument("--model", type=Path, help="file of Tagger.save")
+    options.add_argument("--out", type=Path, default=Path("exported"), help="folder for the files")
     options.add_argument(
-        "--matmul", action="store_true", help="transform by real matrices, for runtimes without one"
+        "--network",
+        choices=tuple(NETWORKS),
+        default="CNN2d",
+        help="without --model, the network to export with random weights (default CNN2d)",
+    )
+    options.add_argument("--lengths", action="store_true", help="the program takes lengths too")
+    options.add_argument(
+        "--matmul", action="store_true", help="spectrum by real matrices, for runtimes without an FFT"
     )
     options.add_argument(
-        "--samples", type=int, help='fix the number of samples; models with pooling="rnn" need it'
+        "--samples", type=int, help="fixed number of samples, required for recurrent networks"
     )
     options.add_argument("--rounds", type=int, default=5, help="rounds of timing (default 5; 0: none)")
     return options
 
 
 def run(args: argparse.Namespace) -> None:
-    """Everything in order."""
-    tagger = Tagger.load(args.model) if args.model else untrained(args.network, args.base_depth)
+    """Run all steps."""
+    tagger = Tagger.load(args.model) if args.model else untrained(args.network)
     if args.matmul:
         tagger.frontend = type(tagger.frontend)(**{**tagger.frontend.settings(), "transform": "matmul"})
-    if getattr(tagger.backbone, "pooling", "max") == "rnn" and args.samples is None:
-        raise ValueError('--samples: wanted a number, for pooling="rnn" is exported for one length, got none')
+    if args.samples is None and any(isinstance(part, nn.RNNBase) for part in tagger.modules()):
+        raise ValueError("--samples: wanted a number, as a recurrent network has a fixed length, got none")
     args.out.mkdir(parents=True, exist_ok=True)
-    say(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    log(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     program = exported(tagger, with_lengths=args.lengths, samples=args.samples)
     torch.export.save(program, args.out / "tagger.pt2")
     runners: dict[str, Runner] = {"PyTorch": tagger, "torch.export": program.module()}
     write_onnx(program, tagger, args.out / "tagger.onnx")
     runners["ONNX Runtime"] = onnx_runner(args.out / "tagger.onnx")
     if compiler() is None:
-        say("compiled.pt2: skipped, for there is no C++ compiler (g++, or what CXX names)")
+        log("compiled.pt2: skipped, because there is no C++ compiler (g++, or the one that CXX names)")
     else:
         runners["compiled"] = compiled(program, args.out / "compiled.pt2")
 
@@ -96,20 +102,18 @@ def run(args: argparse.Namespace) -> None:
     show(errors, seconds)
     wrong = [name for name, error in errors.items() if not error <= TOLERANCE]
     if wrong:
-        raise ValueError(f"wanted the scores of PyTorch to {TOLERANCE}, got others from {', '.join(wrong)}")
+        raise ValueError(f"wanted scores within {TOLERANCE} of PyTorch, got others from {', '.join(wrong)}")
 
 
-def untrained(network: str, base_depth: int) -> Tagger:
-    """A tagger of random weights, of 80 classes."""
+def untrained(name: str) -> Tagger:
+    """Return a tagger with random weights for 80 classes."""
     torch.manual_seed(0)
-    if network == "2d":
-        return Tagger(LogMel(), CNN2d(80, base_depth=base_depth)).eval()
-    frontend = LogSTFT()
-    return Tagger(frontend, CNN1d(80, n_bins=frontend.n_bins, base_depth=base_depth)).eval()
+    network = NETWORKS[name](80)
+    return Tagger(FRONTENDS[network.default_frontend](), network).eval()
 
 
 def inputs(batch: int, samples: int, with_lengths: bool) -> tuple[Tensor, ...]:
-    """Clips, and lengths from a third of the samples to all of them if asked for."""
+    """Return clips, and with ``with_lengths`` lengths from a third of the samples to all of them."""
     waveform = 0.1 * torch.randn(batch, samples, generator=torch.Generator().manual_seed(batch))
     return (waveform, torch.linspace(samples, samples // 3 + 1, batch).long())[: 1 + with_lengths]
 
@@ -117,21 +121,21 @@ def inputs(batch: int, samples: int, with_lengths: bool) -> tuple[Tensor, ...]:
 def exported(
     tagger: Tagger, *, with_lengths: bool = False, samples: int | None = None
 ) -> torch.export.ExportedProgram:
-    """The program of a tagger: waveforms, and lengths, to scores."""
+    """Export a tagger to a program from waveforms, and lengths, to scores."""
     auto = torch.export.Dim.AUTO
     waveform = {0: auto} if samples else {0: auto, 1: auto}
-    # No size is 1 or equals another: the program could take it for granted.
+    # No size is 1, and no two are equal. Otherwise the program could rely on that.
     example = inputs(3, samples or 20 * tagger.frontend.hop_length + 7, with_lengths)
     with quiet():
         return torch.export.export(tagger, example, dynamic_shapes=(waveform, {0: auto})[: 1 + with_lengths])
 
 
 def write_onnx(program: torch.export.ExportedProgram, tagger: Tagger, path: Path) -> None:
-    """The program as an ONNX file that says what the tagger is for."""
+    """Write the program as an ONNX file, with the sample rate and the classes of the tagger."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             raise ImportError(f'{path.name}: wanted the package {package} (pip install ".[onnx]"), got none')
-    # Axes by name where the program leaves them open; else they are called s0 and s1.
+    # Names of the dynamic axes. Without them the file has s0 and s1.
     waveform, *lengths = [value.shape for value in graph_inputs(program)]
     axes = [
         name for name, size in zip(("batch", "samples"), waveform, strict=True) if not isinstance(size, int)
@@ -150,13 +154,13 @@ def write_onnx(program: torch.export.ExportedProgram, tagger: Tagger, path: Path
 
 
 def graph_inputs(program: torch.export.ExportedProgram) -> list[Tensor]:
-    """What the program takes, as tensors without data."""
+    """Return the inputs of the program as tensors without data."""
     names = program.graph_signature.user_inputs
     return [node.meta["val"] for node in program.graph.nodes if node.name in names]
 
 
 def onnx_runner(path: Path) -> Runner:
-    """Run an ONNX file as one runs a tagger."""
+    """Return a function that runs an ONNX file with the arguments of a tagger."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -172,15 +176,15 @@ def onnx_runner(path: Path) -> Runner:
 
 
 def compiler() -> str | None:
-    """The C++ compiler that compiling needs."""
+    """Return the path of the C++ compiler, or None."""
     return shutil.which(os.environ.get("CXX", "g++"))
 
 
 def compiled(program: torch.export.ExportedProgram, path: Path) -> Runner:
-    """Compile a program into a package of machine code, and load it."""
-    say("compiling, which takes a minute ...")
+    """Compile a program to a package of machine code, and load the package."""
+    log("compiling (about a minute) ...")
     with quiet():
-        # Frozen weights are laid out for the convolutions once, not at each call.
+        # Frozen weights get the memory layout of the convolutions once, not in each call.
         frozen = {"freezing": True}
         torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=frozen)
         return torch._inductor.aoti_load_package(str(path))
@@ -188,7 +192,7 @@ def compiled(program: torch.export.ExportedProgram, path: Path) -> Runner:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what the exporters warn of about themselves, other things in each release, from the page."""
+    """Hide the warnings that the exporters give about their own code; they change with each release."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -201,7 +205,7 @@ def quiet() -> Iterator[None]:
 
 @torch.inference_mode()
 def largest_error(tagger: Tagger, runner: Runner, clips: list[tuple[int, int]], with_lengths: bool) -> float:
-    """Largest difference from the scores of each clip alone in PyTorch."""
+    """Return the largest difference from the scores of each clip alone in PyTorch."""
     worst = 0.0
     for batch, samples in clips:
         waveform, lengths = inputs(batch, samples, True)
@@ -214,9 +218,9 @@ def largest_error(tagger: Tagger, runner: Runner, clips: list[tuple[int, int]], 
 
 @torch.inference_mode()
 def times(runners: dict[str, Runner], given: tuple[Tensor, ...], rounds: int) -> dict[str, float]:
-    """Least seconds of several rounds, each of which runs them all, so that a busy moment hits all."""
+    """Return the shortest time of several rounds. Each round runs all, so other load affects all alike."""
     least = dict.fromkeys(runners, float("inf"))
-    for _ in range(rounds + 1):  # and one to warm up
+    for _ in range(rounds + 1):  # the first round warms up
         for name, runner in runners.items():
             start = time.perf_counter()
             runner(*given)
@@ -225,16 +229,16 @@ def times(runners: dict[str, Runner], given: tuple[Tensor, ...], rounds: int) ->
 
 
 def show(errors: dict[str, float], seconds: dict[str, float]) -> None:
-    """A table of the error and the time of each."""
-    say(f"\n{'run by':<14}{'largest error':>15}{'seconds':>10}{'of PyTorch':>12}")
+    """Print a table with the error and the time of each file."""
+    log(f"\n{'run by':<14}{'largest error':>15}{'seconds':>10}{'of PyTorch':>12}")
     for name, error in errors.items():
         spent = seconds.get(name)
         cells = f"{spent:>10.3f}{spent / seconds['PyTorch']:>11.0%}" if spent else ""
-        say(f"{name:<14}{error:>15.1e}{cells}")
+        log(f"{name:<14}{error:>15.1e}{cells}")
 
 
-def say(line: str) -> None:
-    """Print at once."""
+def log(line: str) -> None:
+    """Print a line without buffering."""
     print(line, flush=True)
 
 

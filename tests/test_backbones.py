@@ -1,4 +1,4 @@
-"""The reference networks: the originals' numbers, and padding that changes nothing."""
+"""CNN1d and CNN2d: golden numbers of the original networks, their parts, and messages about bad input."""
 
 from pathlib import Path
 
@@ -39,14 +39,14 @@ def test_logits_equal_the_originals(name):
         lengths = torch.tensor([88200, 88200, 52920])
         padded = model(frontend(waveform, lengths), frontend.frame_lengths(lengths))
     torch.testing.assert_close(logits, torch.from_numpy(golden["logits"]), rtol=0, atol=1e-5)
-    # In this batch the originals gave the third clip other scores than alone. We do not.
+    # The originals give the third clip other scores in this batch than alone. Ours are equal.
     alone = torch.from_numpy(golden["logits_clip3_unpadded"])
     torch.testing.assert_close(padded, torch.cat([logits[:2], alone]), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_a_training_pass_equals_the_originals(name):
-    """From features computed in float32 as the originals did: near silence each rounding tells."""
+    """The features are computed in float32 as in the originals, because near silence each rounding matters."""
     frontend, model, golden, waveform, target = reference(name)
     settings = {"window": torch.hann_window(frontend.n_fft), "return_complex": True}
     x = torch.stft(waveform, frontend.n_fft, frontend.hop_length, **settings).abs()
@@ -62,7 +62,7 @@ def test_a_training_pass_equals_the_originals(name):
     )
     theirs = torch.from_numpy(golden["train_grad_norms"]).float()
     assert len(ours) == len(parameters)
-    # A bias before a normalisation has no gradient but rounding, hence the absolute part.
+    # The gradient of a bias before a batch norm is rounding only, so there is an absolute tolerance too.
     torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=3e-5)
 
 
@@ -77,30 +77,34 @@ def test_depths_grow_and_round_down():
     ]
 
 
-def test_frequency_encoding_tells_bands_apart():
-    """The same blob 32 bands up, aligned with pooling: only the network with encoding notices."""
+def test_frequency_encoding_distinguishes_bands():
+    """The same shape 32 bands higher, a multiple of the pooling: only the network with encoding sees it."""
     x = torch.zeros(2, 128, 64)
     x[0, 40:44, 30:34] = x[1, 72:76, 30:34] = 1.0
-    blind, seeing = (CNN2d(3, base_depth=6, n_blocks=3, frequency_encoding=on).eval() for on in (False, True))
-    torch.testing.assert_close(blind(x)[0], blind(x)[1])
-    assert (seeing(x)[0] - seeing(x)[1]).abs().max() > 1e-4
+    without, with_encoding = (
+        CNN2d(3, base_depth=6, n_blocks=3, frequency_encoding=on).eval() for on in (False, True)
+    )
+    torch.testing.assert_close(without(x)[0], without(x)[1])
+    assert (with_encoding(x)[0] - with_encoding(x)[1]).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("bins", [None, 1, 2, 7])
-def test_halving_rounds_down_to_one_at_least(bins):
+def test_pooling_by_two_rounds_down_to_one_at_least(bins):
     shape = (3, 9) if bins is None else (3, bins, 9)
     x, frames = torch.randn(4, *shape), torch.tensor([9, 4, 3, 1])
-    halved, left = max_pool_by_two(x, frames)
+    pooled, left = max_pool_by_two(x, frames)
     assert left.tolist() == [4, 2, 1, 1]
-    assert halved.shape[2:] == (() if bins is None else (max(bins // 2, 1),)) + (4,)
+    assert pooled.shape[2:] == (() if bins is None else (max(bins // 2, 1),)) + (4,)
     pairs = x[..., :8].unflatten(-1, (4, 2)).amax(-1)
     if bins == 7:
         pairs = pairs[:, :, :6].unflatten(2, (3, 2)).amax(3)
     elif bins == 2:
         pairs = pairs.amax(2, keepdim=True)
-    assert torch.equal(halved[:3], pairs[:3])
-    held = x[3, ..., 0] if bins in (None, 1) else x[3, :, : bins // 2 * 2, 0].unflatten(1, (-1, 2)).amax(2)
-    assert torch.equal(halved[3, ..., 0], held)
+    assert torch.equal(pooled[:3], pairs[:3])
+    repeated = (
+        x[3, ..., 0] if bins in (None, 1) else x[3, :, : bins // 2 * 2, 0].unflatten(1, (-1, 2)).amax(2)
+    )
+    assert torch.equal(pooled[3, ..., 0], repeated)
 
 
 @pytest.mark.parametrize(

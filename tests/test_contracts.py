@@ -80,7 +80,7 @@ def labels(*shape: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Case:
-    """A Module, the function that it is a twin of, and what both are called with (float64)."""
+    """A Module, the function of the same idea, and the inputs of both (float64)."""
 
     module: Callable[[], nn.Module]
     inputs: Callable[[int], tuple[Tensor, ...]]

@@ -1,4 +1,4 @@
-"""Frequency encoding: where the channel goes, what it holds, what it refuses."""
+"""Frequency encoding: position and values of the channel, and messages about bad input."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_any_position_of_the_channel_axis(channel_dim):
 
 
 def test_one_graph_for_all_sizes():
-    """Settings are numbers of any size there too, of which nothing may be asked that breaks the graph."""
+    """With dynamic shapes the settings are symbolic too. A check of them must not break the graph."""
     torch.compiler.reset()
     compiled = torch.compile(frequency_encoding, fullgraph=True, dynamic=True, backend="eager")
     for shape in [(2, 7, 5), (3, 9, 4)]:

@@ -27,7 +27,7 @@ def test_masked_batch_norm_equals_batch_norm_of_the_real_frames(shape):
 
 
 def normalise_by_formula(x, norm, act, mask):
-    """One channel after the other, with the values that are real and no others."""
+    """Normalise one channel after the other, with the values that are not padding."""
     channels = []
     for c in range(x.shape[1]):
         real = torch.ones_like(x[:, :1], dtype=torch.bool) if mask is None else mask.expand_as(x[:, :1])
@@ -66,14 +66,14 @@ def test_normalising_in_chunks_has_the_values_and_gradients_of_the_formula(
         torch.autograd.grad(got, leaves, towards), torch.autograd.grad(expected, leaves, towards), strict=True
     ):
         torch.testing.assert_close(ours, theirs)
-    if mask is not None:  # the operations that a compiler and an accelerator run
+    if mask is not None:  # the plain operations of compiled graphs and accelerators
         plain = MaskedBatchNorm(3).double()
         plain.load_state_dict({"weight": norm.weight, "bias": norm.bias}, strict=False)
         torch.testing.assert_close(torch.where(mask, plain._normalise(x, mask), 0), norm(x, mask))
 
 
 def test_statistics_of_a_channels_last_batch_are_exact():
-    # A million values a channel: PyTorch's own variance is off by 1e-4 here, and so scores by as much.
+    # A million values per channel. The variance of PyTorch's batch norm is off by 1e-4 here.
     torch.manual_seed(0)
     x = (torch.randn(8, 4, 64, 512) * 2 + 1).contiguous(memory_format=torch.channels_last)
     norm = MaskedBatchNorm(4, momentum=1.0)
@@ -83,7 +83,7 @@ def test_statistics_of_a_channels_last_batch_are_exact():
     torch.testing.assert_close(norm.running_var.double(), values.var(1), rtol=1e-6, atol=0)
 
 
-def test_a_second_gradient_is_refused_rather_than_wrong():
+def test_a_second_gradient_is_refused():
     x = torch.randn(4, 3, 9, requires_grad=True)
     (grad,) = torch.autograd.grad(MaskedBatchNorm(3)(x).square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):

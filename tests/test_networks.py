@@ -18,7 +18,7 @@ def test_the_table_of_small_networks_has_them_all():
 def test_a_clip_scores_the_same_alone_and_in_any_batch(name):
     torch.manual_seed(0)
     model = SMALL_NETWORKS[name](4).double()
-    model(torch.randn(4, N_BINS, 64).double())  # running statistics that are not the initial ones
+    model(torch.randn(4, N_BINS, 64).double())  # changes the running statistics
     model.eval()
     lengths = torch.tensor([70, 1, 2, 3, 16, 31, 33, 64])
     batch = torch.randn(8, N_BINS, 70).double()
@@ -33,7 +33,7 @@ def test_a_clip_scores_the_same_alone_and_in_any_batch(name):
 
 @every_network
 def test_padding_has_no_influence_in_training_either(name):
-    """Statistics of batch normalisation, running ones too, and every gradient."""
+    """Padding changes neither the statistics of batch norm nor any gradient."""
     torch.manual_seed(0)
     model = SMALL_NETWORKS[name](4).double().train()
     wider = copy.deepcopy(model)
@@ -65,7 +65,7 @@ def test_full_lengths_are_no_lengths(name):
 
 
 @every_network
-@pytest.mark.parametrize("frames", [1, 2, 31, 32, 33])
+@pytest.mark.parametrize("frames", [1, 2, 7, 8, 9, 33])
 def test_short_clips_have_finite_scores_and_gradients(name, frames):
     model, x = SMALL_NETWORKS[name](4), torch.randn(2, N_BINS, frames, requires_grad=True)
     scores = sum_of_heads(model(x))

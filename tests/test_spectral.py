@@ -38,7 +38,7 @@ def largest_difference(ours, expected):
 
 
 def log_stft_by_definition(clip, n_fft, hop_length, pad_mode):
-    """One clip, every frame by a matrix of sines and cosines."""
+    """Transform each frame of a clip by a matrix of sines and cosines."""
     t = np.arange(n_fft)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * t / n_fft)
     waves = np.exp(-2j * np.pi * np.outer(np.arange(n_fft // 2 + 1), t) / n_fft)
@@ -64,7 +64,7 @@ def test_log_stft_equals_the_original(transform):
 
 @transforms
 def test_both_equal_the_originals_in_double_precision_on_their_window(transform):
-    """The originals' double precision went on with a window, and bands, rounded to float32."""
+    """In double precision the originals used a window and a filterbank that were rounded to float32."""
     mel, stft = LogMel(transform=transform).double(), LogSTFT(transform=transform).double()
     for frontend in (mel, stft):
         frontend.window.copy_(torch.hann_window(frontend.n_fft))
@@ -77,7 +77,7 @@ def test_filterbank_equals_the_original():
     assert largest_difference(mel_filterbank(), MEL["filterbank"]) < 1e-8
 
 
-# Peers and definitions
+# Other libraries and definitions
 
 
 @pytest.mark.parametrize("norm", ["slaney", "none"])
@@ -159,23 +159,23 @@ def test_log_mel_equals_librosa_in_double_precision(pad_mode, power):
 @given(samples=st.integers(1, 200), n_fft=st.integers(1, 32), hop_length=st.integers(1, 70))
 @settings(max_examples=60)
 def test_any_length_equals_the_definition(pad_mode, samples, n_fft, hop_length):
-    """Clips shorter than half a window included, which bounce as often as ``numpy.pad`` says."""
+    """Clips shorter than half a window too, which are reflected several times as in ``numpy.pad``."""
     x = noise(1, samples, seed=samples)
     ours = log_stft(x, n_fft=2 * n_fft, hop_length=hop_length, pad_mode=pad_mode)
     expected = log_stft_by_definition(x[0].numpy(), 2 * n_fft, hop_length, pad_mode)
     assert ours.shape[1:] == expected.shape == (n_fft + 1, samples // hop_length + 1)
-    # Where the magnitude is near zero its rounding, 1e-15 times what cancels, meets 1 / 1e-4.
+    # For a magnitude near zero, the slope 1 / 1e-4 of the logarithm magnifies its rounding.
     assert largest_difference(ours[0], expected) < 1e-9
 
 
 @pytest.mark.parametrize("n_fft", [2, 4, 22, 34, 64, 400, 1102, 2048, 2560])
 def test_matrices_equal_the_fft(n_fft):
-    """Powers of 2, products of small primes, and primes that no stage of few terms divides."""
+    """Powers of 2, products of small primes, and larger primes, which need a stage with many terms."""
     x = noise(2, 3 * n_fft + 1)
     settings = {"n_fft": n_fft, "hop_length": n_fft, "eps": None, "power": 2}
     ours, expected = log_stft(x, transform="matmul", **settings), log_stft(x, **settings)
     assert largest_difference(ours, expected) < 1e-12 * expected.max()
-    # In float32, as far from the exact result as the FFT is, give or take.
+    # In float32 the error is about that of the FFT.
     rounded = log_stft(x.float(), transform="matmul", **settings)
     assert largest_difference(rounded, expected) < 2e-6 * expected.max()
 
@@ -207,7 +207,7 @@ def test_a_clip_is_the_same_alone_and_in_a_batch(frontend):
 @given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=4), extra=st.integers(0, 100))
 @settings(max_examples=20)
 def test_any_clip_is_the_same_alone_and_in_a_batch(frontend, pad_mode, lengths, extra):
-    """In float64: a transform of a few samples rounds otherwise when it is the only one in a call."""
+    """In float64, because FFT libraries round a single short transform differently."""
     frontend = type(frontend)(**{**frontend.settings(), "pad_mode": pad_mode})
     check_alone_and_in_a_batch(frontend, noise(len(lengths), max(lengths) + extra), lengths, 1e-9)
 
@@ -247,7 +247,7 @@ def test_frame_lengths_are_the_shared_ones(frontend):
 
 
 @pytest.mark.parametrize("frontend", [LogMel(), LogSTFT()], ids=["mel", "stft"])
-def test_a_batch_worked_through_in_pieces_is_the_same(frontend):
+def test_a_batch_computed_in_chunks_is_the_same(frontend):
     x, lengths = noise(3, 400_000, dtype=torch.float32), torch.tensor([400_000, 3, 200_000])
     for some in ((x,), (x, lengths)):
         whole = frontend(*some)

@@ -27,7 +27,7 @@ def padded_batch():
 
 
 @every_network
-def test_one_file_brings_back_everything(name, tmp_path):
+def test_one_file_restores_everything(name, tmp_path):
     tagger, x = small_tagger(name, NAMES), torch.randn(2, 30_000)
     tagger(x)
     tagger.save(tmp_path / "model.pt")
@@ -186,14 +186,13 @@ class PlainFrontend(nn.Module):
         return waveform.unfold(1, 64, 64).transpose(1, 2)
 
 
-def test_a_foreign_frontend_serves_and_is_given_back_when_loading(tmp_path):
+def test_a_frontend_of_another_library_works_and_is_passed_when_loading(tmp_path):
     tagger = Tagger(PlainFrontend(), CNN2d(3, base_depth=4)).eval()
     x = torch.randn(2, 5000)
     assert tagger.sample_rate is None
     tagger.save(tmp_path / "model.pt")
     with pytest.raises(
-        ValueError,
-        match=r"model.pt: frontend: wanted one of LogMel, LogSTFT, DecibelMel, got 'PlainFrontend'",
+        ValueError, match=r"model.pt: frontend: wanted one of LogMel, .*, got 'PlainFrontend'"
     ):
         Tagger.load(tmp_path / "model.pt")
     assert torch.equal(Tagger.load(tmp_path / "model.pt", frontend=PlainFrontend())(x), tagger(x))
@@ -201,7 +200,7 @@ def test_a_foreign_frontend_serves_and_is_given_back_when_loading(tmp_path):
         tagger(x, torch.tensor([5000, 3]))
 
 
-def test_files_of_something_else_are_refused(tmp_path):
+def test_other_files_are_refused(tmp_path):
     path = tmp_path / "other.pt"
     torch.save({"weight": torch.zeros(3), "bias": torch.zeros(3)}, path)
     with pytest.raises(
@@ -247,7 +246,7 @@ def test_a_failed_save_leaves_the_file_that_was_there(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_file_that_finds_no_room_is_an_oserror(tmp_path):
+def test_a_full_disk_is_an_oserror(tmp_path):
     resource = pytest.importorskip("resource")
     tagger = Tagger(LogMel(), CNN2d(3, base_depth=16), classes=NAMES)
     tagger.save(tmp_path / "model.pt")

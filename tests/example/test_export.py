@@ -1,4 +1,4 @@
-"""Exported taggers: in files of PyTorch and of ONNX, each clip's scores are those it has alone in PyTorch."""
+"""Exported taggers: the scores of a clip in files of PyTorch and ONNX equal its scores alone in PyTorch."""
 
 import functools
 import json
@@ -7,42 +7,30 @@ import pytest
 import torch
 
 import export
-from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, Tagger
+from small_networks import SMALL_FRONTENDS, used_tagger
 
-FRAMES = {"n_fft": 64, "hop_length": 32, "sample_rate": 8000}
-HOP = FRAMES["hop_length"]
-# From the least that a program promises, one hop, to ten seconds; batches of one and of other sizes.
+HOP = max(settings["hop_length"] for settings in SMALL_FRONTENDS.values())
+# One hop is the shortest clip of a program. The batches have one clip and more.
 BATCHES = [(1, HOP), (2, HOP + 1), (1, 4000), (5, 1234), (2, 80_000)]
-
-
-def tagger(network="2d", *, pooling="max", transform="fft"):
-    """Small, with statistics and scores of a network that has seen something."""
-    torch.manual_seed(0)
-    size = {"base_depth": 4, "n_blocks": 2, "pooling": pooling, "rnn_units": 4}
-    if network == "2d":
-        model = Tagger(LogMel(n_mels=12, **FRAMES, transform=transform), CNN2d(3, **size), classes="abc")
-    else:
-        model = Tagger(LogSTFT(**FRAMES, transform=transform), CNN1d(3, n_bins=33, **size), classes="abc")
-    for _ in range(20):
-        model(torch.randn(8, 2000) * torch.rand(8, 1))
-    return model.eval()
+CONVOLUTIONAL = "CNN2d, max"
+RECURRENT = "CNN2d, rnn"
 
 
 @functools.cache
 def tagger_and_program(network, transform, with_lengths):
-    model = tagger(network, transform=transform)
+    model = used_tagger(network, transform=transform)
     return model, export.exported(model, with_lengths=with_lengths)
 
 
 def clips(batch, samples):
-    """Of full length down to one hop. Shorter ones are mirrored into tones, whose empty bins are rounding."""
+    """Return clips from full length down to one hop. In shorter ones, some bins hold nothing but rounding."""
     generator = torch.Generator().manual_seed(samples)
     waveform = torch.randn(batch, samples, generator=generator)
     return waveform, torch.linspace(samples, min(samples, HOP), batch).long()
 
 
 def check(runner, model, batches, *, with_lengths):
-    """Scores of padded batches against each clip alone."""
+    """Compare the scores of padded batches with those of each clip alone."""
     for batch, samples in batches:
         waveform, lengths = clips(batch, samples)
         scores = runner(waveform, lengths) if with_lengths else runner(waveform)
@@ -54,7 +42,7 @@ def check(runner, model, batches, *, with_lengths):
 
 every_program = pytest.mark.parametrize(
     ("network", "transform", "with_lengths"),
-    [("2d", "fft", False), ("1d", "matmul", True)],  # with lengths and matmul: the command, below
+    [("CNN2d, max", "fft", False), ("CNN1d, max", "matmul", True)],
 )
 
 
@@ -72,7 +60,7 @@ def test_onnx_scores_any_batch_and_length(network, transform, with_lengths, tmp_
     model, program = tagger_and_program(network, transform, with_lengths)
     path = tmp_path / "tagger.onnx"
     export.write_onnx(program, model, path)
-    # ONNX Runtime takes clips of less than a hop, too.
+    # ONNX Runtime accepts clips shorter than a hop too.
     check(export.onnx_runner(path), model, [*BATCHES, (2, HOP - 1)], with_lengths=with_lengths)
 
     content = onnx.load(path)
@@ -87,7 +75,7 @@ def test_onnx_scores_any_batch_and_length(network, transform, with_lengths, tmp_
 
 
 def test_recurrent_pooling_is_exported_for_one_length(tmp_path):
-    model, path = tagger(pooling="rnn"), tmp_path / "tagger.onnx"
+    model, path = used_tagger(RECURRENT), tmp_path / "tagger.onnx"
     batches = [(1, 300), (4, 300)]
     program = export.exported(model, with_lengths=True, samples=300)
     check(program.module(), model, batches, with_lengths=True)
@@ -95,8 +83,13 @@ def test_recurrent_pooling_is_exported_for_one_length(tmp_path):
     check(export.onnx_runner(path), model, batches, with_lengths=True)
 
 
+@pytest.mark.parametrize("name", export.NETWORKS)
+def test_each_network_has_an_untrained_tagger(name):
+    assert export.untrained(name)(torch.zeros(1, 9000)).shape == (1, 80)
+
+
 def test_exporting_changes_nothing():
-    model = tagger()
+    model = used_tagger(CONVOLUTIONAL)
     waveform, lengths = clips(3, 999)
     before = model(waveform, lengths)
     state = {name: value.clone() for name, value in model.state_dict().items()}
@@ -112,8 +105,8 @@ def test_exporting_changes_nothing():
 
 
 def test_the_command_writes_checks_and_times(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(export, "compiler", lambda: None)  # a minute of it is the command's, not the tests'
-    tagger().save(tmp_path / "model.pt")
+    monkeypatch.setattr(export, "compiler", lambda: None)  # compiling takes a minute
+    used_tagger(CONVOLUTIONAL).save(tmp_path / "model.pt")
     export.main(
         [
             "--model",
@@ -127,7 +120,7 @@ def test_the_command_writes_checks_and_times(tmp_path, capsys, monkeypatch):
         ]
     )
     said = capsys.readouterr().out
-    assert "compiled.pt2: skipped, for there is no C++ compiler" in said
+    assert "compiled.pt2: skipped, because there is no C++ compiler" in said
     rows = {line[:14].strip(): line[14:].split() for line in said.splitlines()}
     for name in ("PyTorch", "torch.export", "ONNX Runtime"):
         error, seconds, _ = rows[name]
@@ -136,8 +129,8 @@ def test_the_command_writes_checks_and_times(tmp_path, capsys, monkeypatch):
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["tagger.onnx", "tagger.pt2"]
 
 
-def test_a_wrong_program_is_found_out():
-    model = tagger()
+def test_a_wrong_program_is_detected():
+    model = used_tagger(CONVOLUTIONAL)
     good, off = (
         export.largest_error(model, runner, [(2, 300)], True) for runner in (model, lambda *x: model(*x) + 1)
     )
@@ -145,15 +138,15 @@ def test_a_wrong_program_is_found_out():
     assert off == pytest.approx(1, abs=1e-6)
 
 
-def test_mistakes_are_answered_in_a_line(tmp_path, monkeypatch):
+def test_errors_are_one_line(tmp_path, monkeypatch):
     def refused(*command):
         with pytest.raises(SystemExit) as caught:
             export.main([*command, "--out", str(tmp_path / "out")])
         return caught.value.code
 
     assert "no.pt" in refused("--model", str(tmp_path / "no.pt"))
-    tagger(pooling="rnn").save(tmp_path / "rnn.pt")
+    used_tagger(RECURRENT).save(tmp_path / "rnn.pt")
     assert refused("--model", str(tmp_path / "rnn.pt")).startswith("export.py: --samples: wanted a number")
     monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"tagger.onnx: wanted the package onnx .* got none"):
-        export.write_onnx(None, tagger(), tmp_path / "tagger.onnx")
+        export.write_onnx(None, used_tagger(CONVOLUTIONAL), tmp_path / "tagger.onnx")

@@ -25,12 +25,12 @@ SMALL_FRONTENDS = {
     "DecibelMel": {"sample_rate": 8000, "n_fft": 64, "hop_length": 32, "n_mels": N_BINS, "scale": 0.01},
 }
 SMALL_NETWORKS: dict[str, Callable[[int], Network]] = {
-    "CNN1d, max": lambda n: CNN1d(n, n_bins=N_BINS, base_depth=4),
-    "CNN1d, rnn": lambda n: CNN1d(n, n_bins=N_BINS, base_depth=4, pooling="rnn", rnn_units=4),
-    "CNN2d, max": lambda n: CNN2d(n, base_depth=4),
-    "CNN2d, rnn": lambda n: CNN2d(n, base_depth=4, pooling="rnn", rnn_units=4),
+    "CNN1d, max": lambda n: CNN1d(n, n_bins=N_BINS, base_depth=4, n_blocks=3),
+    "CNN1d, rnn": lambda n: CNN1d(n, n_bins=N_BINS, base_depth=4, n_blocks=3, pooling="rnn", rnn_units=4),
+    "CNN2d, max": lambda n: CNN2d(n, base_depth=4, n_blocks=3),
+    "CNN2d, rnn": lambda n: CNN2d(n, base_depth=4, n_blocks=3, pooling="rnn", rnn_units=4),
     "CNN2d, no encoding": lambda n: CNN2d(
-        n, base_depth=4, frequency_encoding=False, start_deep_supervision_on=0
+        n, base_depth=4, n_blocks=3, frequency_encoding=False, start_deep_supervision_on=0
     ),
     "SkipAttention": lambda n: SkipAttention(n, base_depth=3, spatial_kernel=3, dropout=0.0),
     "AuxSkipAttention": lambda n: AuxSkipAttention(n, base_depth=3, dropout=0.0),

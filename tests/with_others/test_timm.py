@@ -46,7 +46,7 @@ def test_trains_saves_and_predicts(name, tmp_path):
     assert all(g.isfinite().all() for g in gradients)
     assert any((g != 0).any() for g in gradients)
     tagger.eval().save(tmp_path / "model.pt")
-    with pytest.raises(ValueError, match="backbone: wanted one of CNN1d, CNN2d, got 'ImageModel'"):
+    with pytest.raises(ValueError, match="backbone: wanted one of .*CNN2d.*, got 'ImageModel'"):
         Tagger.load(tmp_path / "model.pt")
     again = Tagger.load(tmp_path / "model.pt", backbone=build(name).backbone)
     assert again.classes == tagger.classes
