@@ -95,7 +95,7 @@ class RandomCrop(Augmentation):
 
 
 def _check_sizes(size: object) -> tuple[int, int]:
-    if not isinstance(size, tuple | list):
+    if not isinstance(size, (tuple, list)):  # torch 2.7 cannot compile tuple | list
         return (check_integer("size", size),) * 2
     if len(size) != 2:
         raise TypeError(f"size: wanted an integer or two (low, high), got {describe(size)}")

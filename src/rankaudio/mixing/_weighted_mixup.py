@@ -138,7 +138,7 @@ def _check_weight(alpha: float | tuple[float, float] | None, beta: float | None)
         return 0.0, 1.0
     if alpha is None:
         return 0.0, 0.5
-    if isinstance(alpha, tuple | list):
+    if isinstance(alpha, (tuple, list)):  # torch 2.7 cannot compile tuple | list
         return check_range("alpha", alpha, 0, 1)
     return (check_number("alpha", alpha, 0, 1),) * 2
 
