@@ -107,7 +107,7 @@ def settings(function: Callable[..., object]) -> dict[str, object]:
 
 def lacks_of_functional_form(function: Callable[..., object], module: type) -> Iterator[str]:
     """Yield what the function of a random augmentation lacks, whose Module has the definition."""
-    documentation, draws = inspect.getdoc(function) or "", ("partners", "generator")
+    documentation, draws = inspect.getdoc(function) or "", ("partners", "groups", "generator")
     own = {name: default for name, default in settings(function).items() if name not in draws}
     if own != settings(module):
         yield f"the settings of {module.__name__}, {settings(module)}"

@@ -24,7 +24,8 @@ LAYERS = [
     {"_random", "_autocast", "_settings", "_tagger_file", "lengths"},
     {"_clips", "augmentation"},
     {"_fill"},
-    {"losses", "metrics", "encoding", "resampling", "spectral", "mixing", "effects", "masking"},
+    {"losses", "metrics", "encoding", "resampling", "spectral"},
+    {"mixing", "effects", "masking"},
     {"chain"},
     {"backbones", "data"},
     {"noisy", "ensemble"},
@@ -189,7 +190,11 @@ IN_MODULES_ONLY = {
     "ensemble": None,
     "inference": {"WindowScores"},
     "metrics": {"ClassLwlrap"},
-    "backbones": {"Network"},
+    "backbones": {"CBAM", "Network"},
+    "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}
+    | {"l_soft_loss", "lq_loss"},
+    "masking": {"centre_crop", "trim_silence"},
+    "spectral": {"DecibelMel", "DeltaChannels", "decibel_mel"},
     "noisy": None,
 }
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rankaudio.backbones import NETWORKS
-from small_networks import N_BINS, SMALL_NETWORKS, every_network
+from small_networks import N_BINS, SMALL_NETWORKS, every_network, sum_of_heads
 
 
 def test_the_table_of_small_networks_has_them_all():
@@ -43,7 +43,7 @@ def test_padding_has_no_influence_in_training_either(name):
     for row, length in enumerate(lengths):
         spoiled[row, :, length:] = 1e6 * torch.randn(N_BINS, 47 - length).double()
     for network, x in ((model, batch), (wider, spoiled)):
-        network(x, lengths).square().sum().backward()
+        sum_of_heads(network(x, lengths)).square().sum().backward()
     for (name, ours), theirs in zip(model.named_parameters(), wider.parameters(), strict=True):
         torch.testing.assert_close(
             ours.grad, theirs.grad, rtol=1e-7, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}"
@@ -57,7 +57,9 @@ def test_full_lengths_are_no_lengths(name):
     torch.manual_seed(0)
     model, x = SMALL_NETWORKS[name](4).double(), torch.randn(3, N_BINS, 50).double()
     other = copy.deepcopy(model)
-    torch.testing.assert_close(model(x), other(x, torch.full((3,), 50)), rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(
+        sum_of_heads(model(x)), sum_of_heads(other(x, torch.full((3,), 50))), rtol=1e-9, atol=1e-10
+    )
     for ours, theirs in zip(model.buffers(), other.buffers(), strict=True):
         torch.testing.assert_close(ours, theirs)
 
@@ -66,7 +68,7 @@ def test_full_lengths_are_no_lengths(name):
 @pytest.mark.parametrize("frames", [1, 2, 7, 8, 9, 33])
 def test_short_clips_have_finite_scores_and_gradients(name, frames):
     model, x = SMALL_NETWORKS[name](4), torch.randn(2, N_BINS, frames, requires_grad=True)
-    scores = model(x)
+    scores = sum_of_heads(model(x))
     scores.sum().backward()
     assert scores.shape == (2, 4)
     assert scores.isfinite().all()
@@ -76,7 +78,7 @@ def test_short_clips_have_finite_scores_and_gradients(name, frames):
 @every_network
 def test_a_training_batch_of_one_clip_works(name):
     model = SMALL_NETWORKS[name](4).train()
-    scores = model(torch.randn(1, N_BINS, 20))
+    scores = sum_of_heads(model(torch.randn(1, N_BINS, 20)))
     scores.sum().backward()
     assert scores.shape == (1, 4)
     assert all(parameter.grad is None or parameter.grad.isfinite().all() for parameter in model.parameters())

@@ -1,4 +1,7 @@
-"""Batches of clips with time on the last axis: waveforms ``(B, T)`` and spectrograms ``(B, F, N)``."""
+"""Batches of clips with time on the last axis.
+
+Clips are waveforms ``(B, T)``, spectrograms ``(B, F, N)``, or spectrograms with channels ``(B, K, F, N)``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from rankaudio._checks import check_floating, check_lengths, check_same_device, 
 
 
 def check_clips(
-    clips: Tensor, lengths: Tensor | None, *, name: str = "clips", ndim: tuple[int, ...] = (2, 3)
+    clips: Tensor, lengths: Tensor | None, *, name: str = "clips", ndim: tuple[int, ...] = (2, 3, 4)
 ) -> Tensor:
     """Check a batch and its lengths, and return the length of each clip, ``(B,)`` int64."""
     check_floating(name, clips, ndim=ndim)

@@ -22,13 +22,17 @@ def check_fill(fill: object) -> Fill:
 
 
 def fill_values(clips: Tensor, lengths: Tensor, fill: Fill) -> Tensor:
-    """Compute one value for each clip from its real part, in a shape that broadcasts with the clips."""
-    axes = tuple(range(1, clips.ndim))
+    """Compute one value for each clip from its real part, in a shape that broadcasts with the clips.
+
+    With channels ``(B, K, F, N)`` it is one value for each channel.
+    """
+    first = 2 if clips.ndim == 4 else 1
+    axes = tuple(range(first, clips.ndim))
     if fill == "minimum":
         padding = ~per_clip(length_mask(lengths, clips.shape[-1]), clips)
         return clips.masked_fill(padding, torch.inf).amin(axes, keepdim=True)
     if fill == "mean":
         total = zero_beyond(clips, lengths).sum(axes, dtype=computation_dtype(clips))
-        count = lengths * math.prod(clips.shape[1:-1])
-        return per_clip((total / count).to(clips.dtype), clips)
+        count = per_clip(lengths * math.prod(clips.shape[first:-1]), total)
+        return (total / count).to(clips.dtype).reshape(*clips.shape[:first], *(1,) * len(axes))
     return clips.new_full((clips.shape[0], *(1,) * (clips.ndim - 1)), fill)

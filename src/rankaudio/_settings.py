@@ -27,7 +27,7 @@ class ModuleWithSettings(nn.Module):
         >>> LogSTFT(n_fft=512).settings()["n_fft"], CNN2d(80, base_depth=16).settings()["base_depth"]
         (512, 16)
         """
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.init}
 
     def extra_repr(self) -> str:
         """Show the settings."""

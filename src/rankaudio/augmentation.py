@@ -91,8 +91,8 @@ class Mixer(nn.Module):
     """Base of the Modules that mix the clips of a batch with each other, and mix their labels too.
 
     A mixer works like an :class:`Augmentation`, but it also takes the target and returns a new one.
-    ``partners`` tells which clips may be mixed into others. A clip without a possible partner stays
-    unchanged.
+    ``partners`` tells which clips may be mixed into others. With ``groups`` a clip's partner is from its own
+    group. A clip without a possible partner stays unchanged.
 
     Args:
         p: probability that a clip is mixed.
@@ -100,7 +100,7 @@ class Mixer(nn.Module):
     Shapes:
         Clips are ``(B, T)`` or ``(B, F, N)``, as the subclass defines it, and the target is ``(B, C)``.
         Lengths ``(B,)`` are integers, in steps of the last axis; None: every clip fills its row. Partners
-        ``(B,)`` are bool; None: all clips.
+        ``(B,)`` are bool; None: all clips. Groups ``(B,)`` are integers; None: one group.
 
     Raises:
         TypeError: if ``p`` is not a number.
@@ -138,12 +138,13 @@ class Mixer(nn.Module):
         lengths: Tensor | None = None,
         *,
         partners: Tensor | None = None,
+        groups: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Draw:
         """Draw the parameters of a batch: tensors by name, each with the batch as its first axis.
 
-        ``partners`` tells which clips may be mixed into others. The numbers come from ``generator``; None:
-        PyTorch's global CPU generator.
+        ``partners`` tells which clips may be mixed into others, and ``groups`` which belong together. The
+        numbers come from ``generator``; None: PyTorch's global CPU generator.
         """
         raise NotImplementedError
 
@@ -160,12 +161,14 @@ class Mixer(nn.Module):
         lengths: Tensor | None = None,
         *,
         partners: Tensor | None = None,
+        groups: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return clips, target and lengths of the mixed batch: :meth:`draw`, then :meth:`replay`."""
         if not self.active:
             return clips, target, lengths
-        draw = self.draw(clips, lengths, partners=partners, generator=generator)
+        more = {} if groups is None else {"groups": groups}  # for a subclass that knows no groups
+        draw = self.draw(clips, lengths, partners=partners, generator=generator, **more)
         return self.replay(clips, target, draw, lengths)
 
 

@@ -85,6 +85,7 @@ class Chain(nn.Module):
         lengths: Tensor | None = None,
         *,
         partners: Tensor | None = None,
+        groups: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return waveform, target and lengths of the augmented batch.
@@ -94,9 +95,11 @@ class Chain(nn.Module):
             target: ``(B, C)`` bool or numbers.
             lengths: ``(B,)`` integers; None: every clip fills its row.
             partners: ``(B,)`` bool, which clips may be mixed into others; None: all clips.
+            groups: ``(B,)`` integers; a clip's partner is from its own group; None: one group.
             generator: the source of the random numbers; None: PyTorch's global CPU generator.
         """
-        return self.record(waveform, target, lengths, partners=partners, generator=generator)[:3]
+        settings = {"partners": partners, "groups": groups}
+        return self.record(waveform, target, lengths, generator=generator, **settings)[:3]
 
     def record(
         self,
@@ -105,6 +108,7 @@ class Chain(nn.Module):
         lengths: Tensor | None = None,
         *,
         partners: Tensor | None = None,
+        groups: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor, Tensor | None, Record]:
         """Do the same as a call (:meth:`forward`), and return as fourth value what each part drew.
@@ -119,7 +123,8 @@ class Chain(nn.Module):
             if name in self._disabled or not part.active:
                 continue
             if isinstance(part, Mixer):
-                draw = part.draw(waveform, lengths, partners=partners, generator=generator)
+                more = {} if groups is None else {"groups": groups}  # for a mixer that knows no groups
+                draw = part.draw(waveform, lengths, partners=partners, generator=generator, **more)
             else:
                 draw = part.draw(waveform, lengths, generator=generator)
             record[name] = draw

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from rankaudio import CNN1d, CNN2d, Tagger
-from rankaudio.backbones import Network
+from rankaudio.backbones import AuxSkipAttention, Network, RnnAuxSkipAttention, SkipAttention
+from rankaudio.losses import AuxiliaryScores
 from rankaudio.spectral import FRONTENDS
 
 N_BINS = 12
@@ -21,6 +22,7 @@ N_BINS = 12
 SMALL_FRONTENDS = {
     "LogMel": {"sample_rate": 8000, "n_fft": 64, "hop_length": 32, "n_mels": N_BINS, "f_min": 50.0},
     "LogSTFT": {"sample_rate": 8000, "n_fft": 2 * N_BINS - 2, "hop_length": 16},
+    "DecibelMel": {"sample_rate": 8000, "n_fft": 64, "hop_length": 32, "n_mels": N_BINS, "scale": 0.01},
 }
 SMALL_NETWORKS: dict[str, Callable[[int], Network]] = {
     "CNN1d, max": lambda n: CNN1d(n, n_bins=N_BINS, base_depth=4, n_blocks=3),
@@ -30,8 +32,18 @@ SMALL_NETWORKS: dict[str, Callable[[int], Network]] = {
     "CNN2d, no encoding": lambda n: CNN2d(
         n, base_depth=4, n_blocks=3, frequency_encoding=False, start_deep_supervision_on=0
     ),
+    "SkipAttention": lambda n: SkipAttention(n, base_depth=3, spatial_kernel=3, dropout=0.0),
+    "AuxSkipAttention": lambda n: AuxSkipAttention(n, base_depth=3, dropout=0.0),
+    "RnnAuxSkipAttention": lambda n: RnnAuxSkipAttention(n, base_depth=3, dropout=0.0),
 }
 every_network = pytest.mark.parametrize("name", SMALL_NETWORKS)
+
+
+def sum_of_heads(outputs: torch.Tensor | AuxiliaryScores) -> torch.Tensor:
+    """Return the scores, or in training mode the sum of the scores of all heads: ``(B, C)``."""
+    if isinstance(outputs, AuxiliaryScores):
+        return outputs.scores + sum(outputs.auxiliary)
+    return outputs
 
 
 def small_frontend(name: str, *, transform: str = "fft") -> nn.Module:

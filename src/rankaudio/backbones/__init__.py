@@ -1,9 +1,25 @@
 """Networks of the Freesound Audio Tagging 2019 systems, whose scores do not depend on padding."""
 
 from rankaudio.backbones._network import Network
+from rankaudio.backbones.aux_skip_attention import AuxSkipAttention, RnnAuxSkipAttention
+from rankaudio.backbones.cbam import CBAM
 from rankaudio.backbones.hierarchical_cnn import CNN1d, CNN2d, Pooling
+from rankaudio.backbones.skip_attention import SkipAttention
 
-__all__ = ["NETWORKS", "CNN1d", "CNN2d", "Network", "Pooling"]
+__all__ = [
+    "CBAM",
+    "NETWORKS",
+    "AuxSkipAttention",
+    "CNN1d",
+    "CNN2d",
+    "Network",
+    "Pooling",
+    "RnnAuxSkipAttention",
+    "SkipAttention",
+]
 
-NETWORKS: dict[str, type[Network]] = {network.__name__: network for network in (CNN1d, CNN2d)}
+NETWORKS: dict[str, type[Network]] = {
+    network.__name__: network
+    for network in (CNN1d, CNN2d, SkipAttention, AuxSkipAttention, RnnAuxSkipAttention)
+}
 """Every network of the library by name. A new one is added here, and nowhere else in the code."""

@@ -19,8 +19,6 @@ from rankaudio._checks import (
     check_zeros_and_ones,
 )
 
-__all__ = ["LSEPLoss", "Reduction", "lsep_loss"]
-
 Reduction = Literal["none", "mean", "sum"]
 _REDUCTIONS: tuple[Reduction, ...] = ("none", "mean", "sum")
 

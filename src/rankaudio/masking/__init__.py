@@ -2,10 +2,11 @@
 
 from rankaudio._fill import Fill
 from rankaudio.masking._crop import RandomCrop, random_crop
-from rankaudio.masking._pad_or_crop import PadOrCrop, pad_or_crop
+from rankaudio.masking._pad_or_crop import PadOrCrop, centre_crop, pad_or_crop
 from rankaudio.masking._resized_crop import RandomResizedCrop, random_resized_crop
 from rankaudio.masking._shuffle_chunks import ShuffleChunks, shuffle_chunks
 from rankaudio.masking._spec_augment import SpecAugment, spec_augment
+from rankaudio.masking._trim import trim_silence
 
 __all__ = [
     "Fill",
@@ -14,9 +15,11 @@ __all__ = [
     "RandomResizedCrop",
     "ShuffleChunks",
     "SpecAugment",
+    "centre_crop",
     "pad_or_crop",
     "random_crop",
     "random_resized_crop",
     "shuffle_chunks",
     "spec_augment",
+    "trim_silence",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rankaudio import _random
 from rankaudio._checks import check_range
-from rankaudio._clips import check_clips, computation_dtype
+from rankaudio._clips import check_clips, computation_dtype, gather_steps, per_clip
 from rankaudio.augmentation import Augmentation, Draw, take_fields
 from rankaudio.lengths import zero_beyond
 
@@ -57,8 +57,8 @@ class RandomResizedCrop(Augmentation):
         p: probability that a clip is cut.
 
     Shapes:
-        The spectrogram is ``(B, F, N)`` floating point. Lengths ``(B,)`` are integers, in frames; None: all
-        frames. The result has the same shapes, and zeros after each length.
+        The spectrogram is ``(B, F, N)`` or ``(B, K, F, N)`` floating point. Lengths ``(B,)`` are integers, in
+        frames; None: all frames. The result has the same shapes, and zeros after each length.
 
     Raises:
         TypeError: if the spectrogram is not floating point, or lengths are not integers.
@@ -89,8 +89,8 @@ class RandomResizedCrop(Augmentation):
         self, spectrogram: Tensor, lengths: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Draw:
         """Draw the rectangle of each clip."""
-        real = check_clips(spectrogram, lengths, name="spectrogram", ndim=(3,))
-        bins = torch.full_like(real, spectrogram.shape[1])
+        real = check_clips(spectrogram, lengths, name="spectrogram", ndim=(3, 4))
+        bins = torch.full_like(real, spectrogram.shape[-2])
         chosen = _random.choose(real.shape[0], self.p, device=real.device, generator=generator)
         heights, widths = self._draw_sizes(bins * real, generator=generator)
         fits = (widths >= 1) & (widths <= real[:, None]) & (heights >= 1) & (heights <= bins[:, None])
@@ -115,12 +115,12 @@ class RandomResizedCrop(Augmentation):
         self, spectrogram: Tensor, draw: Draw, lengths: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Apply what :meth:`draw` returned."""
-        real = check_clips(spectrogram, lengths, name="spectrogram", ndim=(3,))
+        real = check_clips(spectrogram, lengths, name="spectrogram", ndim=(3, 4))
         bottom, height, start, width = take_fields(draw, _FIELDS, spectrogram)
-        bins = torch.full_like(real, spectrogram.shape[1])
+        bins = torch.full_like(real, spectrogram.shape[-2])
         # Bilinear interpolation is linear interpolation along one axis, then along the other.
-        columns = spectrogram.transpose(1, 2).to(computation_dtype(spectrogram))
-        stretched = _stretch(columns, bottom, height, bins).transpose(1, 2)
+        columns = spectrogram.mT.to(computation_dtype(spectrogram))
+        stretched = _stretch(columns, bottom, height, bins).mT
         stretched = _stretch(stretched, start, width, real).to(spectrogram.dtype)
         return zero_beyond(stretched, lengths), lengths
 
@@ -138,7 +138,7 @@ def _stretch(values: Tensor, start: Tensor, size: Tensor, new_size: Tensor) -> T
     position = torch.minimum(position.clamp(min=0), (size - 1)[:, None])
     before = position.long()
     after = torch.minimum(before + 1, (size - 1)[:, None])
-    share = (position - before).to(values.dtype)[:, None]
+    share = per_clip((position - before).to(values.dtype), values)
     index = torch.stack([before, after]) + start[:, None]
-    low, high = (values.gather(-1, i[:, None].expand_as(values)) for i in index)
+    low, high = (gather_steps(values, i) for i in index)
     return low * (1 - share) + high * share

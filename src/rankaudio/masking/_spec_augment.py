@@ -55,12 +55,13 @@ class SpecAugment(Augmentation):
         masks: largest number of masks on each axis.
         frequency: largest width of a frequency mask, as a fraction of the bins.
         time: largest width of a time mask, as a fraction of the clip's frames.
-        fill: a number, or ``"minimum"`` or ``"mean"`` of the clip itself.
+        fill: a number, or ``"minimum"`` or ``"mean"`` of the clip itself, or of each of its channels.
         p: probability that a clip is masked.
 
     Shapes:
-        The spectrogram is ``(B, F, N)`` floating point. Lengths ``(B,)`` are integers, in frames; None: all
-        frames. The result has the same shapes, and zeros after each length.
+        The spectrogram is ``(B, F, N)`` or ``(B, K, F, N)`` floating point. Lengths ``(B,)`` are integers, in
+        frames; None: all frames. The result has the same shapes, and zeros after each length. All channels
+        have the same masks.
 
     Raises:
         TypeError: if the spectrogram is not floating point, or lengths or ``masks`` are not integers.
@@ -93,12 +94,12 @@ class SpecAugment(Augmentation):
         self, spectrogram: Tensor, lengths: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Draw:
         """Draw start and width of the masks."""
-        real = check_clips(spectrogram, lengths, name="spectrogram", ndim=(3,))
+        real = check_clips(spectrogram, lengths, name="spectrogram", ndim=(3, 4))
         batch, device = real.shape[0], real.device
         chosen = _random.choose(batch, self.p, device=device, generator=generator)
         count = 1 + _random.below(torch.full_like(real, self.masks), generator=generator)
         used = chosen[:, None] & (torch.arange(self.masks, device=device) < count[:, None])
-        bins, drawn = torch.full_like(real, spectrogram.shape[1]), []
+        bins, drawn = torch.full_like(real, spectrogram.shape[-2]), []
         for fraction, steps in ((self.frequency, bins), (self.time, real)):
             share = _random.uniform(batch * self.masks, 0.0, fraction, device=device, generator=generator)
             width = (share.reshape(batch, self.masks) * steps[:, None]).long().masked_fill(~used, 0)
@@ -109,11 +110,12 @@ class SpecAugment(Augmentation):
         self, spectrogram: Tensor, draw: Draw, lengths: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Apply what :meth:`draw` returned."""
-        real = check_clips(spectrogram, lengths, name="spectrogram", ndim=(3,))
+        real = check_clips(spectrogram, lengths, name="spectrogram", ndim=(3, 4))
         frequency_start, frequency_width, time_start, time_width = take_fields(draw, _FIELDS, spectrogram)
-        bins = _masked_steps(frequency_start, frequency_width, spectrogram.shape[1])
-        frames = _masked_steps(time_start, time_width, spectrogram.shape[2])
+        bins = _masked_steps(frequency_start, frequency_width, spectrogram.shape[-2])
+        frames = _masked_steps(time_start, time_width, spectrogram.shape[-1])
         hidden = bins[:, :, None] | frames[:, None, :]
+        hidden = hidden if spectrogram.ndim == 3 else hidden[:, None]
         masked = torch.where(hidden, fill_values(spectrogram, real, self.fill), spectrogram)
         return zero_beyond(masked, lengths), lengths
 

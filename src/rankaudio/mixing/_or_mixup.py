@@ -21,6 +21,7 @@ def or_mixup(
     p: float = 0.5,
     gain: tuple[float, float] = (0.4, 0.6),
     partners: Tensor | None = None,
+    groups: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Functional form of :class:`ORMixup`, which has the definition.
@@ -33,7 +34,9 @@ def or_mixup(
     >>> target.sum(-1)
     tensor([2., 2., 2.])
     """
-    return ORMixup(p=p, gain=gain)(waveform, target, lengths, partners=partners, generator=generator)
+    return ORMixup(p=p, gain=gain)(
+        waveform, target, lengths, partners=partners, groups=groups, generator=generator
+    )
 
 
 class ORMixup(Mixer):
@@ -61,10 +64,9 @@ class ORMixup(Mixer):
         gain: lowest and highest gain of the clip itself; its partner's gain is ``1 - gain``.
 
     Shapes:
-        The waveform is ``(B, T)`` floating point, and the target ``(B, C)`` bool or numbers. Lengths ``(B,)``
-        are integers, in samples; None: every clip is T long. Partners ``(B,)`` are bool, the clips that may
-        be mixed into others; None: all clips. The result has the same shapes and dtypes. A mixture is as long
-        as its longer clip, and zero after that.
+        The waveform is ``(B, T)`` floating point, and the target ``(B, C)`` bool or numbers. Lengths,
+        partners and groups are those of :class:`Mixer`. The result has the same shapes and dtypes. A mixture
+        is as long as its longer clip, and zero after that.
 
     Raises:
         TypeError: if the waveform is not floating point, lengths are not integers, ``partners`` is not bool,
@@ -98,11 +100,12 @@ class ORMixup(Mixer):
         lengths: Tensor | None = None,
         *,
         partners: Tensor | None = None,
+        groups: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Draw:
         """Draw ``partner``, ``gain`` and ``offset``."""
         real = check_clips(waveform, lengths, name="waveform", ndim=(2,))
-        partner, mixed = draw_partners(real, p=self.p, partners=partners, generator=generator)
+        partner, mixed = draw_partners(real, p=self.p, partners=partners, groups=groups, generator=generator)
         gain = _random.uniform(real.shape[0], *self.gain, device=real.device, generator=generator)
         offsets = (real - real[partner]).abs() + 1
         return {

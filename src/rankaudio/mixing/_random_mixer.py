@@ -63,6 +63,7 @@ class RandomMixer(Mixer):
         lengths: Tensor | None = None,
         *,
         partners: Tensor | None = None,
+        groups: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Draw:
         """Draw ``choice``, and everything that the mixers draw."""
@@ -75,7 +76,8 @@ class RandomMixer(Mixer):
             choice += number >= sum(self.probabilities[:index])
         draw = {"choice": choice.masked_fill(~mixed, -1)}
         for index, mixer in enumerate(self._all_mixers()):
-            drawn = mixer.draw(clips, lengths, partners=partners, generator=generator)
+            more = {} if groups is None else {"groups": groups}  # for a mixer that knows no groups
+            drawn = mixer.draw(clips, lengths, partners=partners, generator=generator, **more)
             draw.update({f"{index}.{name}": field for name, field in drawn.items()})
         return draw
 

@@ -22,6 +22,7 @@ def sigmoid_concat_mixup(
     radius: tuple[float, float] = (3.0, 12.0),
     position: tuple[float, float] = (0.5, 0.5),
     partners: Tensor | None = None,
+    groups: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Functional form of :class:`SigmoidConcatMixup`, which has the definition.
@@ -38,7 +39,7 @@ def sigmoid_concat_mixup(
             [1., 1.]])
     """
     mixer = SigmoidConcatMixup(p=p, radius=radius, position=position)
-    return mixer(clips, target, lengths, partners=partners, generator=generator)
+    return mixer(clips, target, lengths, partners=partners, groups=groups, generator=generator)
 
 
 class SigmoidConcatMixup(Mixer):
@@ -65,10 +66,9 @@ class SigmoidConcatMixup(Mixer):
         position: lowest and highest :math:`c`, drawn uniformly; 0 is the start, 1 the end.
 
     Shapes:
-        Clips are ``(B, T)`` or ``(B, F, N)`` floating point, and the target is ``(B, C)`` bool or numbers.
-        Lengths ``(B,)`` are integers, in steps of the last axis; None: every clip fills its row. Partners
-        ``(B,)`` are bool, the clips that may be mixed into others; None: all clips. The result has the same
-        shapes and dtypes. Lengths stay the same, and the padding is zero.
+        Clips are ``(B, T)``, ``(B, F, N)`` or ``(B, K, F, N)`` floating point, and the target ``(B, C)`` bool
+        or numbers. Lengths, partners and groups are those of :class:`Mixer`. The result has the same shapes
+        and dtypes. Lengths stay the same, and the padding is zero.
 
     Raises:
         TypeError: if clips are not floating point, lengths are not integers, ``partners`` is not bool, or a
@@ -101,11 +101,12 @@ class SigmoidConcatMixup(Mixer):
         lengths: Tensor | None = None,
         *,
         partners: Tensor | None = None,
+        groups: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Draw:
         """Draw ``partner``, ``radius`` and ``position``."""
         real = check_clips(clips, lengths)
-        partner, _ = draw_partners(real, p=self.p, partners=partners, generator=generator)
+        partner, _ = draw_partners(real, p=self.p, partners=partners, groups=groups, generator=generator)
         radius, position = (
             _random.uniform(real.shape[0], low, high, device=real.device, generator=generator)
             for low, high in (self.radius, self.position)

@@ -24,6 +24,7 @@ def weighted_mixup(
     alpha: float | tuple[float, float] | None = None,
     beta: float | None = None,
     partners: Tensor | None = None,
+    groups: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Functional form of :class:`WeightedMixup`, which has the definition.
@@ -38,7 +39,7 @@ def weighted_mixup(
             [0.2500, 0.7500]]))
     """
     mixer = WeightedMixup(p=p, alpha=alpha, beta=beta)
-    return mixer(clips, target, lengths, partners=partners, generator=generator)
+    return mixer(clips, target, lengths, partners=partners, groups=groups, generator=generator)
 
 
 class WeightedMixup(Mixer):
@@ -61,11 +62,10 @@ class WeightedMixup(Mixer):
         beta: both parameters of the beta distribution of the weight, above 0; give it instead of ``alpha``.
 
     Shapes:
-        Clips are ``(B, T)`` or ``(B, F, N)`` floating point, and the target is ``(B, C)`` bool or numbers.
-        Lengths ``(B,)`` are integers, in steps of the last axis; None: every clip fills its row. Partners
-        ``(B,)`` are bool, the clips that may be mixed into others; None: all clips. The result has the same
-        shapes. A target of integers or bool becomes float32. A mixture is as long as its longer clip, and
-        zero after that.
+        Clips are ``(B, T)``, ``(B, F, N)`` or ``(B, K, F, N)`` floating point, and the target ``(B, C)`` bool
+        or numbers. Lengths, partners and groups are those of :class:`Mixer`. The result has the same shapes.
+        A target of integers or bool becomes float32. A mixture is as long as its longer clip, and zero after
+        that.
 
     Raises:
         TypeError: if clips are not floating point, lengths are not integers, ``partners`` is not bool, or a
@@ -99,11 +99,12 @@ class WeightedMixup(Mixer):
         lengths: Tensor | None = None,
         *,
         partners: Tensor | None = None,
+        groups: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Draw:
         """Draw ``partner`` and ``alpha``."""
         real = check_clips(clips, lengths)
-        partner, mixed = draw_partners(real, p=self.p, partners=partners, generator=generator)
+        partner, mixed = draw_partners(real, p=self.p, partners=partners, groups=groups, generator=generator)
         if self.beta is None:
             alpha = _random.uniform(real.shape[0], *self.alpha, device=real.device, generator=generator)
         else:

@@ -2,7 +2,9 @@
 
 from torch import nn
 
+from rankaudio.spectral._decibel_mel import DecibelMel, DecibelReference, decibel_mel
 from rankaudio.spectral._decibels import power_to_db
+from rankaudio.spectral._delta_channels import DeltaChannels
 from rankaudio.spectral._deltas import Deltas, deltas
 from rankaudio.spectral._filterbank import MelScale, Norm, mel_filterbank
 from rankaudio.spectral._log_mel import LogMel, log_mel
@@ -11,6 +13,9 @@ from rankaudio.spectral._stft import PadMode, Transform
 
 __all__ = [
     "FRONTENDS",
+    "DecibelMel",
+    "DecibelReference",
+    "DeltaChannels",
     "Deltas",
     "LogMel",
     "LogSTFT",
@@ -18,6 +23,7 @@ __all__ = [
     "Norm",
     "PadMode",
     "Transform",
+    "decibel_mel",
     "deltas",
     "log_mel",
     "log_stft",
@@ -25,5 +31,7 @@ __all__ = [
     "power_to_db",
 ]
 
-FRONTENDS: dict[str, type[nn.Module]] = {frontend.__name__: frontend for frontend in (LogMel, LogSTFT)}
+FRONTENDS: dict[str, type[nn.Module]] = {
+    frontend.__name__: frontend for frontend in (LogMel, LogSTFT, DecibelMel)
+}
 """Every frontend of the library by name. A new one is added here, and nowhere else in the code."""

@@ -70,7 +70,7 @@ def spectrogram(
     """
 
     def of_chunk(clips: Tensor, ends: Tensor | None) -> Tensor:
-        frames = _pad(clips, ends, window.shape[0] // 2, pad_mode).unfold(-1, window.shape[0], hop_length)
+        frames = pad_ends(clips, ends, window.shape[0] // 2, pad_mode).unfold(-1, window.shape[0], hop_length)
         bins = _spectrum(frames * window.to(clips.dtype), power, stages).mT
         # With the filterbank on the left, the product is (B, F, N) in memory too, without a copy.
         bins = bins.contiguous() if filterbank is None else filterbank.to(clips.dtype) @ bins
@@ -96,7 +96,7 @@ def _in_chunks(
     return torch.cat([function(*chunk) for chunk in zip(clips, ends, strict=True)])
 
 
-def _pad(waveform: Tensor, lengths: Tensor | None, width: int, pad_mode: PadMode) -> Tensor:
+def pad_ends(waveform: Tensor, lengths: Tensor | None, width: int, pad_mode: PadMode) -> Tensor:
     """Extend each clip by ``width`` samples on both sides, then with zeros: ``(B, T + 2 width)``."""
     batch, longest = waveform.shape
     if lengths is None and not torch.compiler.is_compiling() and pad_mode == "reflect" and longest > width:
