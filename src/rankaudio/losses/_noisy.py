@@ -117,7 +117,7 @@ def lq_loss(
 
     Reference:
         Zhang and Sabuncu, *Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy
-        Labels* (2018), https://arxiv.org/abs/1805.07836. The code of the first-place system of Freesound
+        Labels*, arXiv 1805.07836 (2018). The code of the first-place system of Freesound
         Audio Tagging 2019 has the form with ``absent=False``, and adds 1e-7 to :math:`\pi`.
 
     >>> lq_loss(torch.tensor([[2.0, 0.0]]), torch.tensor([[0, 1]]), q=1.0, reduction="none")
