@@ -60,7 +60,7 @@ def trim_silence(
 
     Reference:
         ``librosa.effects.trim``, which reflects in version 0.6 and pads with zeros since 0.10. The
-        first-place system of Freesound Audio Tagging 2019 uses it with a shortest length of 0.5 s. It cuts the
+        first-place system of Freesound Audio Tagging 2019 has a shortest length of 0.5 s. It cuts the
         window of a short sound at a wrong place, and the sound may be lost.
 
     >>> clip = torch.cat([torch.zeros(8192), torch.ones(4096), torch.zeros(8192)])[None]
