@@ -46,7 +46,7 @@ def test_logits_equal_the_originals(name):
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_a_training_pass_equals_the_originals(name):
-    """The features are computed in float32 as in the originals, because near silence each rounding matters."""
+    """The features are computed in float32 as in the originals, because rounding matters near silence."""
     frontend, model, golden, waveform, target = reference(name)
     settings = {"window": torch.hann_window(frontend.n_fft), "return_complex": True}
     x = torch.stft(waveform, frontend.n_fft, frontend.hop_length, **settings).abs()
@@ -81,11 +81,11 @@ def test_frequency_encoding_distinguishes_bands():
     """The same shape 32 bands higher, a multiple of the pooling: only the network with encoding sees it."""
     x = torch.zeros(2, 128, 64)
     x[0, 40:44, 30:34] = x[1, 72:76, 30:34] = 1.0
-    without, with_encoding = (
+    plain, encoded = (
         CNN2d(3, base_depth=6, n_blocks=3, frequency_encoding=on).eval() for on in (False, True)
     )
-    torch.testing.assert_close(without(x)[0], without(x)[1])
-    assert (with_encoding(x)[0] - with_encoding(x)[1]).abs().max() > 1e-4
+    torch.testing.assert_close(plain(x)[0], plain(x)[1])
+    assert (encoded(x)[0] - encoded(x)[1]).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("bins", [None, 1, 2, 7])
@@ -101,10 +101,8 @@ def test_pooling_by_two_rounds_down_to_one_at_least(bins):
     elif bins == 2:
         pairs = pairs.amax(2, keepdim=True)
     assert torch.equal(pooled[:3], pairs[:3])
-    repeated = (
-        x[3, ..., 0] if bins in (None, 1) else x[3, :, : bins // 2 * 2, 0].unflatten(1, (-1, 2)).amax(2)
-    )
-    assert torch.equal(pooled[3, ..., 0], repeated)
+    first = x[3, ..., 0] if bins in (None, 1) else x[3, :, : bins // 2 * 2, 0].unflatten(1, (-1, 2)).amax(2)
+    assert torch.equal(pooled[3, ..., 0], first)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_embeddings_need_a_tagger_with_that_method(clips):
 
 
 # In standard deviations of the scores; test_tagger.py says what was measured.
-@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float16, 0.03), (torch.bfloat16, 0.12)])
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float16, 0.03), (torch.bfloat16, 0.3)])
 @every_network
 def test_taggers_in_half_precision_predict(name, dtype, allowed):
     tagger, half = used_tagger(name), used_tagger(name).to(dtype)

@@ -86,9 +86,9 @@ def test_an_embedding_is_what_the_classifier_gets(name):
     assert torch.equal(tagger.backbone.classifier(embedding), tagger(batch, lengths))
 
 
-# Largest difference from float32 on the same waveform, in standard deviations. Measured for scores: 0.015 and
-# 0.09. Embeddings may differ by twice as much.
-HALF = {torch.float16: 0.03, torch.bfloat16: 0.12}
+# Largest difference from float32 on the same waveform, in standard deviations of the scores or embeddings.
+# Measured with six seeds: 0.016 and 0.22.
+HALF = {torch.float16: 0.03, torch.bfloat16: 0.3}
 
 
 @every_network
@@ -106,10 +106,10 @@ def test_half_precision_is_close_to_float32(name, dtype, with_lengths):
     )
     assert half.spectrogram(waveform, *given)[0].dtype == dtype
     with torch.no_grad():
-        for method, factor in (("forward", 1), ("embed", 2)):
+        for method in ("forward", "embed"):
             for x in (waveform, waveform.to(dtype)):
                 expected = getattr(tagger, method)(x.float(), *given)
-                allowed = factor * HALF[dtype] * float(expected.std())
+                allowed = HALF[dtype] * float(expected.std())
                 got = getattr(half, method)(x, *given)
                 assert got.dtype == dtype
                 torch.testing.assert_close(got.float(), expected, rtol=0, atol=allowed)
