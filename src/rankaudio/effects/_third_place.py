@@ -57,7 +57,7 @@ class ThirdPlaceEffects(RandomEffect):
     def _change(
         self, clips: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor | None]:
-        drawn = parameters | check_parameters(_FIXED, _LIMITS, clips)
+        drawn = {**parameters, **check_parameters(_FIXED, _LIMITS, clips)}
         room = {name: drawn[name] for name in _reverb.LIMITS}
         curve = {name: drawn[name] for name in _overdrive.LIMITS}
         clips = _reverb.reverberate(clips, lengths, room, sample_rate=self.sample_rate, tail=_TAIL)
