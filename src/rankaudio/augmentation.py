@@ -60,7 +60,7 @@ class Augmentation(nn.Module):
 
     @property
     def active(self) -> bool:
-        """True if a call changes anything: in training mode, with ``p`` above 0."""
+        """True if a call changes anything, in training mode with ``p`` above 0."""
         return self.training and self.p > 0
 
     def draw(
@@ -129,7 +129,7 @@ class Mixer(nn.Module):
 
     @property
     def active(self) -> bool:
-        """True if a call changes anything: in training mode, with ``p`` above 0."""
+        """True if a call changes anything, in training mode with ``p`` above 0."""
         return self.training and self.p > 0
 
     def draw(
