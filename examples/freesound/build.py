@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,6 @@ from freesound.system import Criterion, Schedule
 from rankaudio import (
     Chain,
     LengthBucketSampler,
-    LogMel,
-    LogSTFT,
     LSEPLoss,
     ORMixup,
     ShuffleChunks,
@@ -37,14 +35,9 @@ from rankaudio import (
     predict,
 )
 from rankaudio.backbones import NETWORKS
+from rankaudio.losses import AuxiliaryLoss
+from rankaudio.spectral import FRONTENDS
 
-# A frontend of the third-place system: its class, samples in a frame, samples from frame to frame.
-FRONTENDS: dict[str, tuple[type[nn.Module], int, int]] = {
-    "log_mel": (LogMel, 2048, 1024),
-    "log_stft": (LogSTFT, 256, 128),
-}
-# Networks that read another spectrogram than log_mel.
-FRONTEND_OF = {"CNN1d": "log_stft"}
 LOSSES: dict[str, Callable[[], Callable[[Tensor, Tensor], Tensor]]] = {
     "lsep": LSEPLoss,
     "bce": lambda: F.binary_cross_entropy_with_logits,
@@ -130,16 +123,13 @@ def score_clips(
 
 def resolved(member: Member) -> Member:
     """Return the same settings with every default of frontend and network written out."""
-    name = member.sound.frontend or FRONTEND_OF.get(member.network.name, "log_mel")
-    _, n_fft, hop_length = FRONTENDS[name]
     sound = replace(
-        member.sound,
-        frontend=name,
-        n_fft=member.sound.n_fft or n_fft,
-        hop_length=member.sound.hop_length or hop_length,
+        member.sound, frontend=member.sound.frontend or NETWORKS[member.network.name].default_frontend
     )
+    settings = build_frontend(sound).settings()
+    names = [field.name for field in fields(Sound) if field.name in settings]
     network = replace(member.network, settings=member.network.all_settings())
-    return replace(member, sound=sound, network=network)
+    return replace(member, sound=replace(sound, **{name: settings[name] for name in names}), network=network)
 
 
 def build_tagger(member: Member, classes: Sequence[str]) -> Tagger:
@@ -154,11 +144,11 @@ def build_tagger(member: Member, classes: Sequence[str]) -> Tagger:
 
 
 def build_frontend(sound: Sound) -> nn.Module:
-    """Return the frontend; it takes those settings of the sound that its class has."""
-    cls, _, _ = FRONTENDS[sound.frontend or "log_mel"]
+    """Return the frontend, with those settings of the sound that are given and that its class has."""
+    cls = FRONTENDS[sound.frontend]
     known = inspect.signature(cls).parameters
-    names = ("sample_rate", "n_fft", "hop_length", "n_mels", "f_min")
-    return cls(**{name: getattr(sound, name) for name in names if name in known})
+    given = {field.name: getattr(sound, field.name) for field in fields(sound) if field.name in known}
+    return cls(**{name: value for name, value in given.items() if value is not None})
 
 
 def build_network(network: Network, *, n_classes: int, n_bins: int) -> nn.Module:
@@ -212,8 +202,8 @@ def waveform_chain(augment: Augment, *, sample_rate: int) -> Chain:
 
 
 def build_criterion(optim: Optim) -> Criterion:
-    """Return the loss, which treats clips of all sources alike."""
-    loss = LOSSES[optim.loss]()
+    """Return the loss, over all heads of the network; it treats clips of all sources alike."""
+    loss = AuxiliaryLoss(LOSSES[optim.loss]())
     return lambda outputs, target, source: loss(outputs, target)  # noqa: ARG005
 
 

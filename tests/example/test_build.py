@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import freesound2019
-from freesound.build import build_tagger, resolved, waveform_chain
+from freesound.build import MemberSystem, build_tagger, resolved, waveform_chain
 from freesound.plans.base import Augment, Member, Network, Sound, network_settings
 from rankaudio import Tagger
 from rankaudio.backbones import NETWORKS
@@ -37,14 +37,14 @@ class TestFrontend:
         assert tagger(torch.randn(1, 16_000)).shape == (1, 1)
 
     def test_a_network_can_read_another_spectrogram(self):
-        member = Member(sound=Sound(frontend="log_mel", n_mels=40), network=Network("CNN1d", SMALL))
+        member = Member(sound=Sound(frontend="LogMel", n_mels=40), network=Network("CNN1d", SMALL))
         tagger = build_tagger(member, ["a", "b"])
         assert tagger.backbone.n_bins == 40
         assert tagger(torch.randn(1, 44_100)).shape == (1, 2)
 
     def test_resolved_settings_have_every_value_and_build_the_same(self):
         member = resolved(Member(network=Network("CNN1d", SMALL)))
-        assert (member.sound.frontend, member.sound.n_fft, member.sound.hop_length) == ("log_stft", 256, 128)
+        assert (member.sound.frontend, member.sound.n_fft, member.sound.hop_length) == ("LogSTFT", 256, 128)
         assert set(member.network.settings) == set(network_settings("CNN1d"))
         assert resolved(member) == member
 
@@ -52,6 +52,18 @@ class TestFrontend:
         chain = waveform_chain(Augment(shuffle=1.0), sample_rate=16_000)
         *_, record = chain.record(torch.randn(1, 32_000), torch.zeros(1, 1))
         assert record["shuffle"]["order"].shape == (1, 4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_of_the_table_takes_a_training_step(name):
+    known = network_settings(name)
+    small = {key: value for key, value in SMALL.items() if key in known}
+    system = MemberSystem(Member(network=Network(name, small)), ["a", "b"])
+    spectrogram, frames = system.tagger.spectrogram(torch.randn(2, 44_100), torch.tensor([44_100, 30_000]))
+    outputs = system.tagger.train().backbone(spectrogram, frames)
+    loss = system.criterion(outputs, torch.eye(2), torch.zeros(2, dtype=torch.long))
+    loss.backward()
+    assert all(p.grad is not None for p in system.tagger.parameters())
 
 
 class Throwaway(nn.Module):
@@ -64,6 +76,8 @@ class Throwaway(nn.Module):
             layer.
         act: ``"relu"`` or nothing.
     """
+
+    default_frontend = "LogMel"
 
     def __init__(self, n_classes, *, n_bins: int, width: int = 8, act: str | None = None):
         super().__init__()

@@ -101,7 +101,7 @@ class TestDataclasses:
         ("make", "message"),
         [
             (lambda: Optim(epochs=0), "epochs: wanted an integer from 1, got 0"),
-            (lambda: Sound(frontend="mel"), "frontend: wanted one of log_mel, log_stft, got 'mel'"),
+            (lambda: Sound(frontend="mel"), "frontend: wanted one of LogMel, LogSTFT, DecibelMel, got 'mel'"),
             (lambda: Network("CNN1d", {"frequency_encoding": True}), "wanted settings of CNN1d .* got freq"),
             (lambda: Network("CNN2d", {"n_blocks": 1.5}), "n_blocks: wanted an integer, got 1.5"),
             (lambda: Network("CNN9d"), "name: wanted one of CNN1d, .*, got 'CNN9d'"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from freesound.setting import Setting, option, settings_of_arguments, settings_of_fields
 from rankaudio.backbones import NETWORKS
+from rankaudio.spectral import FRONTENDS
 
 # These arguments of a network follow from the spectrogram, so nobody has to set them.
 FROM_SPECTROGRAM = ("n_bins", "in_channels")
@@ -28,24 +29,20 @@ class Checked:
 
 @dataclass(frozen=True)
 class Sound(Checked):
-    """How a clip becomes a spectrogram. None is the value of the third-place system."""
+    """How a clip becomes a spectrogram. None is the default of the frontend's class."""
 
     frontend: str | None = option(
-        None,
-        "spectrogram; by default log_stft for CNN1d, log_mel for other networks",
-        choices=("log_mel", "log_stft"),
+        None, "spectrogram; by default the one that fits the network", choices=tuple(FRONTENDS)
     )
     sample_rate: int = option(44_100, "in Hz; clips of another rate are resampled", low=1, metavar="HZ")
-    n_fft: int | None = option(
-        None, "samples in a frame; by default 2048 for log_mel, 256 for log_stft", low=1
-    )
+    n_fft: int | None = option(None, "samples in a frame; by default those of the frontend", low=1)
     hop_length: int | None = option(
-        None,
-        "samples from one frame to the next; by default 1024 for log_mel, 128 for log_stft",
-        low=1,
+        None, "samples from one frame to the next; by default those of the frontend", low=1
     )
-    n_mels: int = option(128, "bands of log_mel", low=1)
-    f_min: float = option(5.0, "lowest frequency of log_mel, in Hz", low=0, metavar="HZ")
+    n_mels: int | None = option(None, "mel bands, if the frontend has them; by default 128", low=1)
+    f_min: float | None = option(
+        None, "lowest frequency of the mel bands, in Hz; by default that of the frontend", low=0, metavar="HZ"
+    )
 
 
 def network_settings(name: str) -> dict[str, Setting]:
