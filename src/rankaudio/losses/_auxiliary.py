@@ -13,18 +13,16 @@ from rankaudio._checks import check_number, describe
 class AuxiliaryScores(NamedTuple):
     r"""Scores of all heads: what a network with auxiliary heads returns in training mode.
 
-    Attributes:
-        scores: scores of the main head, ``(B, C)``: :math:`s^{(0)}` of :class:`AuxiliaryLoss`.
-        auxiliary: scores of each auxiliary head, ``(B, C)``, from the deepest block to the first:
-            :math:`s^{(1)}, \dots, s^{(H)}`.
-
     >>> outputs = AuxiliaryScores(torch.zeros(2, 5), (torch.zeros(2, 5),) * 3)
     >>> outputs.scores.shape, len(outputs.auxiliary)
     (torch.Size([2, 5]), 3)
     """
 
     scores: Tensor
+    """Scores of the main head, ``(B, C)``: :math:`s^{(0)}` of :class:`AuxiliaryLoss`."""
     auxiliary: tuple[Tensor, ...]
+    r"""Scores of each auxiliary head, ``(B, C)``, from the deepest block to the first:
+    :math:`s^{(1)}, \dots, s^{(H)}`."""
 
 
 class AuxiliaryLoss(nn.Module):
