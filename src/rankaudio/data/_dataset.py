@@ -22,7 +22,7 @@ from rankaudio._checks import (
     describe,
 )
 from rankaudio._random import below
-from rankaudio.data._audio import audio_info, load_audio
+from rankaudio.data._audio import audio_info, load_audio, load_part
 from rankaudio.data._tables import LabelTable
 from rankaudio.resampling import resampled_length
 
@@ -89,10 +89,10 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         self.target: Tensor | None = None if target is None else _check_target(target, len(self.paths))
         self.sample_rate: int = check_integer("sample_rate", sample_rate)
         self.crop: Crop = check_choice("crop", crop, _CROPS)
-        self._longest = _most_samples(max_seconds, sample_rate)
-        full = _measure(self.paths, self.sample_rate)
-        self.lengths: Tensor = full if self._longest is None else full.clamp(max=self._longest)
-        self._cache = _decode_all(self.paths, full, self.sample_rate) if cache else None
+        longest = _most_samples(max_seconds, sample_rate)
+        self._full = _measure(self.paths, self.sample_rate)
+        self.lengths: Tensor = self._full if longest is None else self._full.clamp(max=longest)
+        self._cache = _decode_all(self.paths, self._full, self.sample_rate) if cache else None
 
     @classmethod
     def from_table(
@@ -143,20 +143,18 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Tensor | tuple[Tensor, Tensor]:
+        length, full = int(self.lengths[index]), int(self._full[index])
+        start = self._draw_start(full - length)
         if self._cache is None:
-            waveform = load_audio(self.paths[index], sample_rate=self.sample_rate)
+            waveform = load_part(self.paths[index], self.sample_rate, start, length)
         else:
             waveform = self._cache[index]
-        waveform = self._crop(waveform)
+            # A copy, because a view would send the memory of the whole clip from the worker.
+            waveform = waveform[start : start + length].clone() if length < full else waveform
         return waveform if self.target is None else (waveform, self.target[index])
 
-    def _crop(self, waveform: Tensor) -> Tensor:
-        excess = 0 if self._longest is None else len(waveform) - self._longest
-        if excess <= 0:
-            return waveform
-        start = int(below(torch.tensor(excess + 1))) if self.crop == "random" else 0
-        # A copy, because a view would send the memory of the whole clip from the worker.
-        return waveform[start : start + len(waveform) - excess].clone()
+    def _draw_start(self, excess: int) -> int:
+        return int(below(torch.tensor(excess + 1))) if excess and self.crop == "random" else 0
 
 
 def _check_target(target: object, rows: int) -> Tensor:
