@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AudioInfo", "audio_info", "load_audio"]
 
+_MANY_CHANNELS = 32
+# The memory of a resampling filter grows with the old rate, divided by the common factor of both rates.
+_LARGEST_RATIO = 500_000
 LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000
 
 
@@ -54,6 +58,7 @@ def audio_info(path: str | Path) -> AudioInfo:
     Raises:
         FileNotFoundError: if there is no such file (another OSError for a directory or an unreadable file).
         ValueError: if the file is empty, is not audio, has no samples, or is shorter than its header says.
+            Also if its header contradicts itself, or if it is a pipe, a socket or a device.
         ImportError: if it needs soundfile, and soundfile cannot be imported.
 
     >>> import tempfile
@@ -82,8 +87,9 @@ def load_audio(
 
     Args:
         path: WAV with 8, 16, 24 or 32-bit integer or 32 or 64-bit float samples and any number of channels.
-            With the extra ``rankaudio[audio]`` also FLAC, OGG, MP3 and the other formats that soundfile
-            reads. The format is detected from the first bytes, not from the name.
+            With the extra ``rankaudio[audio]`` also FLAC, OGG, MP3, AIFF, AU, CAF, W64, RF64, NIST SPHERE,
+            VOC, IRCAM, PAF, WVE, PVF, AVR, XI and MAT5. The format is detected from the first bytes, not
+            from the name.
         sample_rate: samples per second of the result; ``None`` keeps the rate of the file.
         start: seconds to leave out at the start.
         seconds: length of the part, which may end earlier with the file; ``None`` for all that follows. The
@@ -96,8 +102,11 @@ def load_audio(
     Raises:
         FileNotFoundError: if there is no such file (another OSError for a directory or an unreadable file).
         ValueError: if the file is empty, is not audio, has no samples, or has a sample that is not a finite
-            float32 number. Also if its header has a sample rate below 100 Hz or above 1 MHz, or if it is
-            shorter than its header says. soundfile cannot detect that in every format.
+            float32 number, also after resampling. Also if it is shorter than its header says, which soundfile
+            cannot detect in every format. Also if the header contradicts itself, has a sample rate below
+            100 Hz or above 1 MHz, or one above 500 kHz with no large common factor with ``sample_rate``.
+            Also if the part begins after the end of the file, or has no sample, or if the path is that of a
+            pipe, a socket or a device.
         ImportError: if it needs soundfile, and soundfile cannot be imported.
 
     >>> import tempfile
@@ -127,10 +136,24 @@ def load_audio(
 
 def load_part(path: Path, sample_rate: int, first: int, count: int) -> Tensor:
     """Read ``count`` samples from ``first``, both at the wanted rate: the same ones as in the whole file."""
-    return _load_part(path, _read_header(path), sample_rate, first, count)
+    header = _read_header(path)
+    total = resampled_length(header.frames, header.sample_rate, sample_rate)
+    if total < first + count:
+        raise ValueError(f"{path}: wanted {first + count} samples, got {total}: the file has changed")
+    return _load_part(path, header, sample_rate, first, count)
+
+
+def check_rates_of_file(path: Path, old_rate: int, new_rate: int) -> None:
+    """Refuse a pair of rates whose filter would take more than half a gigabyte."""
+    if old_rate // math.gcd(old_rate, new_rate) > _LARGEST_RATIO:
+        raise ValueError(
+            f"{path}: wanted a sample rate up to {_LARGEST_RATIO:,} Hz, or a large common factor with "
+            f"{new_rate:,} Hz, got {old_rate:,} Hz in its header"
+        )
 
 
 def _load_part(path: Path, header: Wav | Sound, rate: int, first: int, count: int) -> Tensor:
+    check_rates_of_file(path, header.sample_rate, rate)
     part = part_to_resample(first, first + count, header.sample_rate, rate)
     stop = min(part.stop, header.frames)
     waveform = torch.from_numpy(_read_mono(path, header, part.start, stop - part.start))[None]
@@ -172,10 +195,13 @@ def _read_mono(path: Path, header: Wav | Sound, start: int, frames: int) -> NDAr
         blocks = read_wav_blocks(path, header, start, frames)
     else:
         blocks = read_sound_blocks(path, header, start, frames)
-    mono = bytearray()
+    mono = _to_mono(path, next(blocks), start)
+    if len(mono) == frames:
+        return mono
+    joined = bytearray(mono.tobytes())
     for block in blocks:
-        mono += _to_mono(path, block, start + len(mono) // 4).tobytes()
-    return np.frombuffer(mono, np.float32)
+        joined += _to_mono(path, block, start + len(joined) // 4).tobytes()
+    return np.frombuffer(joined, np.float32)
 
 
 def _to_mono(path: Path, samples: NDArray[np.floating], start: int) -> NDArray[np.float32]:
@@ -183,14 +209,18 @@ def _to_mono(path: Path, samples: NDArray[np.floating], start: int) -> NDArray[n
     import numpy as np
 
     largest = np.finfo(np.float32).max
-    # Written so that NaN is caught too.
+    # NaN is not larger, so this is written the other way round.
     if not np.abs(samples).max() <= largest:
         sample, channel = np.argwhere(~(np.abs(samples) <= largest))[0]
         got = f"{samples[sample, channel]} at sample {start + sample}"
         raise ValueError(f"{path}: wanted finite float32 samples, got {got}")
-    # Unlike a product with a matrix, a sum of columns does not depend on where a block begins.
-    share = samples.dtype.type(1 / samples.shape[1])
-    mono = samples[:, 0] * share
-    for channel in range(1, samples.shape[1]):
-        mono += samples[:, channel] * share
+    channels = samples.shape[1]
+    share = samples.dtype.type(1 / channels)
+    if channels > _MANY_CHANNELS:
+        mono = samples.sum(axis=1) * share
+    else:
+        # A sum of columns is faster, and unlike a product with a matrix it is the same in every block.
+        mono = samples[:, 0] * share if channels > 1 else samples[:, 0]
+        for channel in range(1, channels):
+            mono += samples[:, channel] * share
     return mono.astype(np.float32, copy=False)

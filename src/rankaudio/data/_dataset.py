@@ -22,7 +22,7 @@ from rankaudio._checks import (
     describe,
 )
 from rankaudio._random import below
-from rankaudio.data._audio import audio_info, load_audio, load_part
+from rankaudio.data._audio import audio_info, check_rates_of_file, load_audio, load_part
 from rankaudio.data._tables import LabelTable
 from rankaudio.resampling import resampled_length
 
@@ -51,7 +51,7 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         max_seconds: longer clips are cut to this length; None for no limit.
         crop: the part of a longer clip that is kept: ``"random"``, drawn at every access, or ``"start"``.
         cache: decode all files at once and keep them in memory, 4 bytes per sample. This helps if decoding is
-            slow, as with compressed or resampled files. WAV files are read faster than a model trains.
+            slow, as with compressed or resampled files. Without it, only the crop of a file is read.
 
     Attributes:
         paths: the files.
@@ -180,8 +180,10 @@ def _measure(paths: Sequence[Path], sample_rate: int) -> Tensor:
     for path in paths:
         try:
             info = audio_info(path)
+            check_rates_of_file(path, info.sample_rate, sample_rate)
         except FileNotFoundError:
-            problems.append(f"{path}: no such file")
+            link = f": a link to '{path.readlink()}'" if path.is_symlink() else ""
+            problems.append(f"{path}: no such file{link}")
         except (OSError, ValueError) as error:
             problems.append(str(error))
         else:
