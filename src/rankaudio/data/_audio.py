@@ -216,11 +216,12 @@ def _to_mono(path: Path, samples: NDArray[np.floating], start: int) -> NDArray[n
         raise ValueError(f"{path}: wanted finite float32 samples, got {got}")
     channels = samples.shape[1]
     share = samples.dtype.type(1 / channels)
+    mono: NDArray[np.floating] = samples[:, 0]
     if channels > _MANY_CHANNELS:
         mono = samples.sum(axis=1) * share
-    else:
+    elif channels > 1:
         # A sum of columns is faster, and unlike a product with a matrix it is the same in every block.
-        mono = samples[:, 0] * share if channels > 1 else samples[:, 0]
+        mono = mono * share
         for channel in range(1, channels):
             mono += samples[:, channel] * share
     return mono.astype(np.float32, copy=False)
