@@ -15,31 +15,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
+from wav_bytes import STEPS, STEPS_AS_FLOAT, fmt, riff
 
 from rankaudio.data import AudioInfo, ClipDataset, audio_info, load_audio
 
 NOISE = np.random.default_rng(0).uniform(-1, 1, (1000, 8))
-
-
-def riff(*chunks: tuple[bytes, bytes]) -> bytes:
-    body = b"".join(
-        name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2) for name, data in chunks
-    )
-    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WAVE" + body
-
-
-def fmt(tag=1, channels=1, sample_rate=8000, width=2) -> tuple[bytes, bytes]:
-    align = channels * width
-    return b"fmt ", struct.pack("<HHIIHH", tag, channels, sample_rate, sample_rate * align, align, 8 * width)
-
-
-def fmt_of_rate(sample_rate: int) -> tuple[bytes, bytes]:
-    """A header of 16 bits, mono, whose byte rate may not fit."""
-    return b"fmt ", struct.pack("<HHIIHH", 1, 1, sample_rate, 0, 2, 16)
-
-
-STEPS = struct.pack("<4h", 0, 16384, -32768, 32767)
-STEPS_AS_FLOAT = [0.0, 0.5, -1.0, 32767 / 32768]
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 8])
@@ -159,7 +139,7 @@ def test_resampled_length(tmp_path_factory, frames, old, new):
 def test_a_header_cannot_ask_for_any_memory(tmp_path, rate):
     """At 1 Hz a file of 8 kB would become 176 million samples, at 4 GHz the filter alone 640 GiB."""
     path = tmp_path / "a.wav"
-    path.write_bytes(riff(fmt_of_rate(rate), (b"data", STEPS)))
+    path.write_bytes(riff(fmt(sample_rate=rate, byte_rate=0), (b"data", STEPS)))
     message = f"a.wav: wanted a sample rate from 100 to 1,000,000 Hz, got {rate:,} Hz in its header"
     for read in (load_audio, audio_info, lambda each: ClipDataset([each])):
         with pytest.raises(ValueError, match=message):

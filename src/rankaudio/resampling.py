@@ -116,6 +116,28 @@ def resampled_length(samples: int, old_rate: int, new_rate: int) -> int:
     return -(-samples * new_rate // old_rate)
 
 
+class Part(NamedTuple):
+    """Samples from ``start`` to ``stop``; resampled, they contain the wanted part from ``new_first``."""
+
+    start: int
+    stop: int
+    new_first: int
+
+
+def part_to_resample(new_start: int, new_stop: int, old_rate: int, new_rate: int) -> Part:
+    """Find what to resample to get a part of the result, bit for bit: whole blocks, and one before.
+
+    ``stop`` may be after the end of the clip.
+    """
+    if old_rate == new_rate:
+        return Part(new_start, new_stop, 0)
+    blocks = _blocks(old_rate, new_rate)
+    hop, new_hop = blocks.size - 2 * blocks.edge, blocks.new_size - 2 * blocks.new_edge
+    first = max(0, new_start // new_hop - 1)
+    stop = -(-new_stop // new_hop) * hop + blocks.edge
+    return Part(first * hop, stop, new_start - first * new_hop)
+
+
 class _Blocks(NamedTuple):
     """Sizes of the blocks that a pair of rates is resampled in."""
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_integer, check_path
-from rankaudio.data._wav import Wav, read_wav_header, read_wav_samples
-from rankaudio.resampling import resample
+from rankaudio._checks import check_integer, check_number, check_path
+from rankaudio.data._formats import check_regular_file, find_reader
+from rankaudio.data._soundfile import Sound, read_sound_blocks, read_sound_header
+from rankaudio.data._wav import Wav, read_wav_blocks, read_wav_header
+from rankaudio.resampling import part_to_resample, resample, resampled_length
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AudioInfo", "audio_info", "load_audio"]
 
-# The first bytes of files that soundfile can read: FLAC, Ogg, MP3 with a tag, AIFF, and variants of WAV.
-_SIGNATURES = (b"fLaC", b"OggS", b"ID3", b"FORM", b"RF64", b"RIFX", b"riff", b"caff", b".snd")
-
+_MANY_CHANNELS = 32
+# The memory of a resampling filter grows with the old rate, divided by the common factor of both rates.
+_LARGEST_RATIO = 500_000
 LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000
 
 
@@ -56,6 +58,7 @@ def audio_info(path: str | Path) -> AudioInfo:
     Raises:
         FileNotFoundError: if there is no such file (another OSError for a directory or an unreadable file).
         ValueError: if the file is empty, is not audio, has no samples, or is shorter than its header says.
+            Also if its header contradicts itself, or if it is a pipe, a socket or a device.
         ImportError: if it needs soundfile, and soundfile cannot be imported.
 
     >>> import tempfile
@@ -65,11 +68,17 @@ def audio_info(path: str | Path) -> AudioInfo:
     ...     audio_info(f"{folder}/silence.wav")
     AudioInfo(frames=400, sample_rate=8000, channels=2)
     """
-    return _inspect(check_path("path", path))[0]
+    return AudioInfo(*_read_header(check_path("path", path))[:3])
 
 
-def load_audio(path: str | Path, *, sample_rate: int | None = 44100) -> Tensor:
-    r"""Read an audio file as one channel of float32 samples.
+def load_audio(
+    path: str | Path,
+    *,
+    sample_rate: int | None = 44100,
+    start: float = 0.0,
+    seconds: float | None = None,
+) -> Tensor:
+    r"""Read an audio file, or a part of it, as one channel of float32 samples.
 
     Integer samples are divided by full scale (32,768 for 16 bits), which gives values in [-1, 1). Float
     samples are not scaled. Channels are averaged. Another sample rate is reached by
@@ -78,9 +87,14 @@ def load_audio(path: str | Path, *, sample_rate: int | None = 44100) -> Tensor:
 
     Args:
         path: WAV with 8, 16, 24 or 32-bit integer or 32 or 64-bit float samples and any number of channels.
-            With the extra ``rankaudio[audio]`` also FLAC, OGG, MP3 and the other formats that soundfile
-            reads. The format is detected from the first bytes, not from the name.
+            With the extra ``rankaudio[audio]`` also FLAC, OGG, MP3, AIFF, AU, CAF, W64, RF64, NIST SPHERE,
+            VOC, IRCAM, PAF, WVE, PVF, AVR, XI and MAT5. The format is detected from the first bytes, not
+            from the name.
         sample_rate: samples per second of the result; ``None`` keeps the rate of the file.
+        start: seconds to leave out at the start.
+        seconds: length of the part, which may end earlier with the file; ``None`` for all that follows. The
+            result is the part from sample ``round(start * sample_rate)`` of the whole file. Only this part
+            is read, but MP3 and Opus are decoded from their first sample.
 
     Returns:
         ``(T,)`` float32, :math:`T \ge 1`.
@@ -88,8 +102,11 @@ def load_audio(path: str | Path, *, sample_rate: int | None = 44100) -> Tensor:
     Raises:
         FileNotFoundError: if there is no such file (another OSError for a directory or an unreadable file).
         ValueError: if the file is empty, is not audio, has no samples, or has a sample that is not a finite
-            float32 number. Also if its header has a sample rate below 100 Hz or above 1 MHz, or if it is
-            shorter than its header says. soundfile cannot detect that in every format.
+            float32 number, also after resampling. Also if it is shorter than its header says, which soundfile
+            cannot detect in every format. Also if the header contradicts itself, has a sample rate below
+            100 Hz or above 1 MHz, or one above 500 kHz with no large common factor with ``sample_rate``.
+            Also if the part begins after the end of the file, or has no sample, or if the path is that of a
+            pipe, a socket or a device.
         ImportError: if it needs soundfile, and soundfile cannot be imported.
 
     >>> import tempfile
@@ -102,82 +119,109 @@ def load_audio(path: str | Path, *, sample_rate: int | None = 44100) -> Tensor:
     path = check_path("path", path)
     if sample_rate is not None:
         check_integer("sample_rate", sample_rate)
-    info, wav = _inspect(path)
-    samples = _decode(path, info.frames) if wav is None else read_wav_samples(path, wav)
-    waveform = torch.from_numpy(_to_mono(path, samples))[None]
-    new_rate = sample_rate or info.sample_rate
-    return resample(waveform, old_rate=info.sample_rate, new_rate=new_rate)[0][0]
+    check_number("start", start, 0)
+    if seconds is not None:
+        check_number("seconds", seconds, 0)
+    header = _read_header(path)
+    rate = sample_rate or header.sample_rate
+    total = resampled_length(header.frames, header.sample_rate, rate)
+    first = round(start * rate)
+    if first >= total:
+        raise ValueError(f"start: wanted a time before the end of {path}, {total / rate} s, got {start}")
+    count = total - first if seconds is None else min(total - first, round(seconds * rate))
+    if count < 1:
+        raise ValueError(f"seconds: wanted at least one sample, got {seconds}")
+    return _load_part(path, header, rate, first, count)
 
 
-def _inspect(path: Path) -> tuple[AudioInfo, Wav | None]:
-    """Read the header. The second value says how to decode the file; None leaves that to soundfile."""
+def load_part(path: Path, sample_rate: int, first: int, count: int) -> Tensor:
+    """Read ``count`` samples from ``first``, both at the wanted rate: the same ones as in the whole file."""
+    header = _read_header(path)
+    total = resampled_length(header.frames, header.sample_rate, sample_rate)
+    if total < first + count:
+        raise ValueError(f"{path}: wanted {first + count} samples, got {total}: the file has changed")
+    return _load_part(path, header, sample_rate, first, count)
+
+
+def check_rates_of_file(path: Path, old_rate: int, new_rate: int) -> None:
+    """Refuse a pair of rates whose filter would take more than half a gigabyte."""
+    if old_rate // math.gcd(old_rate, new_rate) > _LARGEST_RATIO:
+        raise ValueError(
+            f"{path}: wanted a sample rate up to {_LARGEST_RATIO:,} Hz, or a large common factor with "
+            f"{new_rate:,} Hz, got {old_rate:,} Hz in its header"
+        )
+
+
+def _load_part(path: Path, header: Wav | Sound, rate: int, first: int, count: int) -> Tensor:
+    check_rates_of_file(path, header.sample_rate, rate)
+    part = part_to_resample(first, first + count, header.sample_rate, rate)
+    stop = min(part.stop, header.frames)
+    waveform = torch.from_numpy(_read_mono(path, header, part.start, stop - part.start))[None]
+    new = resample(waveform, old_rate=header.sample_rate, new_rate=rate)[0][0]
+    cut = new[part.new_first : part.new_first + count]
+    if not bool(cut.isfinite().all()):
+        raise ValueError(f"{path}: wanted finite float32 samples, got values that are too large at {rate} Hz")
+    # A copy, because a view would keep the memory of what was decoded.
+    return cut if len(cut) == len(new) else cut.clone()
+
+
+def _read_header(path: Path) -> Wav | Sound:
+    """Read the header, and refuse a file that cannot be used before anything is decoded."""
+    check_regular_file(path)
+    header: Wav | Sound | None = None
     with path.open("rb") as file:
-        start = file.read(12)
-        if not start:
-            raise ValueError(f"{path}: wanted an audio file, got an empty file")
-        if start[:4] + start[8:] == b"RIFFWAVE":
-            wav = read_wav_header(path, file)
-        elif start.startswith(_SIGNATURES) or (start[0] == 0xFF and start[1:2] >= b"\xe0"):  # MP3 frame
-            wav = None
-        else:
-            raise ValueError(f"{path}: wanted an audio file, got one that begins with {start!r}")
-    info = AudioInfo(*wav[:3]) if wav is not None else _soundfile_info(path)
-    if info.frames < 1:
+        if find_reader(path, file.read(20)) == "wav":
+            header = read_wav_header(path, file)
+    header = read_sound_header(path) if header is None else header
+    if header.frames < 1:
         raise ValueError(f"{path}: wanted at least 1 sample, got 0")
-    if not LOWEST_RATE <= info.sample_rate <= HIGHEST_RATE:
+    if not LOWEST_RATE <= header.sample_rate <= HIGHEST_RATE:
         # The rates decide how much memory resampling takes, so a damaged header must not choose them.
         raise ValueError(
             f"{path}: wanted a sample rate from {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz, "
-            f"got {info.sample_rate:,} Hz in its header"
+            f"got {header.sample_rate:,} Hz in its header"
         )
-    return info, wav
+    return header
 
 
-def _to_mono(path: Path, samples: NDArray[np.floating]) -> NDArray[np.float32]:
+def _read_mono(path: Path, header: Wav | Sound, start: int, frames: int) -> NDArray[np.float32]:
+    """Decode in blocks, and average their channels.
+
+    The memory grows with what is decoded. What the header promises may not be there.
+    """
+    import numpy as np
+
+    if isinstance(header, Wav):
+        blocks = read_wav_blocks(path, header, start, frames)
+    else:
+        blocks = read_sound_blocks(path, header, start, frames)
+    mono = _to_mono(path, next(blocks), start)
+    if len(mono) == frames:
+        return mono
+    joined = bytearray(mono.tobytes())
+    for block in blocks:
+        joined += _to_mono(path, block, start + len(joined) // 4).tobytes()
+    return np.frombuffer(joined, np.float32)
+
+
+def _to_mono(path: Path, samples: NDArray[np.floating], start: int) -> NDArray[np.float32]:
     """Average the channels. Float files may hold NaN, which would spoil a training run, so it is refused."""
     import numpy as np
 
     largest = np.finfo(np.float32).max
-    # Written so that NaN is caught too.
+    # NaN is not larger, so this is written the other way round.
     if not np.abs(samples).max() <= largest:
         sample, channel = np.argwhere(~(np.abs(samples) <= largest))[0]
-        got = f"{samples[sample, channel]} at sample {sample}"
+        got = f"{samples[sample, channel]} at sample {start + sample}"
         raise ValueError(f"{path}: wanted finite float32 samples, got {got}")
-    # This is ten times as fast as a mean over such a short axis.
     channels = samples.shape[1]
-    mono = samples @ np.full(channels, 1 / channels, samples.dtype) if channels > 1 else samples[:, 0]
+    share = samples.dtype.type(1 / channels)
+    mono: NDArray[np.floating] = samples[:, 0]
+    if channels > _MANY_CHANNELS:
+        mono = samples.sum(axis=1) * share
+    elif channels > 1:
+        # A sum of columns is faster, and unlike a product with a matrix it is the same in every block.
+        mono = mono * share
+        for channel in range(1, channels):
+            mono += samples[:, channel] * share
     return mono.astype(np.float32, copy=False)
-
-
-def _soundfile(path: Path) -> ModuleType:
-    """Import soundfile. Its C library may be missing or broken even if the package is installed."""
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:
-        raise ImportError(
-            f"{path}: wanted the package soundfile, which reads formats other than PCM or float WAV, got "
-            f"{error!r}. Try: pip install 'rankaudio[audio]'"
-        ) from error
-    return soundfile  # type: ignore[no-any-return]
-
-
-def _soundfile_info(path: Path) -> AudioInfo:
-    soundfile = _soundfile(path)
-    try:
-        info = soundfile.info(str(path))
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"{path}: wanted an audio file, got one that soundfile refuses: {error}") from error
-    return AudioInfo(int(info.frames), int(info.samplerate), int(info.channels))
-
-
-def _decode(path: Path, frames: int) -> NDArray[np.floating]:
-    soundfile = _soundfile(path)
-    try:
-        samples: NDArray[np.floating] = soundfile.read(str(path), dtype="float32", always_2d=True)[0]
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"{path}: wanted {frames} samples, as its header says, got: {error}") from error
-    if len(samples) < frames:
-        raise ValueError(
-            f"{path}: truncated: wanted {frames} samples per channel, as its header says, got {len(samples)}"
-        )
-    return samples

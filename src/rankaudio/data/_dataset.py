@@ -22,7 +22,7 @@ from rankaudio._checks import (
     describe,
 )
 from rankaudio._random import below
-from rankaudio.data._audio import audio_info, load_audio
+from rankaudio.data._audio import audio_info, check_rates_of_file, load_audio, load_part
 from rankaudio.data._tables import LabelTable
 from rankaudio.resampling import resampled_length
 
@@ -51,7 +51,7 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         max_seconds: longer clips are cut to this length; None for no limit.
         crop: the part of a longer clip that is kept: ``"random"``, drawn at every access, or ``"start"``.
         cache: decode all files at once and keep them in memory, 4 bytes per sample. This helps if decoding is
-            slow, as with compressed or resampled files. WAV files are read faster than a model trains.
+            slow, as with compressed or resampled files. Without it, only the crop of a file is read.
 
     Attributes:
         paths: the files.
@@ -89,10 +89,10 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         self.target: Tensor | None = None if target is None else _check_target(target, len(self.paths))
         self.sample_rate: int = check_integer("sample_rate", sample_rate)
         self.crop: Crop = check_choice("crop", crop, _CROPS)
-        self._longest = _most_samples(max_seconds, sample_rate)
-        full = _measure(self.paths, self.sample_rate)
-        self.lengths: Tensor = full if self._longest is None else full.clamp(max=self._longest)
-        self._cache = _decode_all(self.paths, full, self.sample_rate) if cache else None
+        longest = _most_samples(max_seconds, sample_rate)
+        self._full = _measure(self.paths, self.sample_rate)
+        self.lengths: Tensor = self._full if longest is None else self._full.clamp(max=longest)
+        self._cache = _decode_all(self.paths, self._full, self.sample_rate) if cache else None
 
     @classmethod
     def from_table(
@@ -143,20 +143,18 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Tensor | tuple[Tensor, Tensor]:
+        length, full = int(self.lengths[index]), int(self._full[index])
+        start = self._draw_start(full - length)
         if self._cache is None:
-            waveform = load_audio(self.paths[index], sample_rate=self.sample_rate)
+            waveform = load_part(self.paths[index], self.sample_rate, start, length)
         else:
             waveform = self._cache[index]
-        waveform = self._crop(waveform)
+            # A copy, because a view would send the memory of the whole clip from the worker.
+            waveform = waveform[start : start + length].clone() if length < full else waveform
         return waveform if self.target is None else (waveform, self.target[index])
 
-    def _crop(self, waveform: Tensor) -> Tensor:
-        excess = 0 if self._longest is None else len(waveform) - self._longest
-        if excess <= 0:
-            return waveform
-        start = int(below(torch.tensor(excess + 1))) if self.crop == "random" else 0
-        # A copy, because a view would send the memory of the whole clip from the worker.
-        return waveform[start : start + len(waveform) - excess].clone()
+    def _draw_start(self, excess: int) -> int:
+        return int(below(torch.tensor(excess + 1))) if excess and self.crop == "random" else 0
 
 
 def _check_target(target: object, rows: int) -> Tensor:
@@ -182,8 +180,10 @@ def _measure(paths: Sequence[Path], sample_rate: int) -> Tensor:
     for path in paths:
         try:
             info = audio_info(path)
+            check_rates_of_file(path, info.sample_rate, sample_rate)
         except FileNotFoundError:
-            problems.append(f"{path}: no such file")
+            link = f": a link to '{path.readlink()}'" if path.is_symlink() else ""
+            problems.append(f"{path}: no such file{link}")
         except (OSError, ValueError) as error:
             problems.append(str(error))
         else:

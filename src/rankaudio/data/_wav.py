@@ -3,12 +3,18 @@
 :func:`scipy.io.wavfile.read` is not used for two reasons. First, it decodes the whole file before its length
 is known. Second, it only warns about unknown chunks and truncated files. A warning can be silenced, or turned
 into an error, only for the whole process, which is not safe in threads.
+
+A header says some things twice, and this is what is compared. The bytes per frame must be able to hold the
+bits of all channels. Each sample may have unused bits in its last byte (12 bits in two bytes). Samples of 17
+to 24 bits may also have four bytes, and use the upper ones. Any other number of unused bytes is refused. The
+byte rate is used in one case only: four bytes for 24 bits are refused if it is that of three. The size of
+the RIFF chunk is not used, because many programs get it wrong.
 """
 
 from __future__ import annotations
 
-import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -17,8 +23,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
-# The size that programs write to a pipe, where they cannot go back to fill in the real size.
-_UNKNOWN_SIZE = 0xFFFF_FFFF
+# The GUID of a coding in an EXTENSIBLE header is its tag and these bytes.
+_GUID = bytes.fromhex("0000 0000 1000 8000 00aa00389b71")
+# Programs that write to a pipe cannot go back to fill in the size. They leave about 2 GiB or 4 GiB, some less
+# the size of the header. A recorder that loses its power leaves 0.
+_PLACEHOLDERS = (range(0x7FFF_F000, 0x8000_0001), range(0xFFFF_F000, 0x1_0000_0000))
+# More chunks than this are an attack.
+_MOST_CHUNKS = 10_000
+# Values of a block, in all channels together.
+_BLOCK = 1 << 20
 # By format and bytes per sample. A sample with fewer bits than its bytes hold uses the upper bits, so the
 # scale is the same.
 _SAMPLE_TYPES = {
@@ -45,47 +58,67 @@ class _Format(NamedTuple):
     tag: int
     channels: int
     sample_rate: int
+    byte_rate: int
     block_align: int
+    bits: int
+    valid_bits: int | None
+    """Bits in use, from an EXTENSIBLE header only."""
 
 
 def read_wav_header(path: Path, file: BinaryIO) -> Wav | None:
     """Read the chunks of a RIFF/WAVE file up to its samples. None means a coding other than PCM and float."""
     file.seek(12)
     coding: _Format | None = None
-    while len(head := file.read(8)) == 8:
+    for _ in range(_MOST_CHUNKS):
+        head = file.read(8)
+        if len(head) < 8:
+            raise ValueError(f"{path}: broken WAV file: it ends before any samples (no data chunk)")
         chunk, size = struct.unpack("<4sI", head)
         if chunk == b"data":
             break
         start = file.tell()
         if chunk == b"fmt ":
-            coding = _read_format(path, file.read(min(size, 40)))
+            coding = _one_format(path, coding, _read_format(path, file.read(min(size, 40))))
         file.seek(start + size + size % 2)
     else:
-        raise ValueError(f"{path}: broken WAV file: it ends before any samples (no data chunk)")
+        raise ValueError(f"{path}: broken WAV file: it has {_MOST_CHUNKS:,} chunks and no samples")
     if coding is None:
         raise ValueError(f"{path}: broken WAV file: it does not say how its samples are coded (no fmt chunk)")
+    offset = file.tell()
     frames = _count_frames(path, file, size, coding.block_align)
-    sample_type = _SAMPLE_TYPES.get((coding.tag, coding.block_align // coding.channels))
+    sample_type = _sample_type(path, coding)
+    _refuse_second_chunk(path, file, offset + size + size % 2)
     if sample_type is None:
         return None
-    return Wav(frames, coding.sample_rate, coding.channels, sample_type, file.tell())
+    return Wav(frames, coding.sample_rate, coding.channels, sample_type, offset)
 
 
-def read_wav_samples(path: Path, wav: Wav) -> NDArray[np.floating]:
-    """Samples ``(frames, channels)``, integers scaled to [-1, 1). Float64 stays, the rest is float32."""
+def read_wav_blocks(path: Path, wav: Wav, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
+    """Read ``frames`` samples from sample ``start``, as blocks ``(n, channels)``."""
+    most = max(1, _BLOCK // wav.channels)
+    with path.open("rb") as file:
+        file.seek(wav.offset + start * wav.channels * int(wav.sample_type[-1]))
+        for first in range(0, frames, most):
+            yield _read_samples(path, file, wav, min(most, frames - first))
+
+
+def _read_samples(path: Path, file: BinaryIO, wav: Wav, frames: int) -> NDArray[np.floating]:
+    """Integers are scaled to [-1, 1). Float64 stays, the rest becomes float32."""
     import numpy as np
 
     kind, width = wav.sample_type[-2], int(wav.sample_type[-1])
-    stored = "u1" if width == 3 else wav.sample_type
-    count = wav.frames * wav.channels * (3 if width == 3 else 1)
-    raw = np.fromfile(path, dtype=stored, count=count, offset=wav.offset)
+    stored = np.frombuffer(file.read(frames * wav.channels * width), np.uint8)
+    if len(stored) < frames * wav.channels * width:
+        raise ValueError(f"{path}: truncated while it was read")
     if width == 3:
         # The three bytes become the upper three of four.
-        wide = np.zeros((wav.frames * wav.channels, 4), np.uint8)
-        wide[:, 1:] = raw.reshape(-1, 3)
+        wide = np.zeros((frames * wav.channels, 4), np.uint8)
+        wide[:, 1:] = stored.reshape(-1, 3)
         raw = wide.view("<i4")
+    else:
+        raw = stored.view(wav.sample_type)
     dtype: type[np.floating] = np.float64 if width == 8 else np.float32
-    samples: NDArray[np.floating] = raw.reshape(wav.frames, wav.channels).astype(dtype)
+    samples: NDArray[np.floating] = raw.reshape(frames, wav.channels).astype(dtype)
     if kind == "u":
         samples -= 128
     if kind != "f":
@@ -96,21 +129,91 @@ def read_wav_samples(path: Path, wav: Wav) -> NDArray[np.floating]:
 def _read_format(path: Path, body: bytes) -> _Format:
     if len(body) < 16:
         raise ValueError(f"{path}: broken WAV file: wanted a fmt chunk of 16 bytes or more, got {len(body)}")
-    tag, channels, sample_rate, _, block_align, _ = struct.unpack_from("<HHIIHH", body)
-    if tag == _EXTENSIBLE and len(body) >= 26:
-        (tag,) = struct.unpack_from("<H", body, 24)
+    tag, channels, sample_rate, byte_rate, block_align, bits = struct.unpack_from("<HHIIHH", body)
+    valid_bits = None
+    if tag == _EXTENSIBLE and body[26:40] == _GUID:
+        valid_bits, tag = struct.unpack_from("<H4xH", body, 18)
     if min(channels, sample_rate, block_align) < 1 or block_align % channels:
         got = f"{channels} channels, {sample_rate} Hz, {block_align} bytes per frame"
         raise ValueError(f"{path}: broken WAV file: its header says {got}")
-    return _Format(tag, channels, sample_rate, block_align)
+    return _Format(tag, channels, sample_rate, byte_rate, block_align, bits, valid_bits)
+
+
+def _one_format(path: Path, first: _Format | None, second: _Format) -> _Format:
+    if first is not None and first != second:
+        raise ValueError(f"{path}: broken WAV file: it has two fmt chunks that differ")
+    return second
+
+
+def _sample_type(path: Path, coding: _Format) -> str | None:
+    """Find the type of the samples, after a comparison of all fields that say how wide a sample is."""
+    tag, channels, bits, valid = coding.tag, coding.channels, coding.bits, coding.valid_bits
+    width = coding.block_align // channels
+    if tag not in (_PCM, _FLOAT):
+        return None
+    if (tag, bits, width) == (_FLOAT, 16, 2):
+        raise ValueError(
+            f"{path}: wanted float samples of 32 or 64 bits, got 16 bits (half precision), which cannot be "
+            "read. Try: save the file as 32-bit float or 16-bit integers"
+        )
+    needed = -(-bits // 8)
+    exact = bits == 8 * width if tag == _FLOAT else 1 <= bits <= 8 * width
+    if not exact or (valid or 0) > bits:
+        said = f"{bits} bits per sample" + (f" with {valid} valid" if valid is not None else "")
+        raise ValueError(
+            f"{path}: broken WAV file: its header contradicts itself: {said}, {channels} channels, "
+            f"{coding.block_align} bytes per frame"
+        )
+    if width > needed and not _is_container(coding, width, needed):
+        raise ValueError(
+            f"{path}: ambiguous WAV file: wanted {needed * channels} bytes per frame for {bits} bits and "
+            f"{channels} channels, got {coding.block_align}"
+        )
+    return _SAMPLE_TYPES.get((tag, width))
+
+
+def _is_container(coding: _Format, width: int, needed: int) -> bool:
+    """Tell whether samples of three bytes are stored in four, as some recorders do."""
+    packed_rate = coding.sample_rate * coding.channels * needed
+    return (needed, width) == (3, 4) and coding.byte_rate != packed_rate
+
+
+def _refuse_second_chunk(path: Path, file: BinaryIO, position: int) -> None:
+    """Refuse a second data or fmt chunk behind the samples: half of such a file would be left out."""
+    for _ in range(_MOST_CHUNKS):
+        file.seek(position)
+        chunk, size = _chunk_head(file)
+        if chunk in (b"data", b"fmt "):
+            raise ValueError(f"{path}: broken WAV file: a second {chunk.decode().strip()} chunk follows")
+        if chunk is None:
+            return
+        position += 8 + size + size % 2
+
+
+def _chunk_head(file: BinaryIO) -> tuple[bytes | None, int]:
+    """Name and size of the next chunk; None if what follows is not a chunk that fits into the file."""
+    head = file.read(8)
+    if len(head) < 8 or not all(0x20 <= letter < 0x7F for letter in head[:4]):
+        return None, 0
+    chunk, size = struct.unpack("<4sI", head)
+    here = file.tell()
+    return (chunk, size) if size <= file.seek(0, 2) - here else (None, 0)
 
 
 def _count_frames(path: Path, file: BinaryIO, size: int, block_align: int) -> int:
     """Number of samples that the header promises, all of which must be in the file."""
-    present = (os.fstat(file.fileno()).st_size - file.tell()) // block_align
-    promised = present if size == _UNKNOWN_SIZE else size // block_align
-    if present < promised:
+    start = file.tell()
+    present = file.seek(0, 2) - start
+    file.seek(start)
+    if size == 0:
+        # Nothing but a chunk may follow a data chunk that is really empty.
+        unknown = _chunk_head(file)[0] is None
+    else:
+        unknown = present < size and any(size in values for values in _PLACEHOLDERS)
+    promised = (present if unknown else size) // block_align
+    if present // block_align < promised:
         raise ValueError(
-            f"{path}: truncated: wanted {promised} samples per channel, as its header says, got {present}"
+            f"{path}: truncated: wanted {promised} samples per channel, as its header says, "
+            f"got {present // block_align}"
         )
     return promised

@@ -1,0 +1,165 @@
+"""Audio that libsndfile decodes, in blocks: a file cannot choose how much memory that takes."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from rankaudio.data._mp3 import Mp3, find_mp3_length
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# No format packs more samples of a channel into a byte: FLAC needs 11 bytes for 65,535 equal samples.
+_MOST_PER_BYTE = 8192
+# Values of a block, in all channels together.
+_BLOCK = 1 << 20
+# What libsndfile says of a stream without a length.
+_UNKNOWN = 1 << 62
+
+
+class Sound(NamedTuple):
+    """The header, and how to decode: samples to skip, and what replaces the start of the file."""
+
+    frames: int
+    sample_rate: int
+    channels: int
+    skip: int
+    mp3: Mp3 | None
+
+
+def read_sound_header(path: Path) -> Sound:
+    """Read the header with soundfile. A file without a length is counted, which may mean decoding it."""
+    soundfile = _import_soundfile(path)
+    mp3 = _find_mp3(path)
+    try:
+        with _opened(soundfile, path, mp3) as file:
+            frames, rate, channels = int(file.frames), int(file.samplerate), int(file.channels)
+            skip = 0
+            if mp3 is not None and mp3.samples is not None:
+                skip = frames - mp3.samples
+                frames = mp3.samples
+            elif mp3 is not None or frames >= _UNKNOWN:
+                frames = sum(len(block) for block in _blocks(file))
+    except (soundfile.LibsndfileError, OverflowError) as error:
+        raise ValueError(f"{path}: wanted an audio file, got one that soundfile refuses: {error}") from error
+    size = path.stat().st_size
+    if frames > _MOST_PER_BYTE * size:
+        raise ValueError(
+            f"{path}: broken audio file: its header promises {frames:,} samples per channel, "
+            f"which do not fit into {size:,} bytes"
+        )
+    if skip < 0:
+        raise ValueError(f"{path}: wanted {mp3.samples if mp3 else 0} samples, got {frames + skip}")
+    return Sound(frames, rate, channels, skip, mp3)
+
+
+def read_sound_blocks(path: Path, sound: Sound, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
+    """Decode ``frames`` samples from sample ``start``, as blocks ``(n, channels)`` of float32."""
+    soundfile = _import_soundfile(path)
+    left = frames
+    try:
+        with _opened(soundfile, path, sound.mp3) as file:
+            for block in _blocks(file, sound.skip + start):
+                yield block[:left]
+                left -= min(left, len(block))
+                if not left:
+                    return
+    except soundfile.LibsndfileError as error:
+        raise ValueError(
+            f"{path}: wanted {sound.frames} samples, as its header says, got: {error}"
+        ) from error
+    raise ValueError(
+        f"{path}: truncated: wanted {sound.frames} samples per channel, as its header says, "
+        f"got {start + frames - left}"
+    )
+
+
+def _blocks(file: Any, start: int = 0) -> Iterator[NDArray[np.floating]]:
+    """Decode from ``start`` to the end. Lossy formats are decoded from their first sample, and then cut.
+
+    A decoder of MP3 or Opus that jumps needs some time until its output is the same again.
+    """
+    size = max(1, _BLOCK // file.channels)
+    if start and file.format != "MP3" and file.subtype != "OPUS" and file.frames < _UNKNOWN:
+        file.seek(start)
+        start = 0
+    while True:
+        block = file.read(size, dtype="float32", always_2d=True)
+        if start < len(block):
+            yield block[start:]
+        start -= min(start, len(block))
+        if len(block) < size:
+            return
+
+
+@contextmanager
+def _opened(soundfile: ModuleType, path: Path, mp3: Mp3 | None) -> Iterator[Any]:
+    """Open a file for decoding from the first to the last sample."""
+
+    class Sequential(soundfile.SoundFile):  # type: ignore[misc, name-defined]
+        """Does not seek behind every block, which fails without a length, and disturbs MP3."""
+
+        def seekable(self) -> bool:
+            return False
+
+    with path.open("rb") as raw:
+        replaced = mp3 is not None and mp3.replacement
+        # The name of a file would count more than its content if it ends in .raw.
+        source = _Replaced(raw, mp3) if replaced or path.suffix.lower() == ".raw" else str(path)
+        with Sequential(source) as file:
+            yield file
+
+
+class _Replaced:
+    """A file whose first bytes are replaced by others, for soundfile to read."""
+
+    def __init__(self, file: BinaryIO, mp3: Mp3 | None) -> None:
+        self._file = file
+        self._head, self._start = (mp3.replacement, mp3.start) if mp3 else (b"", 0)
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence)
+        if origin is None:
+            origin = self._file.seek(0, os.SEEK_END) - self._start + len(self._head)
+        self._position = origin + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        head = self._head[self._position : self._position + size]
+        self._file.seek(max(self._position + len(head) - len(self._head), 0) + self._start)
+        content = head + self._file.read(size - len(head))
+        self._position += len(content)
+        return content
+
+
+def _find_mp3(path: Path) -> Mp3 | None:
+    """Count the frames of a file that may be MP3. The file is mapped, because it may be large."""
+    with path.open("rb") as file:
+        head = file.read(3)
+        if head != b"ID3" and not (head[0] == 0xFF and head[1:2] >= b"\xe0"):
+            return None
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return find_mp3_length(path, data)
+
+
+def _import_soundfile(path: Path) -> ModuleType:
+    """Import soundfile. Its C library may be missing or broken even if the package is installed."""
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        raise ImportError(
+            f"{path}: wanted the package soundfile, which reads formats other than PCM or float WAV, got "
+            f"{error!r}. Try: pip install 'rankaudio[audio]'"
+        ) from error
+    return soundfile  # type: ignore[no-any-return]
