@@ -262,6 +262,7 @@ ELSEWHERE = {
     "test_spectral.py": {"mel_filterbank"},
     "test_decibels_and_deltas.py": {"power_to_db"},
     "test_networks.py": {"Network"},
+    "test_pool_sampler.py": {"PoolDraws", "PoolSampler"},
     "test_inference.py": {"WindowScores", "predict", "predict_long"},
     "test_noisy.py": {
         "LabelQuality",
