@@ -263,6 +263,7 @@ ELSEWHERE = {
     "test_decibels_and_deltas.py": {"power_to_db"},
     "test_networks.py": {"Network"},
     "test_pool_sampler.py": {"PoolDraws", "PoolSampler"},
+    "test_windowed_tagger.py": {"FrameWindows", "WindowedTagger", "frame_windows"},
     "test_inference.py": {"WindowScores", "predict", "predict_long"},
     "test_noisy.py": {
         "LabelQuality",
