@@ -275,6 +275,7 @@ ELSEWHERE = {
         "relabel",
         "select_agreeing",
     },
+    "test_second_level.py": {"SecondLevelFit", "SecondLevelNetwork", "WindowMean", "fit_second_level"},
     "test_ensemble.py": {
         "BlendFit",
         "StackedTables",

@@ -98,7 +98,9 @@ class WindowedTagger(nn.Module):
         clip, start = window_starts(real, window=self.window, hop=self.hop)
         scores = [
             self._score(cut_windows(spectrogram[rows], real[rows], values[rows], starts, self.window))
-            for rows, starts in zip(clip.split(self.batch_size), start.split(self.batch_size), strict=True)
+            for rows, starts in zip(
+                torch.split(clip, self.batch_size), torch.split(start, self.batch_size), strict=True
+            )
         ]
         return _average(torch.cat(scores), clip, batch, self.mean)
 
