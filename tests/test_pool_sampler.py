@@ -95,7 +95,7 @@ def test_epochs_and_seeds_differ_and_repeat():
 
 
 def test_repeated_draws_are_as_rare_as_chance_makes_them():
-    """With seeds from the clock, the original repeated 6 to 19 % of the draws of an epoch."""
+    """With seeds from the clock, a simulation of the original repeated 6 to 19 % of the draws."""
     draws, clips = 32_768, 10**6
     batches = list(sampler(pools=[torch.arange(clips)], shares=[1], draws_per_epoch=draws, batch_size=128))
     different = len({clip for batch in batches for clip in batch})

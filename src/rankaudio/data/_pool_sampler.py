@@ -66,8 +66,8 @@ class PoolSampler(Sampler[list[int]]):
             one share for each pool. Also if all shares are 0, or the draws are too few for the processes.
 
     Reference:
-        The first-place system of Freesound Audio Tagging 2019 (32,768 draws). Its workers took seeds from the
-        clock, so up to a fifth of the draws were repeated by accident.
+        The first-place system of Freesound Audio Tagging 2019 (32,768 draws). It took seeds from the clock,
+        so up to a fifth of the draws in a simulation were repeats.
 
     >>> curated, noisy = [0, 1, 2], [3, 4, 5, 6]
     >>> sampler = PoolSampler([curated, noisy], shares=[0.75, 0.25], draws_per_epoch=8, batch_size=4)

@@ -64,7 +64,7 @@ class WindowMean(nn.Module):
     def draw(
         self, windows: Tensor, counts: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Draw which windows are kept, ``(B, K)`` bool."""
+        """Draw which windows are kept, ``(B, K)`` bool; ``counts`` are the numbers of windows."""
         real = _real_windows(windows, counts)
         batch, most = real.shape
         count = real.sum(1)
