@@ -70,6 +70,13 @@ def test_both_levels_from_windows_to_the_final_blend_equal_the_original():
     torch.testing.assert_close(final, golden("final"), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("reduction", "millions"), [(16, 1.18), (2, 1.45), (1, 1.77)])
+def test_networks_of_full_size_have_as_many_parameters_as_the_originals(reduction, millions):
+    with torch.device("meta"):
+        network = SecondLevelNetwork(n_classes=80, n_members=7, reduction=reduction)
+    assert round(sum(parameter.numel() for parameter in network.parameters()) / 1e6, 2) == millions
+
+
 def test_geometric_means_equal_those_of_the_original_with_a_zero_too():
     torch.testing.assert_close(blend(golden("gmean_in"), method="geometric"), golden("gmean_out"))
 
