@@ -262,6 +262,8 @@ ELSEWHERE = {
     "test_spectral.py": {"mel_filterbank"},
     "test_decibels_and_deltas.py": {"power_to_db"},
     "test_networks.py": {"Network"},
+    "test_pool_sampler.py": {"PoolDraws", "PoolSampler"},
+    "test_windowed_tagger.py": {"FrameWindows", "WindowedTagger", "frame_windows"},
     "test_inference.py": {"WindowScores", "predict", "predict_long"},
     "test_noisy.py": {
         "LabelQuality",
@@ -273,6 +275,7 @@ ELSEWHERE = {
         "relabel",
         "select_agreeing",
     },
+    "test_second_level.py": {"SecondLevelFit", "SecondLevelNetwork", "WindowMean", "fit_second_level"},
     "test_ensemble.py": {
         "BlendFit",
         "StackedTables",

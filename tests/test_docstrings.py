@@ -24,6 +24,9 @@ NAMES = public_names()
 # Their definitions are rules, choices or records: words say them best.
 IN_WORDS = {
     *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable"),
+    "FrameWindows",
+    "PoolDraws",
+    "SecondLevelFit",
     *("ScoreTable", "StackedTables", "WindowScores"),
     *("audio_info", "read_classes", "read_labels", "read_scores", "write_labels", "write_scores"),
     *("write_bytes", "write_text"),

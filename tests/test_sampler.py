@@ -78,7 +78,7 @@ def test_the_same_epoch_gives_the_same_batches(lengths, budget, seed, epoch):
     first, second = (LengthBucketSampler(lengths, max_samples=budget, seed=seed) for _ in range(2))
     first.set_epoch(epoch)
     for _ in range(epoch):
-        iter(second)
+        list(second)
     assert list(first) == list(second)
     first.set_epoch(epoch)
     copy = pickle.loads(pickle.dumps(first))
@@ -167,6 +167,18 @@ def test_works_as_batch_sampler_and_lightning_can_set_the_epoch():
     # Lightning looks for set_epoch on dataloader.batch_sampler.sampler, not on the batch sampler.
     loader.batch_sampler.sampler.set_epoch(7)
     assert sampler.epoch == 7
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_takes_the_chosen_epoch_with_any_number_of_workers(workers):
+    clips = torch.arange(30)
+    sampler = LengthBucketSampler([5] * 30, max_samples=20)
+    sampler.set_epoch(3)
+    expected = list(sampler)
+    sampler.set_epoch(3)
+    loader = DataLoader(clips, batch_sampler=sampler, num_workers=workers)
+    assert [batch.tolist() for batch in loader] == expected
+    assert sampler.epoch == 4
 
 
 def test_rank_and_world_size_come_from_the_process_group(monkeypatch):

@@ -142,12 +142,14 @@ def check_no_nan(name: str, tensor: Tensor) -> None:
         raise ValueError(f"{name}: wanted numbers, got {count} NaN in {describe(tensor)}")
 
 
-def check_lengths(lengths: object, *, batch: int, longest: int, like: Tensor) -> Tensor:
+def check_lengths(
+    lengths: object, *, batch: int, longest: int, like: Tensor, name: str = "lengths"
+) -> Tensor:
     """Return lengths ``(B,)`` as int64 if they are integers from 1 to the longest on the right device."""
-    tensor = check_integers("lengths", lengths)
-    check_shape("lengths", tensor, (batch,), like=like)
+    tensor = check_integers(name, lengths)
+    check_shape(name, tensor, (batch,), like=like)
     if not torch.compiler.is_compiling():  # the message would make the longest length a constant of the graph
-        check_values("lengths", tensor, (tensor >= 1) & (tensor <= longest), f"values from 1 to {longest}")
+        check_values(name, tensor, (tensor >= 1) & (tensor <= longest), f"values from 1 to {longest}")
     return tensor.long()
 
 

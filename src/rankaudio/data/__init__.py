@@ -6,6 +6,7 @@ from rankaudio.data._collate import Batch, pad_collate
 from rankaudio.data._dataset import ClipDataset, Crop
 from rankaudio.data._folds import multilabel_folds
 from rankaudio.data._label_files import read_labels, write_labels
+from rankaudio.data._pool_sampler import PoolDraws, PoolSampler
 from rankaudio.data._sampler import LengthBucketSampler
 from rankaudio.data._score_files import read_classes, read_scores, write_scores
 from rankaudio.data._tables import LabelTable, ScoreTable
@@ -17,6 +18,8 @@ __all__ = [
     "Crop",
     "LabelTable",
     "LengthBucketSampler",
+    "PoolDraws",
+    "PoolSampler",
     "ScoreTable",
     "audio_info",
     "load_audio",

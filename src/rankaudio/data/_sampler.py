@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from rankaudio._checks import check_integer, check_integers, check_number, check_values, describe
+from rankaudio.data._epochs import check_ranks, epoch_generator
 
 __all__ = ["LengthBucketSampler"]
 
@@ -86,7 +87,7 @@ class LengthBucketSampler(Sampler[list[int]]):
         if batch_size is not None:
             check_integer("batch_size", batch_size)
         self.spread: float = check_number("spread", spread, 0)
-        self.rank, self.world_size = _check_ranks(rank, world_size)
+        self.rank, self.world_size = check_ranks(rank, world_size)
 
         length = self.lengths.sort(descending=True).values
         capacity = (self.max_samples // length).clamp(1, batch_size)
@@ -126,7 +127,8 @@ class LengthBucketSampler(Sampler[list[int]]):
         return len(self._sizes) // self.world_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)
+        # A generator: a DataLoader with workers calls iter twice, and uses the second result only.
+        generator = epoch_generator(self.seed, self.epoch)
         self.epoch += 1  # loops that never call set_epoch get new batches too
         order = self._order(generator)
         if len(order) < sum(self._sizes):
@@ -134,7 +136,8 @@ class LengthBucketSampler(Sampler[list[int]]):
         batches = torch.split(order, self._sizes)
         # Batches of one step are adjacent and similarly long, so no process waits long for another.
         steps = torch.randperm(len(self), generator=generator) if self.shuffle else torch.arange(len(self))
-        return (batches[step * self.world_size + self.rank].tolist() for step in steps.tolist())
+        for step in steps.tolist():
+            yield batches[step * self.world_size + self.rank].tolist()
 
     def _order(self, generator: torch.Generator) -> Tensor:
         """All clips in the order of their keys."""
@@ -192,13 +195,3 @@ def _check_lengths(lengths: object) -> Tensor:
         raise ValueError("lengths: wanted at least one length, got none")
     check_values("lengths", tensor, tensor >= 1, "values from 1")
     return tensor
-
-
-def _check_ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if world_size is None:
-        world_size = torch.distributed.get_world_size() if distributed else 1
-    if rank is None:
-        rank = torch.distributed.get_rank() if distributed else 0
-    check_integer("world_size", world_size)
-    return check_integer("rank", rank, 0, world_size - 1), world_size

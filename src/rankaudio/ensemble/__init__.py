@@ -1,16 +1,23 @@
-"""Ensembles: blends of several models, and blend weights fitted on out-of-fold lwlrap."""
+"""Ensembles: blends of several models with fitted weights, and a network over the scores of all models."""
 
 from rankaudio.ensemble._blend import blend
 from rankaudio.ensemble._fit import BlendFit, fit_blend_weights
 from rankaudio.ensemble._members import Method
+from rankaudio.ensemble._second_level import SecondLevelNetwork
+from rankaudio.ensemble._second_level_fit import SecondLevelFit, fit_second_level
 from rankaudio.ensemble._tables import StackedTables, blend_tables, stack_tables
+from rankaudio.ensemble._window_mean import WindowMean
 
 __all__ = [
     "BlendFit",
     "Method",
+    "SecondLevelFit",
+    "SecondLevelNetwork",
     "StackedTables",
+    "WindowMean",
     "blend",
     "blend_tables",
     "fit_blend_weights",
+    "fit_second_level",
     "stack_tables",
 ]

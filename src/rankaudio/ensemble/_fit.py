@@ -105,7 +105,7 @@ def fit_blend_weights(
         raise ValueError(f"scores: wanted members of shape (N, C), got {describe(first)}")
     check_integer("starts", starts, 0)
     check_integer("seed", seed, 0)
-    problem = _Problem(members, _check_target(first, target))
+    problem = _Problem(members, check_target(first, target))
     fold_of = _check_folds(folds, problem.target, n_folds, seed)
     draws = draw_weights(starts, len(members), seed)
     fit = _fit(problem, draws)
@@ -165,7 +165,8 @@ def _fit_nested(problem: _Problem, fold_of: Tensor, draws: Tensor) -> tuple[floa
     return float(lwlrap(scores, problem.target)), torch.stack(weights)
 
 
-def _check_target(scores: Tensor, target: object) -> Tensor:
+def check_target(scores: Tensor, target: object) -> Tensor:
+    """Return the labels as bool on the CPU if they fit scores ``(N, C)`` and there is at least one."""
     tensor = check_tensor("target", target).detach().cpu()
     check_scores_and_target(scores, tensor)
     check_zeros_and_ones("target", tensor)

@@ -2,6 +2,7 @@
 
 from rankaudio._fill import Fill
 from rankaudio.masking._crop import RandomCrop, random_crop
+from rankaudio.masking._frame_windows import FrameWindows, frame_windows
 from rankaudio.masking._pad_or_crop import PadOrCrop, centre_crop, pad_or_crop
 from rankaudio.masking._resized_crop import RandomResizedCrop, random_resized_crop
 from rankaudio.masking._shuffle_chunks import ShuffleChunks, shuffle_chunks
@@ -10,12 +11,14 @@ from rankaudio.masking._trim import trim_silence
 
 __all__ = [
     "Fill",
+    "FrameWindows",
     "PadOrCrop",
     "RandomCrop",
     "RandomResizedCrop",
     "ShuffleChunks",
     "SpecAugment",
     "centre_crop",
+    "frame_windows",
     "pad_or_crop",
     "random_crop",
     "random_resized_crop",

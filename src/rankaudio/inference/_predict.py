@@ -33,8 +33,9 @@ def predict(
     the time only. The longest clips are scored first, so a batch that needs too much memory fails at once.
 
     Args:
-        tagger: a :class:`Tagger`, or any Module of waveform ``(B, T)`` and lengths ``(B,)``. It runs in eval
-            mode, on the device of its parameters. Afterwards it is in its former mode.
+        tagger: a :class:`Tagger`, a :class:`WindowedTagger`, or any Module of waveform ``(B, T)`` and lengths
+            ``(B,)``. It runs in eval mode, on the device of its parameters. Afterwards it is in its former
+            mode.
         clips: waveforms ``(T,)``, or a dataset of waveforms or of (waveform, target), such as
             :class:`ClipDataset`.
         lengths: samples of each clip, for sorting. None: ``clips.lengths`` if it exists, else each clip is

@@ -1,0 +1,298 @@
+"""The training of second-level networks, with an honest estimate of their value."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from rankaudio._checks import (
+    check_floating,
+    check_integer,
+    check_integers,
+    check_number,
+    check_shape,
+    describe,
+)
+from rankaudio.ensemble._blend import blend
+from rankaudio.ensemble._fit import check_target
+from rankaudio.ensemble._plateau import Plateau
+from rankaudio.ensemble._second_level import SecondLevelNetwork
+from rankaudio.ensemble._window_mean import WindowMean
+from rankaudio.metrics import lwlrap
+
+
+class SecondLevelFit(NamedTuple):
+    """The result of :func:`fit_second_level`, all on the CPU.
+
+    >>> network = SecondLevelNetwork(n_classes=5, n_members=3, hidden=8, reduction=2).eval()
+    >>> fit = SecondLevelFit((network,) * 3, torch.zeros(9, 5), 0.9, 0.9, 0.8, torch.ones(3).long())
+    >>> fit.predict(torch.rand(3, 2, 5)).shape
+    torch.Size([2, 5])
+    """
+
+    networks: tuple[SecondLevelNetwork, ...]
+    """One network for each fold, in eval mode."""
+    scores: Tensor
+    """``(N, C)``, raw scores of each clip from the network that has not used its fold."""
+    nested: float
+    """lwlrap of ``scores``. Report this value."""
+    selected: float
+    """lwlrap on the folds that chose the epochs. It is too high to report."""
+    equal: float
+    """lwlrap of the geometric mean of the members, which needs no fit."""
+    epochs: Tensor
+    """``(K,)`` int64, the epoch that was kept of each network, from 0."""
+
+    def predict(self, scores: Tensor) -> Tensor:
+        """Return probabilities ``(N, C)``: the geometric mean over the networks.
+
+        Args:
+            scores: ``(M, N, C)`` floating point, the members' probabilities of other clips.
+
+        Raises:
+            TypeError: if ``scores`` is not floating point.
+            ValueError: if ``scores`` has another shape.
+        """
+        first_level = check_floating("scores", scores).float().cpu()
+        with torch.no_grad():
+            members = [network(first_level).sigmoid() for network in self.networks]
+        return blend(members, method="geometric")
+
+
+def fit_second_level(
+    scores: Tensor,
+    target: Tensor,
+    *,
+    folds: Tensor,
+    counts: Tensor | None = None,
+    hidden: int = 512,
+    reduction: int = 16,
+    dropout: float = 0.2,
+    run: float = 0.5,
+    subset: float = 0.5,
+    lr: float = 4e-5,
+    patience: int = 6,
+    factor: float = 0.65,
+    stop: int = 30,
+    max_epochs: int = 700,
+    draws_per_epoch: int = 32_768,
+    batch_size: int = 128,
+    seed: int = 42,
+) -> SecondLevelFit:
+    r"""Train a :class:`SecondLevelNetwork` for each fold, and estimate its value on other clips.
+
+    With :math:`K` folds, network :math:`k` does not see fold :math:`k` at all. It learns from all folds but
+    :math:`k` and :math:`k + 1`. Fold :math:`k + 1 \pmod K` lowers the learning rate, stops the training and
+    chooses the epoch by lwlrap. So :attr:`SecondLevelFit.nested` is the value on clips that had no influence
+    on the network. The networks of the original chose their epochs on the folds of its figure.
+    :attr:`SecondLevelFit.selected` is such a figure, for comparison. If ``nested`` is not above
+    :attr:`SecondLevelFit.equal`, use the plain blend.
+
+    Each epoch draws clips uniformly and with replacement. The loss is the binary cross-entropy, and the
+    optimiser is Adam. If lwlrap has not improved by 0.01 % for more than ``patience`` epochs, the learning
+    rate is multiplied by ``factor``. The training stops after ``stop`` epochs without a new best value.
+
+    One influence remains. A member that scored the training clips may have learned from fold :math:`k`.
+    Only members that are trained anew for each :math:`k` would remove it.
+
+    Args:
+        scores: ``(M, N, C)`` probabilities, or ``(M, N, K, C)`` with the windows of each clip. They must be
+            out-of-fold scores: each clip is scored by models that were not trained on it.
+        target: ``(N, C)`` bool or 0/1.
+        folds: ``(N,)`` integers, the fold of each clip. At least three, best those of the members.
+        counts: ``(N,)`` integers, number of windows of each clip; None: all K.
+        hidden: as in :class:`SecondLevelNetwork`.
+        reduction: as in :class:`SecondLevelNetwork`.
+        dropout: as in :class:`SecondLevelNetwork`.
+        run: as in :class:`WindowMean`, which has no effect without windows.
+        subset: as in :class:`WindowMean`.
+        lr: learning rate of the first epoch.
+        patience: epochs without improvement before the learning rate falls.
+        factor: of the learning rate.
+        stop: epochs without a new best value before the end.
+        max_epochs: the largest number of epochs.
+        draws_per_epoch: number of clips that an epoch draws.
+        batch_size: clips in a batch.
+        seed: of weights, draws and dropout. The same arguments give the same result on the same device.
+
+    Returns:
+        A :class:`SecondLevelFit`. The global random state does not change.
+
+    Raises:
+        TypeError: if scores are not floating point, or folds, counts or settings have the wrong type.
+        ValueError: if shapes disagree, a score is no probability, or the target is not 0/1. Also if there
+            are fewer than three folds, a fold has no label, or a setting is out of range.
+
+    Reference:
+        The second level of the first-place system of Freesound Audio Tagging 2019, whose three networks have
+        other settings. The defaults are close to all three.
+
+    >>> target = torch.eye(5).repeat(12, 1)
+    >>> noise = torch.rand(3, 60, 5, generator=torch.Generator().manual_seed(0))
+    >>> fit = fit_second_level(
+    ...     0.5 * noise + 0.2 * target, target, folds=torch.arange(60) % 3,
+    ...     hidden=16, reduction=2, lr=1e-2, max_epochs=10, draws_per_epoch=256, batch_size=32,
+    ... )
+    >>> len(fit.networks), fit.scores.shape, fit.nested > 0.5
+    (3, torch.Size([60, 5]), True)
+    """
+    problem = _problem(scores, target, counts)
+    recipe = _Recipe(
+        mean=WindowMean(run=run, subset=subset),
+        lr=lr,
+        patience=patience,
+        factor=factor,
+        stop=stop,
+        max_epochs=max_epochs,
+        draws_per_epoch=draws_per_epoch,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    parts = _parts(folds, problem.target)
+    networks, epochs = [], []
+    nested, selected = torch.empty(2, *problem.target.shape)
+    for index, held_out in enumerate(parts):
+        choosing = parts[(index + 1) % len(parts)]
+        with _seeded(seed, problem.windows.device):
+            network = SecondLevelNetwork(
+                n_classes=scores.shape[-1],
+                n_members=len(scores),
+                hidden=hidden,
+                reduction=reduction,
+                dropout=dropout,
+            ).to(problem.windows.device)
+            epochs.append(_train(network, problem, recipe, ~(held_out | choosing), choosing))
+        nested[held_out] = problem.scores(network, held_out)
+        selected[choosing] = problem.scores(network, choosing)
+        networks.append(network.cpu())
+    equal = blend(problem.means.cpu(), method="geometric")
+    return SecondLevelFit(
+        tuple(networks),
+        nested,
+        nested=float(lwlrap(nested, problem.target)),
+        selected=float(lwlrap(selected, problem.target)),
+        equal=float(lwlrap(equal, problem.target)),
+        epochs=torch.tensor(epochs),
+    )
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """The windows of all clips on the device of the training, and the labels on the CPU."""
+
+    windows: Tensor
+    """``(M, N, K, C)``."""
+    counts: Tensor
+    means: Tensor
+    """``(M, N, C)``, the plain means over the windows."""
+    target: Tensor
+
+    def scores(self, network: nn.Module, clips: Tensor) -> Tensor:
+        """Return raw scores of the chosen clips from the means over their windows, on the CPU."""
+        with torch.no_grad():
+            scores: Tensor = network.eval()(self.means[:, clips.to(self.means.device)])
+        return scores.cpu()
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """The settings of a training."""
+
+    mean: WindowMean
+    lr: float
+    patience: int
+    factor: float
+    stop: int
+    max_epochs: int
+    draws_per_epoch: int
+    batch_size: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        check_number("lr", self.lr, 0)
+        check_integer("patience", self.patience, 0)
+        check_integer("seed", self.seed, 0)
+        if check_number("factor", self.factor, 0, 1) == 1:
+            raise ValueError(f"factor: wanted a number below 1, got {self.factor!r}")
+        for name in ("stop", "max_epochs", "draws_per_epoch", "batch_size"):
+            check_integer(name, getattr(self, name))
+
+
+def _train(network: nn.Module, problem: _Problem, recipe: _Recipe, training: Tensor, choosing: Tensor) -> int:
+    """Train the network in place, and return the epoch that was kept."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr)
+    plateau = Plateau(optimizer, patience=recipe.patience, factor=recipe.factor, stop=recipe.stop)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    clips, best = training.nonzero()[:, 0], copy.deepcopy(network.state_dict())
+    for _ in range(recipe.max_epochs):
+        network.train()
+        drawn = clips[torch.randint(len(clips), (recipe.draws_per_epoch,), generator=generator)]
+        for batch in torch.split(drawn, recipe.batch_size):
+            loss = _loss(network, problem, recipe.mean, batch, generator)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        value = float(lwlrap(problem.scores(network, choosing), problem.target[choosing]))
+        if plateau.step(value):
+            best = copy.deepcopy(network.state_dict())
+        if plateau.finished():
+            break
+    network.load_state_dict(best)
+    return plateau.best_epoch
+
+
+def _loss(
+    network: nn.Module, problem: _Problem, mean: WindowMean, batch: Tensor, generator: torch.Generator
+) -> Tensor:
+    device = problem.windows.device
+    rows, target = batch.to(device), problem.target[batch].to(device, problem.windows.dtype)
+    scores = network(mean(problem.windows[:, rows], problem.counts[rows], generator=generator))
+    return binary_cross_entropy_with_logits(scores, target)
+
+
+def _problem(scores: object, target: object, counts: Tensor | None) -> _Problem:
+    """Check scores, numbers of windows and labels."""
+    tensor = check_floating("scores", scores, ndim=(3, 4)).detach()
+    windows = (tensor if tensor.ndim == 4 else tensor[:, :, None]).float()
+    means = WindowMean().eval()(windows, counts)
+    if not bool(((means >= 0) & (means <= 1)).all()):
+        raise ValueError(f"scores: wanted probabilities from 0 to 1, got others in {describe(tensor)}")
+    members, clips, most, _ = windows.shape
+    if members == 0 or clips == 0:
+        raise ValueError(f"scores: wanted at least one member and one clip, got {describe(tensor)}")
+    labels = check_target(means[0].cpu(), target)
+    # Only CUDA has a random state that is restored below.
+    device = tensor.device if tensor.device.type == "cuda" else torch.device("cpu")
+    number = torch.full((clips,), most) if counts is None else counts
+    return _Problem(windows.to(device), number.to(device), means.to(device), labels)
+
+
+def _parts(folds: object, target: Tensor) -> list[Tensor]:
+    """Return ``(N,)`` bool for each fold, true for its clips."""
+    fold_of = check_shape("folds", check_integers("folds", folds), target.shape[:1]).cpu()
+    found = sorted(set(fold_of.tolist()))
+    if len(found) < 3:
+        raise ValueError(f"folds: wanted at least three different ones, got {found}")
+    parts = [fold_of == fold for fold in found]
+    for fold, part in zip(found, parts, strict=True):
+        if not target[part].any():
+            raise ValueError(f"folds: wanted a label in each fold, got none in fold {fold}")
+    return parts
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed weights and dropout, and restore the global random state afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(seed)
+        for each in devices:
+            torch.cuda.default_generators[each.index].manual_seed(seed)
+        yield
