@@ -15,6 +15,9 @@ Norm = Literal["slaney", "none"]
 SCALES: tuple[MelScale, ...] = ("slaney", "htk")
 NORMS: tuple[Norm, ...] = ("slaney", "none")
 
+# Six minutes at 44.1 kHz. A longer frame is a mistake, or a file that asks for any memory.
+_LONGEST_FRAME = 2**24
+
 # Slaney's scale is linear up to 1 kHz (3 mel per 200 Hz) and logarithmic above (27 mel per factor 6.4).
 _HZ_PER_MEL = 200 / 3
 _BREAK_HZ, _BREAK_MEL = 1000.0, 15.0
@@ -97,7 +100,7 @@ def target_and_work_device(device: torch.device | str | None) -> tuple[torch.dev
 
 def check_frames(*, n_fft: object, hop_length: object) -> None:
     """Check the frame settings. A frame is centred on a sample, so its size is even."""
-    if check_integer("n_fft", n_fft, 2) % 2:
+    if check_integer("n_fft", n_fft, 2, _LONGEST_FRAME) % 2:
         raise ValueError(f"n_fft: wanted an even integer, got {n_fft!r}")
     check_integer("hop_length", hop_length)
 
