@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
@@ -20,7 +21,9 @@ from rankaudio._messages import describe as describe  # noqa: PLC0414  (all chec
 from rankaudio._messages import first_few as first_few  # noqa: PLC0414
 from rankaudio._messages import short_repr
 
+_LARGEST = sys.float_info.max
 Choice = TypeVar("Choice", bound=str)
+Called = TypeVar("Called")
 Kind = TypeVar("Kind")
 
 
@@ -57,9 +60,11 @@ def check_device(name: str, value: object) -> torch.device:
     """Return the device that the value names."""
     if not isinstance(value, str | int | torch.device) or isinstance(value, bool):
         raise TypeError(f"{name}: wanted a torch.device or its name, got {describe(value)}")
+    if isinstance(value, torch.device):
+        return value
     try:
         return torch.device(value)
-    except RuntimeError as error:
+    except (OverflowError, RuntimeError, ValueError) as error:
         raise ValueError(f"{name}: wanted a device, such as 'cpu', got {describe(value)}") from error
 
 
@@ -186,7 +191,7 @@ def check_number(name: str, value: object, low: float = -math.inf, high: float =
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}: wanted a number, got {describe(value)}")
     # math.isinf would break a graph that is compiled for numbers of any size.
-    if not (low <= value <= high and abs(value) < math.inf):
+    if not (low <= value <= high and abs(value) <= (2**63 if isinstance(value, int) else _LARGEST)):
         raise ValueError(f"{name}: wanted a finite number{_interval(low, high)}, got {short_repr(value)}")
     return value
 
@@ -244,6 +249,13 @@ def check_paths(name: str, value: object) -> tuple[Path, ...]:
     if not paths:
         raise ValueError(f"{name}: wanted at least one path, got none")
     return paths
+
+
+def check_callable(name: str, value: Called) -> Called:
+    """Return the value if it can be called."""
+    if not callable(value):
+        raise TypeError(f"{name}: wanted a function, got {describe(value)}")
+    return value
 
 
 def check_ordered(name: str, value: object, content: str) -> Iterable[object]:

@@ -66,7 +66,7 @@ class _HierarchicalCNN(Network):
         check_integer("n_blocks", self.n_blocks, 1, _MOST_BLOCKS)
         for name in ("n_classes", "base_depth", "rnn_units"):
             check_integer(name, getattr(self, name))
-        check_number("growth_rate", self.growth_rate, 1)
+        check_number("growth_rate", self.growth_rate, 1, 100)
         check_choice("pooling", self.pooling, _POOLINGS)
         start = check_integer(
             "start_deep_supervision_on", self.start_deep_supervision_on, 0, self.n_blocks - 1
@@ -74,6 +74,8 @@ class _HierarchicalCNN(Network):
         check_number("dropout", self.dropout, 0, 1)
 
         depths = [int(self.growth_rate**k * self.base_depth) for k in range(self.n_blocks)]
+        if depths[-1] >= 2**31:
+            raise ValueError(f"growth_rate: wanted a depth below 2^31 in the last block, got {depths[-1]:,}")
         self.blocks: nn.ModuleList = nn.ModuleList(
             ConvBlock(before, depth, dims=dims)
             for before, depth in zip([in_depth, *depths], depths, strict=False)
@@ -138,7 +140,7 @@ class CNN1d(_HierarchicalCNN):
         n_classes: C, the number of scores.
         n_blocks: number of blocks, at most 20; each halves time.
         base_depth: depth of the first block.
-        growth_rate: factor of depth from block to block.
+        growth_rate: factor of depth from block to block, from 1 to 100.
         pooling: ``"max"``, the maximum over time, or ``"rnn"``: LayerNorm, bidirectional GRU, the two
             final states.
         start_deep_supervision_on: first block (from 0) whose output reaches the classifier directly.
@@ -190,7 +192,7 @@ class CNN2d(_HierarchicalCNN):
         n_classes: C, the number of scores.
         n_blocks: number of blocks, at most 20; each halves both axes.
         base_depth: depth of the first block.
-        growth_rate: factor of depth from block to block.
+        growth_rate: factor of depth from block to block, from 1 to 100.
         pooling: ``"max"``, the maximum over time and frequency, or ``"rnn"``: mean over frequency,
             LayerNorm, bidirectional GRU, the two final states.
         start_deep_supervision_on: first block (from 0) whose output reaches the classifier directly.

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_choice, check_integer, check_number
+from rankaudio._checks import check_choice, check_device, check_integer, check_number
 
 MelScale = Literal["slaney", "htk"]
 Norm = Literal["slaney", "none"]
@@ -93,7 +93,7 @@ def mel_filterbank(
 def target_and_work_device(device: torch.device | str | None) -> tuple[torch.device, torch.device]:
     """Return the device of a constant, and the device that can compute the constant in float64."""
     # Before torch 2.8, get_default_device() does not see `with torch.device(...)`.
-    target = torch.empty(0).device if device is None else torch.device(device)
+    target = torch.empty(0).device if device is None else check_device("device", device)
     # MPS has no float64.
     return target, torch.device("cpu") if target.type == "mps" else target
 
