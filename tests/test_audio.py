@@ -15,9 +15,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
-from wav_bytes import STEPS, STEPS_AS_FLOAT, fmt, riff
 
 from rankaudio.data import AudioInfo, ClipDataset, audio_info, load_audio
+from wav_bytes import STEPS, STEPS_AS_FLOAT, fmt, riff
 
 NOISE = np.random.default_rng(0).uniform(-1, 1, (1000, 8))
 

@@ -151,7 +151,9 @@ def test_a_new_classifier_is_for_every_head(build):
 
 def test_a_tagger_file_holds_frontend_deltas_and_network(tmp_path):
     frontend = DecibelMel(n_fft=256, hop_length=128, n_mels=16, sample_rate=8000, ref="max", scale=0.01)
-    tagger = Tagger(frontend, AuxSkipAttention(3, base_depth=2, delta_width=5), classes="abc").eval()
+    tagger = Tagger(
+        frontend, AuxSkipAttention(3, base_depth=2, delta_width=5), classes=["a", "b", "c"]
+    ).eval()
     tagger.save(tmp_path / "model.pt")
     again = Tagger.load(tmp_path / "model.pt")
     waveform, lengths = torch.randn(2, 4000), torch.tensor([4000, 700])

@@ -20,8 +20,11 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # A file imports only from rows above its own. The files of one package may import each other.
 LAYERS = [
-    {"_checks", "_chunks", "_files"},
-    {"_random", "_autocast", "_settings", "_tagger_file", "lengths"},
+    {"_messages"},
+    {"_checks", "_chunks"},
+    {"_files"},
+    {"_random", "_autocast", "_settings", "_tensor_file", "lengths"},
+    {"_tagger_file"},
     {"_clips", "augmentation"},
     {"_fill"},
     {"losses", "metrics", "encoding", "resampling", "spectral"},

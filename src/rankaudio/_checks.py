@@ -9,34 +9,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
+from rankaudio._messages import describe as describe  # noqa: PLC0414  (all checks are imported from here)
+from rankaudio._messages import first_few as first_few  # noqa: PLC0414
+from rankaudio._messages import short_repr
+
+_LARGEST = sys.float_info.max
 Choice = TypeVar("Choice", bound=str)
+Called = TypeVar("Called")
 Kind = TypeVar("Kind")
-
-
-def describe(value: object) -> str:
-    """Describe what came: dtype, shape and device of a tensor, type and value of anything else."""
-    if isinstance(value, Tensor):
-        dtype = str(value.dtype).removeprefix("torch.")
-        return f"a {dtype} tensor of shape {tuple(value.shape)} on {value.device}"
-    return f"{value!r} ({type(value).__name__})"
-
-
-def first_few(values: Iterable[object], *, most: int = 5, show: Callable[[object], str] = repr) -> str:
-    """List the first values, and end with dots if there are more.
-
-    >>> first_few(["a", "b", "c"], most=2)
-    "'a', 'b', ..."
-    """
-    listed = [show(value) for value in islice(values, most + 1)]
-    return ", ".join([*listed[:most], "..."] if len(listed) > most else listed)
 
 
 def check_tensor(name: str, value: object) -> Tensor:
@@ -51,6 +39,33 @@ def check_instance(name: str, value: object, kind: type[Kind]) -> Kind:
     if not isinstance(value, kind):
         raise TypeError(f"{name}: wanted a {kind.__name__}, got {describe(value)}")
     return value
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return the value if it is True or False. Other values have a truth too, and ``"False"`` is true."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: wanted True or False, got {describe(value)}")
+    return value
+
+
+def check_generator(value: object) -> torch.Generator | None:
+    """Return the value if it is a source of random numbers, or None."""
+    if value is not None and not isinstance(value, torch.Generator):
+        hint = "; torch.Generator().manual_seed(seed) makes one" if isinstance(value, int) else ""
+        raise TypeError(f"generator: wanted a torch.Generator or None, got {describe(value)}{hint}")
+    return value
+
+
+def check_device(name: str, value: object) -> torch.device:
+    """Return the device that the value names."""
+    if not isinstance(value, str | int | torch.device) or isinstance(value, bool):
+        raise TypeError(f"{name}: wanted a torch.device or its name, got {describe(value)}")
+    if isinstance(value, torch.device):
+        return value
+    try:
+        return torch.device(value)
+    except (OverflowError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{name}: wanted a device, such as 'cpu', got {describe(value)}") from error
 
 
 def check_floating(name: str, value: object, *, ndim: tuple[int, ...] | None = None) -> Tensor:
@@ -168,7 +183,7 @@ def check_waveform(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Te
 
 def check_choice(name: str, value: object, choices: Sequence[Choice]) -> Choice:
     """Return the value if it is one of the choices."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: wanted one of {', '.join(map(repr, choices))}, got {describe(value)}")
     return cast("Choice", value)
 
@@ -178,17 +193,22 @@ def check_number(name: str, value: object, low: float = -math.inf, high: float =
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}: wanted a number, got {describe(value)}")
     # math.isinf would break a graph that is compiled for numbers of any size.
-    if not (low <= value <= high and abs(value) < math.inf):
-        raise ValueError(f"{name}: wanted a finite number{_interval(low, high)}, got {value!r}")
+    if not (low <= value <= high and abs(value) <= (2**63 if isinstance(value, int) else _LARGEST)):
+        raise ValueError(f"{name}: wanted a finite number{_interval(low, high)}, got {short_repr(value)}")
     return value
 
 
 def check_integer(name: str, value: object, low: float = 1, high: float = math.inf) -> int:
-    """Return the value if it is an integer from ``low`` to ``high``, both included."""
+    """Return the value if it is an integer from ``low`` to ``high``, both included.
+
+    PyTorch has no integers from 2^63 on, so none are taken.
+    """
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: wanted an integer, got {describe(value)}")
     if not low <= value <= high:
-        raise ValueError(f"{name}: wanted an integer{_interval(low, high)}, got {value!r}")
+        raise ValueError(f"{name}: wanted an integer{_interval(low, high)}, got {short_repr(value)}")
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{name}: wanted an integer below 2^63, got {short_repr(value)}")
     return value
 
 
@@ -200,7 +220,7 @@ def check_range(
         raise TypeError(f"{name}: wanted two numbers (low, high), got {describe(value)}")
     first, last = (check_number(name, end, low, high) for end in value)
     if first > last:
-        raise ValueError(f"{name}: wanted (low, high) in ascending order, got {value!r}")
+        raise ValueError(f"{name}: wanted (low, high) in ascending order, got {short_repr(value)}")
     return first, last
 
 
@@ -208,8 +228,12 @@ def _interval(low: float, high: float) -> str:
     if math.isinf(low) and math.isinf(high):
         return ""
     if math.isinf(high):
-        return f" >= {low:g}"
-    return f" from {low:g} to {high:g}" if not math.isinf(low) else f" <= {high:g}"
+        return f" >= {_bound(low)}"
+    return f" from {_bound(low)} to {_bound(high)}" if not math.isinf(low) else f" <= {_bound(high)}"
+
+
+def _bound(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) and value >= 10**6 else f"{value:g}"
 
 
 def check_path(name: str, value: object) -> Path:
@@ -221,20 +245,40 @@ def check_path(name: str, value: object) -> Path:
 
 def check_paths(name: str, value: object) -> tuple[Path, ...]:
     """Return the paths if the value is a list of at least one."""
-    if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable):
-        raise TypeError(f"{name}: wanted a list of paths, got {describe(value)}")
-    paths = tuple(check_path(f"{name}[{i}]", path) for i, path in enumerate(value))
+    paths = tuple(
+        check_path(f"{name}[{i}]", path) for i, path in enumerate(check_ordered(name, value, "paths"))
+    )
     if not paths:
         raise ValueError(f"{name}: wanted at least one path, got none")
     return paths
 
 
-def check_names(name: str, values: Sequence[str]) -> tuple[str, ...]:
+def check_callable(name: str, value: Called) -> Called:
+    """Return the value if it can be called."""
+    if not callable(value):
+        raise TypeError(f"{name}: wanted a function, got {describe(value)}")
+    return value
+
+
+def check_ordered(name: str, value: object, content: str) -> Iterable[object]:
+    """Return the value if it holds things in an order: no string, no path and no set."""
+    if isinstance(value, (str, bytes, os.PathLike, set, frozenset, Tensor)) or not isinstance(
+        value, Iterable
+    ):
+        hint = "; a set has no order" if isinstance(value, set | frozenset) else ""
+        raise TypeError(f"{name}: wanted a list of {content}, got {describe(value)}{hint}")
+    return value
+
+
+def check_names(name: str, values: object) -> tuple[str, ...]:
     """Return the names if they are a list of strings that are all different and not empty."""
-    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
-        raise TypeError(f"{name}: wanted a list of strings, got {describe(values)}")
-    check_unique(name, values)
-    return tuple(values)
+    names = tuple(check_ordered(name, values, "strings"))
+    for value in names:
+        if not isinstance(value, str):
+            raise TypeError(f"{name}: wanted a list of strings, got {describe(value)} in it")
+    strings = cast("tuple[str, ...]", names)
+    check_unique(name, strings)
+    return strings
 
 
 def check_unique(name: str, values: Iterable[str]) -> None:

@@ -27,6 +27,8 @@ def check_clips(
 def check_target(clips: Tensor, target: Tensor, *, name: str = "clips") -> None:
     """Refuse a target that does not have one row for each clip."""
     check_tensor("target", target)
+    if target.is_complex():
+        raise TypeError(f"target: wanted bool, integers or real numbers, got {describe(target)}")
     if target.ndim != 2 or target.shape[0] != clips.shape[0]:
         raise ValueError(f"target: wanted shape ({clips.shape[0]}, C), got {describe(target)}")
     check_same_device("target", target, name, clips)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from pathlib import Path
+
+from rankaudio._checks import check_instance, check_path, describe
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -19,6 +20,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
         content: the bytes.
 
     Raises:
+        TypeError: if an argument has another type.
         OSError: if the file cannot be written. Its ``filename`` is the path, and nothing has changed.
 
     >>> import pathlib, tempfile
@@ -27,7 +29,9 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     ...     print(pathlib.Path(folder, "settings.txt").read_text())
     p = 0.5
     """
-    path = Path(path)
+    path = check_path("path", path)
+    if not isinstance(content, bytes | bytearray | memoryview):
+        raise TypeError(f"content: wanted bytes, got {describe(content)}")
     # Threads and processes that write the same file use temporary files of different names.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
@@ -52,6 +56,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         text: its content.
 
     Raises:
+        TypeError: if an argument has another type.
         OSError: if the file cannot be written, with the path as its ``filename``. Nothing has changed then.
 
     >>> import pathlib, tempfile
@@ -60,4 +65,4 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     ...     pathlib.Path(folder, "labels.csv").read_bytes()
     b'fname,labels\n'
     """
-    write_bytes(path, text.encode())
+    write_bytes(path, check_instance("text", text, str).encode())

@@ -9,11 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rankaudio._checks import check_generator
+
 
 def uniform(
     count: int, low: float, high: float, *, device: torch.device, generator: torch.Generator | None = None
 ) -> Tensor:
     """Draw ``count`` numbers from U(low, high), in float64 (float32 where the device has no float64)."""
+    check_generator(generator)
     source = torch.device("cpu") if generator is None else generator.device
     # float32 has 2^24 steps. This is not enough to reach every sample of a long recording.
     dtype = torch.float32 if "mps" in (source.type, device.type) else torch.float64

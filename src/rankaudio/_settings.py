@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Self
 
 from torch import nn
 
@@ -17,9 +18,14 @@ class ModuleWithSettings(nn.Module):
     its name, type and default are written once. ``__post_init__`` checks the fields and builds the layers.
     """
 
+    def __new__(cls, *_args: object, **_settings: object) -> Self:
+        """Set up the Module before the dataclass sets its fields, which may be Modules by mistake."""
+        module = super().__new__(cls)
+        nn.Module.__init__(module)
+        return module
+
     def __post_init__(self) -> None:
-        # The fields are set already. nn.Module allows that, because they are plain values.
-        super().__init__()
+        """Check the settings and build the layers."""
 
     def settings(self) -> dict[str, Setting]:
         """Return the keyword arguments that build this Module again: plain values by name.

@@ -28,14 +28,16 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
         ``size`` gives a row of True.
 
     Raises:
-        TypeError: if ``lengths`` is not a tensor of integers.
-        ValueError: if ``lengths`` does not have exactly one axis.
+        TypeError: if ``lengths`` is not a tensor of integers, or ``size`` is not an integer.
+        ValueError: if ``lengths`` does not have exactly one axis, or ``size`` is negative.
 
     >>> length_mask(torch.tensor([1, 3]), 3)
     tensor([[ True, False, False],
             [ True,  True,  True]])
     """
     check_integers("lengths", lengths)
+    if not isinstance(size, torch.SymInt):  # of torch.export
+        check_integer("size", size, 0)
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 

@@ -9,8 +9,15 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_floating, check_lengths, describe
-from rankaudio._tagger_file import backbone_dtype, build, description, read_content, write_content
+from rankaudio._checks import (
+    check_device,
+    check_floating,
+    check_instance,
+    check_lengths,
+    check_names,
+    describe,
+)
+from rankaudio._tagger_file import TaggerFile, description, write_content
 from rankaudio.backbones import NETWORKS
 from rankaudio.spectral import FRONTENDS
 
@@ -40,7 +47,9 @@ class Tagger(nn.Module):
     Raises:
         TypeError: if the waveform is not floating point, or lengths are not integers, or lengths are
             given to a frontend without ``frame_lengths``.
-        ValueError: if shapes disagree, a clip has no sample, or the number of names is not C.
+            ``classes`` that are not strings in an order, such as a set or a single string, are refused too.
+        ValueError: if shapes disagree, a clip has no sample, a name is empty or comes twice, or the number of
+            names is not C.
 
     >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8), classes=["Bark", "Meow"]).eval()
     >>> tagger(torch.randn(3, 44100), torch.tensor([44100, 1, 9999])).shape
@@ -57,8 +66,9 @@ class Tagger(nn.Module):
 
     def __init__(self, frontend: nn.Module, backbone: nn.Module, *, classes: Sequence[str] = ()) -> None:
         super().__init__()
-        self.frontend, self.backbone = frontend, backbone
-        self.classes: tuple[str, ...] = _check_classes(classes)
+        self.frontend = check_instance("frontend", frontend, nn.Module)
+        self.backbone = check_instance("backbone", backbone, nn.Module)
+        self.classes: tuple[str, ...] = check_names("classes", classes)
         n_classes = getattr(backbone, "n_classes", None)
         if self.classes and n_classes is not None and len(self.classes) != n_classes:
             raise ValueError(
@@ -130,15 +140,16 @@ class Tagger(nn.Module):
             classes: names of the new classes, in the order of the scores.
 
         Raises:
-            TypeError: if the backbone has no method ``reset_classifier``.
-            ValueError: if there is no name, or two names are equal.
+            TypeError: if the backbone has no method ``reset_classifier``, or ``classes`` is not a list of
+                strings.
+            ValueError: if there is no name, a name is empty, or two names are equal.
 
         >>> tagger = Tagger(LogMel(), CNN2d(80, base_depth=8))
         >>> tagger.reset_classifier(["Bark", "Meow", "Purr"])
         >>> tagger(torch.randn(2, 44100)).shape, tagger.classes
         (torch.Size([2, 3]), ('Bark', 'Meow', 'Purr'))
         """
-        names = _check_classes(classes)
+        names = check_names("classes", classes)
         if not names:
             raise ValueError(f"classes: wanted at least one name, got {describe(classes)}")
         self._backbone_method("reset_classifier")(len(names))
@@ -215,6 +226,9 @@ class Tagger(nn.Module):
     ) -> Self:
         """Read a file that :meth:`save` wrote. No code in the file is run.
 
+        The checksums in the file are compared with its content, so a flipped bit is found. Sizes in the
+        settings are compared with the tensors in the file before anything is built.
+
         Args:
             path: the file.
             frontend: the frontend, needed if the saved one is not from this library.
@@ -226,26 +240,23 @@ class Tagger(nn.Module):
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if :meth:`save` did not write the file, or its tensors do not fit.
+            TypeError: if an argument has another type.
+            ValueError: if :meth:`save` did not write the file, the file is damaged, its settings are not
+                those of its tensors, or its frontend needs more than 32 MiB of constants. The message names
+                the file and what is wrong.
         """
-        content = read_content(path, device)
-        tagger = cls(
-            frontend or build(content["frontend"], FRONTENDS, f"{path}: frontend"),
-            backbone or build(content["backbone"], NETWORKS, f"{path}: backbone"),
-            classes=content["classes"],
-        )
-        tagger.to(dtype=backbone_dtype(content["state"]))
+        for name, part in (("frontend", frontend), ("backbone", backbone)):
+            if part is not None:
+                check_instance(name, part, nn.Module)
+        device = check_device("device", device)
+        content = TaggerFile.read(path)
+        # The network comes first, so that its size is compared with the file before anything is built.
+        network = content.build_backbone(NETWORKS) if backbone is None else backbone
+        front = content.build_frontend(FRONTENDS) if frontend is None else frontend
         try:
-            tagger.load_state_dict(content["state"])
-        except RuntimeError as error:
-            raise ValueError(
-                f"{path}: its tensors do not fit {type(tagger.backbone).__name__}: {error}"
-            ) from error
+            tagger = cls(front, network, classes=content.classes)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        tagger.to(dtype=content.backbone_dtype())
+        content.load_into(tagger, type(network).__name__)
         return tagger.to(device).eval()
-
-
-def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    names = tuple(classes)
-    if len(set(names)) != len(names):
-        raise ValueError(f"classes: wanted names that differ, got {describe(names)}")
-    return names

@@ -50,13 +50,13 @@ def small_frontend(name: str, *, transform: str = "fft") -> nn.Module:
     return FRONTENDS[name](**SMALL_FRONTENDS[name], transform=transform)
 
 
-def small_tagger(name: str, classes: Sequence[str] = "abc", *, transform: str = "fft") -> Tagger:
+def small_tagger(name: str, classes: Sequence[str] = ("a", "b", "c"), *, transform: str = "fft") -> Tagger:
     """Build an untrained tagger with the frontend that suits the network."""
     network = SMALL_NETWORKS[name](len(classes))
     return Tagger(small_frontend(network.default_frontend, transform=transform), network, classes=classes)
 
 
-def used_tagger(name: str, classes: Sequence[str] = "abc", *, transform: str = "fft") -> Tagger:
+def used_tagger(name: str, classes: Sequence[str] = ("a", "b", "c"), *, transform: str = "fft") -> Tagger:
     """Build a tagger in eval mode whose running statistics come from noise of several loudnesses."""
     return copy.deepcopy(_used_tagger(name, tuple(classes), transform))
 

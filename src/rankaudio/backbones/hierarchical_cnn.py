@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rankaudio._checks import (
     check_choice,
+    check_flag,
     check_floating,
     check_integer,
     check_lengths,
@@ -26,6 +27,9 @@ from rankaudio.lengths import zero_beyond
 
 Pooling = Literal["max", "rnn"]
 _POOLINGS: tuple[Pooling, ...] = ("max", "rnn")
+
+# Time is padded to a multiple of 2^n_blocks frames, so more blocks would fill any memory.
+_MOST_BLOCKS = 20
 
 # From the parameter names of the original program to ours. The first pattern that matches is used.
 _REFERENCE_NAMES = [
@@ -59,9 +63,10 @@ class _HierarchicalCNN(Network):
     def _build(self, in_depth: int, *, dims: int) -> None:
         """Check the settings and build the layers."""
         super().__post_init__()
-        for name in ("n_classes", "n_blocks", "base_depth", "rnn_units"):
+        check_integer("n_blocks", self.n_blocks, 1, _MOST_BLOCKS)
+        for name in ("n_classes", "base_depth", "rnn_units"):
             check_integer(name, getattr(self, name))
-        check_number("growth_rate", self.growth_rate, 1)
+        check_number("growth_rate", self.growth_rate, 1, 100)
         check_choice("pooling", self.pooling, _POOLINGS)
         start = check_integer(
             "start_deep_supervision_on", self.start_deep_supervision_on, 0, self.n_blocks - 1
@@ -69,6 +74,8 @@ class _HierarchicalCNN(Network):
         check_number("dropout", self.dropout, 0, 1)
 
         depths = [int(self.growth_rate**k * self.base_depth) for k in range(self.n_blocks)]
+        if depths[-1] >= 2**31:
+            raise ValueError(f"growth_rate: wanted a depth below 2^31 in the last block, got {depths[-1]:,}")
         self.blocks: nn.ModuleList = nn.ModuleList(
             ConvBlock(before, depth, dims=dims)
             for before, depth in zip([in_depth, *depths], depths, strict=False)
@@ -131,9 +138,9 @@ class CNN1d(_HierarchicalCNN):
 
     Args:
         n_classes: C, the number of scores.
-        n_blocks: number of blocks; each halves time.
+        n_blocks: number of blocks, at most 20; each halves time.
         base_depth: depth of the first block.
-        growth_rate: factor of depth from block to block.
+        growth_rate: factor of depth from block to block, from 1 to 100.
         pooling: ``"max"``, the maximum over time, or ``"rnn"``: LayerNorm, bidirectional GRU, the two
             final states.
         start_deep_supervision_on: first block (from 0) whose output reaches the classifier directly.
@@ -183,9 +190,9 @@ class CNN2d(_HierarchicalCNN):
 
     Args:
         n_classes: C, the number of scores.
-        n_blocks: number of blocks; each halves both axes.
+        n_blocks: number of blocks, at most 20; each halves both axes.
         base_depth: depth of the first block.
-        growth_rate: factor of depth from block to block.
+        growth_rate: factor of depth from block to block, from 1 to 100.
         pooling: ``"max"``, the maximum over time and frequency, or ``"rnn"``: mean over frequency,
             LayerNorm, bidirectional GRU, the two final states.
         start_deep_supervision_on: first block (from 0) whose output reaches the classifier directly.
@@ -214,7 +221,8 @@ class CNN2d(_HierarchicalCNN):
     frequency_encoding: bool = True
 
     def __post_init__(self) -> None:
-        self._build(check_integer("in_channels", self.in_channels) + self.frequency_encoding, dims=2)
+        encoding = check_flag("frequency_encoding", self.frequency_encoding)
+        self._build(check_integer("in_channels", self.in_channels) + encoding, dims=2)
 
     def _channels(self, spectrogram: Tensor) -> Tensor:
         x = check_floating("spectrogram", spectrogram, ndim=(3, 4))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from rankaudio._checks import check_floating, check_tensor, describe
+from rankaudio._checks import check_floating, check_ordered, check_tensor, describe
 
 __all__ = ["Batch", "pad_collate"]
 
@@ -50,6 +50,7 @@ def pad_collate(items: Sequence[Tensor | tuple[Tensor, Tensor]]) -> Batch:
     (tensor([[1., 1., 0.],
             [1., 1., 1.]]), tensor([2, 3]))
     """
+    items = tuple(check_ordered("items", items, "clips"))  # type: ignore[arg-type]
     if not items:
         raise ValueError("items: wanted at least one clip, got none")
     pairs = [_as_pair(index, item) for index, item in enumerate(items)]

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from rankaudio._checks import (
     check_choice,
+    check_flag,
     check_instance,
     check_integer,
     check_number,
@@ -92,7 +93,9 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         longest = _most_samples(max_seconds, sample_rate)
         self._full = _measure(self.paths, self.sample_rate)
         self.lengths: Tensor = self._full if longest is None else self._full.clamp(max=longest)
-        self._cache = _decode_all(self.paths, self._full, self.sample_rate) if cache else None
+        self._cache = (
+            _decode_all(self.paths, self._full, self.sample_rate) if check_flag("cache", cache) else None
+        )
 
     @classmethod
     def from_table(
@@ -171,7 +174,7 @@ def _most_samples(seconds: float | None, sample_rate: int) -> int | None:
     samples = round(check_number("max_seconds", seconds, 0) * sample_rate)
     if samples < 1:
         raise ValueError(f"max_seconds: wanted at least one sample, got {describe(seconds)}")
-    return samples
+    return min(samples, 2**62)
 
 
 def _measure(paths: Sequence[Path], sample_rate: int) -> Tensor:

@@ -6,6 +6,9 @@ import torch
 
 from rankaudio._checks import check_integer
 
+# More processes are a mistake: each needs a separate batch in every step.
+_MOST_PROCESSES = 2**16
+
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     """Return a generator on the CPU that depends on the seed and the epoch only."""
@@ -19,5 +22,5 @@ def check_ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
         world_size = torch.distributed.get_world_size() if distributed else 1
     if rank is None:
         rank = torch.distributed.get_rank() if distributed else 0
-    check_integer("world_size", world_size)
+    check_integer("world_size", world_size, 1, _MOST_PROCESSES)
     return check_integer("rank", rank, 0, world_size - 1), world_size

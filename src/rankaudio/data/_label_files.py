@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from rankaudio._checks import check_instance, check_names, check_path
+from rankaudio._checks import check_flag, check_instance, check_names, check_path
 from rankaudio.data._csv import FILE_NAME, check_file_names, read_columns, write_csv
 from rankaudio.data._tables import LabelTable
 
@@ -45,6 +45,7 @@ def read_labels(path: str | Path, *, classes: Sequence[str] | None = None, stric
     (('Bark', 'Meow'), [[0, 1], [1, 1]])
     """
     path = check_path("path", path)
+    check_flag("strict", strict)
     rows = read_columns(path, _COLUMNS)
     names = check_file_names(path, [(line, name) for line, (name, _) in rows])
     cells = [(line, _split_labels(cell)) for line, (_, cell) in rows]

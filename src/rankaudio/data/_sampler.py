@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from rankaudio._checks import check_integer, check_integers, check_number, check_values, describe
+from rankaudio._checks import check_flag, check_integer, check_integers, check_number, check_values, describe
 from rankaudio.data._epochs import check_ranks, epoch_generator
 
 __all__ = ["LengthBucketSampler"]
@@ -50,12 +50,12 @@ class LengthBucketSampler(Sampler[list[int]]):
         rank: the number of this process, from 0 to ``world_size - 1``. None asks ``torch.distributed``, and
             is 0 if that is not initialised. Make the sampler after the initialisation; with Lightning, in
             ``train_dataloader``.
-        world_size: number of processes that share the batches of an epoch. All processes get the same number
+        world_size: number of processes that share the batches of an epoch, at most 65,536. All processes get the same number
             of batches: the batches with the most clips are halved until the number divides by ``world_size``.
             If every batch is a single clip and there are still too few, the shortest clips are repeated.
 
     Raises:
-        TypeError: if ``lengths`` or a setting are not integers.
+        TypeError: if ``lengths`` or a setting have another type.
         ValueError: if there are no lengths, a length is below 1, or a setting is out of range.
 
     >>> sampler = LengthBucketSampler([9, 2, 3, 10, 3], max_samples=20, shuffle=False)
@@ -83,7 +83,11 @@ class LengthBucketSampler(Sampler[list[int]]):
     ) -> None:
         self.lengths: Tensor = _check_lengths(lengths)
         self.max_samples: int = check_integer("max_samples", max_samples)
-        self.shuffle, self.seed, self.epoch = shuffle, check_integer("seed", seed, 0), 0
+        self.shuffle, self.seed, self.epoch = (
+            check_flag("shuffle", shuffle),
+            check_integer("seed", seed, 0),
+            0,
+        )
         if batch_size is not None:
             check_integer("batch_size", batch_size)
         self.spread: float = check_number("spread", spread, 0)
@@ -173,14 +177,12 @@ def _batch_sizes(capacity: list[int], world_size: int) -> list[int]:
     while place < len(capacity):
         sizes.append(min(capacity[place], len(capacity) - place))
         place += sizes[-1]
-    for _ in range(-len(sizes) % world_size):
+    wanted = -(-len(sizes) // world_size) * world_size
+    while len(sizes) < wanted and max(sizes) > 1:
         largest = max(range(len(sizes)), key=sizes.__getitem__)
         half = sizes[largest] // 2
-        if half == 0:
-            sizes.append(1)
-        else:
-            sizes[largest : largest + 1] = [sizes[largest] - half, half]
-    return sizes
+        sizes[largest : largest + 1] = [sizes[largest] - half, half]
+    return sizes + [1] * (wanted - len(sizes))
 
 
 def _check_lengths(lengths: object) -> Tensor:

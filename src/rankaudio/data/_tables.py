@@ -22,7 +22,8 @@ class LabelTable:
         target: ``(N, C)`` bool, true where clip ``n`` has label ``c``.
 
     Raises:
-        TypeError: if names or classes are not strings, or the target is not bool.
+        TypeError: if names or classes are not strings in an order, or the target is not bool. A set is
+            refused because it has no order, and a single string because its letters are no names.
         ValueError: if a name comes twice or is empty, or the target has another shape.
 
     >>> table = LabelTable(("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[True, False], [True, True]]))
@@ -44,9 +45,11 @@ class LabelTable:
         """Return the rows of these clips, in this order.
 
         Raises:
-            ValueError: if a name is not in the table.
+            TypeError: if the names are not strings in an order.
+            ValueError: if a name is not in the table, or comes twice.
         """
-        return LabelTable(tuple(names), self.classes, self.target[_find_rows(names, self.names)])
+        names = check_names("names", names)
+        return LabelTable(names, self.classes, self.target[_find_rows(names, self.names)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,8 @@ class ScoreTable:
         scores: ``(N, C)`` floating point, raw scores.
 
     Raises:
-        TypeError: if names or classes are not strings, or the scores are not floating point.
+        TypeError: if names or classes are not strings in an order, or the scores are not floating point. A
+            set is refused because it has no order, and a single string because its letters are no names.
         ValueError: if a name comes twice or is empty, or the scores have another shape.
 
     >>> table = ScoreTable(("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[1.0, -1.0], [0.5, 2.0]]))
@@ -82,9 +86,11 @@ class ScoreTable:
         """Return the rows of these clips, in this order.
 
         Raises:
-            ValueError: if a name is not in the table.
+            TypeError: if the names are not strings in an order.
+            ValueError: if a name is not in the table, or comes twice.
         """
-        return ScoreTable(tuple(names), self.classes, self.scores[_find_rows(names, self.names)])
+        names = check_names("names", names)
+        return ScoreTable(names, self.classes, self.scores[_find_rows(names, self.names)])
 
 
 def _check_names(table: LabelTable | ScoreTable) -> tuple[int, int]:

@@ -109,7 +109,7 @@ def reverb(
         tail = longest_tail(**{name: largest(settings[name], LIMITS[name][1]) for name in _LENGTHENING})
     stereo = isinstance(stereo_depth, Tensor) or stereo_depth > 0
     wet = reverberate(
-        clips, real, room, sample_rate=sample_rate, tail=check_number("tail", tail, 0), stereo=stereo
+        clips, real, room, sample_rate=sample_rate, tail=check_number("tail", tail, 0, 3600), stereo=stereo
     )
     return wet.to(waveform.dtype), lengths
 

@@ -103,6 +103,7 @@ def fit_blend_weights(
     first = members.prepared[0]
     if first.ndim != 2:
         raise ValueError(f"scores: wanted members of shape (N, C), got {describe(first)}")
+    check_integer("n_folds", n_folds, 2)
     check_integer("starts", starts, 0)
     check_integer("seed", seed, 0)
     problem = _Problem(members, check_target(first, target))

@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_all_known, check_instance, describe
+from rankaudio._checks import check_all_known, check_instance, check_names, describe
 from rankaudio.data import ScoreTable
 from rankaudio.ensemble._members import EntryNames, Method, check_weights, prepare
 
@@ -66,8 +66,8 @@ def stack_tables(
     tables = _check_tables(tables)
     if names is None:
         names = tuple(dict.fromkeys(name for table in tables for name in table.names))
-    if classes is None:
-        classes = tables[0].classes
+    classes = check_names("classes", tables[0].classes if classes is None else classes)
+    names = check_names("names", names)
     dtype = reduce(torch.promote_types, (table.scores.dtype for table in tables))
     shape = (len(tables), len(names), len(classes))
     scores = torch.full(shape, torch.nan, dtype=dtype, device=tables[0].scores.device)

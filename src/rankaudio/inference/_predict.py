@@ -10,10 +10,24 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from rankaudio._checks import check_floating, check_integer, check_number, check_tensor, describe
+from rankaudio._checks import (
+    check_callable,
+    check_flag,
+    check_floating,
+    check_instance,
+    check_integer,
+    check_integers,
+    check_number,
+    check_ordered,
+    check_tensor,
+    describe,
+)
 from rankaudio.data import LengthBucketSampler, pad_collate
 
 __all__ = ["WindowScores", "predict", "predict_long"]
+
+# Each worker is a process. A number above this one would stop the machine.
+_MOST_WORKERS = 1024
 
 
 def predict(
@@ -64,7 +78,12 @@ def predict(
     torch.Size([2, 97])
     """
     check_integer("max_samples", max_samples)
-    check_integer("workers", workers, 0)
+    check_integer("workers", workers, 0, _MOST_WORKERS)
+    for name, function in (("progress", progress), ("on_error", on_error)):
+        if function is not None:
+            check_callable(name, function)
+    check_instance("tagger", tagger, nn.Module)
+    check_flag("embed", embed)
     run = _embedder(tagger) if embed else tagger
     readable = _Readable(clips, reraise=on_error is None)
     sizes = _sizes(clips, lengths, len(readable))
@@ -153,6 +172,7 @@ def predict_long(
     >>> scores.shape, starts.tolist()
     (torch.Size([4, 2]), [0.0, 0.5, 1.0, 1.5])
     """
+    check_instance("tagger", tagger, nn.Module)
     check_floating("waveform", waveform, ndim=(1,))
     if len(waveform) == 0:
         raise ValueError(f"waveform: wanted shape (T,) with T from 1, got {describe(waveform)}")
@@ -224,7 +244,7 @@ class _Readable(Dataset[tuple[int, "Tensor | Exception"]]):
     """Clips with their index. An error is returned as an item, so that a worker can pass it on."""
 
     def __init__(self, clips: Sequence[Tensor] | Dataset[Any], *, reraise: bool) -> None:
-        if not isinstance(clips, Sized):
+        if not isinstance(clips, Sized) or not hasattr(clips, "__getitem__"):
             raise TypeError(f"clips: wanted waveforms or a dataset with a length, got {describe(clips)}")
         self.clips, self.reraise = clips, reraise
 
@@ -251,10 +271,20 @@ def _sizes(clips: object, lengths: Sequence[int] | None, count: int) -> list[int
         items = (clips[index] for index in range(count))  # type: ignore[index]
         sizes = [max(len(item[0] if isinstance(item, tuple | list) else item), 1) for item in items]
     else:
-        sizes = [int(length) for length in lengths]
+        sizes = _check_sizes(lengths)
     if len(sizes) != count:
         raise ValueError(f"lengths: wanted {count}, one for each clip, got {len(sizes)}")
     return sizes
+
+
+def _check_sizes(lengths: object) -> list[int]:
+    if isinstance(lengths, Tensor):
+        return check_integers("lengths", lengths).tolist()
+    sizes = list(check_ordered("lengths", lengths, "integers"))
+    for size in sizes:
+        if not hasattr(size, "__index__") or isinstance(size, Tensor):
+            raise TypeError(f"lengths: wanted integers, got {describe(size)}")
+    return [int(size) for size in sizes]  # type: ignore[call-overload]
 
 
 def _n_columns(tagger: nn.Module, *, embed: bool) -> int:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from rankaudio._checks import (
     check_choice,
+    check_flag,
     check_floating,
     check_mask,
     check_scores_and_target,
     check_shape,
-    check_tensor,
     check_values,
     check_zeros_and_ones,
 )
@@ -59,7 +59,7 @@ def lsep_loss(
         or of rows with no weight, is 0 and still part of the graph.
 
     Raises:
-        TypeError: if scores are not floating point, or a mask is not bool.
+        TypeError: if scores or weights are not floating point, or a mask or ``graded`` is not bool.
         ValueError: if shapes or devices disagree, a target is not 0/1 (graded: not finite), or a weight is
             negative. Values are checked on the CPU only.
 
@@ -73,7 +73,7 @@ def lsep_loss(
     tensor(1.4402)
     """
     scores, target = check_scores_and_target(scores, target)
-    if not graded:
+    if not check_flag("graded", graded):
         check_zeros_and_ones("target", target, " (graded targets need graded=True)")
     check_choice("reduction", reduction, _REDUCTIONS)
     if mask is not None:
@@ -110,10 +110,10 @@ class LSEPLoss(nn.Module):
         self, *, graded: bool = False, class_weight: Tensor | None = None, reduction: Reduction = "mean"
     ) -> None:
         super().__init__()
-        self.graded = graded
+        self.graded: bool = check_flag("graded", graded)
         self.reduction: Reduction = check_choice("reduction", reduction, _REDUCTIONS)
         if class_weight is not None:
-            check_tensor("class_weight", class_weight)
+            check_floating("class_weight", class_weight)
         self.register_buffer("class_weight", class_weight, persistent=False)
 
     def forward(

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rankaudio._checks import check_choice, check_number, check_scores_and_target, check_values
+from rankaudio._checks import check_choice, check_flag, check_number, check_scores_and_target, check_values
 from rankaudio.losses._lsep import _REDUCTIONS, Reduction
 
 
@@ -128,7 +128,7 @@ def lq_loss(
         raise ValueError("q: wanted a number above 0, got 0; the limit is binary cross entropy")
     # In logarithms, because p itself is 0 for scores below -104 in float32, where p^(q-1) is infinite.
     log_pi = F.logsigmoid(scores) + target.log()
-    if absent:
+    if check_flag("absent", absent):
         log_pi = torch.logaddexp(log_pi, F.logsigmoid(-scores) + (1 - target).log())
     return _reduce(-torch.expm1(q * log_pi) / q, reduction)
 
@@ -149,7 +149,7 @@ class LqLoss(nn.Module):
         super().__init__()
         if check_number("q", q, 0, 1) == 0:
             raise ValueError("q: wanted a number above 0, got 0; the limit is binary cross entropy")
-        self.q, self.absent = q, absent
+        self.q, self.absent = q, check_flag("absent", absent)
         self.reduction: Reduction = check_choice("reduction", reduction, _REDUCTIONS)
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:

@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_floating, check_number, check_shape, check_tensor, check_values, describe
+from rankaudio._checks import (
+    check_floating,
+    check_number,
+    check_ordered,
+    check_shape,
+    check_tensor,
+    check_values,
+    describe,
+)
 
 
 class SourceLoss(nn.Module):
@@ -49,14 +57,16 @@ class SourceLoss(nn.Module):
         self, criteria: Sequence[Callable[..., Tensor]], *, weights: Sequence[float] | None = None
     ) -> None:
         super().__init__()
-        for criterion in criteria:
+        for criterion in check_ordered("criteria", criteria, "losses"):
             if not callable(criterion):
                 raise TypeError(f"criteria: wanted Modules or functions, got {describe(criterion)}")
         self.criteria: tuple[Callable[..., Tensor], ...] = tuple(criteria)
         # A criterion that is a Module moves with this one.
         self._modules_of_criteria = nn.ModuleList(c for c in criteria if isinstance(c, nn.Module))
         chosen = [1.0] * len(self.criteria) if weights is None else weights
-        self.weights: tuple[float, ...] = tuple(check_number("weights", weight, 0) for weight in chosen)
+        self.weights: tuple[float, ...] = tuple(
+            check_number("weights", weight, 0) for weight in check_ordered("weights", chosen, "numbers")
+        )
         if not self.criteria:
             raise ValueError("criteria: wanted at least one, got none")
         if len(self.weights) != len(self.criteria):

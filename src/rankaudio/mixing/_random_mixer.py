@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio import _random
-from rankaudio._checks import check_number, describe
+from rankaudio._checks import check_number, check_ordered, describe
 from rankaudio._clips import check_clips, check_target, per_clip
 from rankaudio.augmentation import Draw, Mixer, take_fields
 from rankaudio.lengths import zero_beyond
@@ -47,6 +47,7 @@ class RandomMixer(Mixer):
 
     def __init__(self, mixers: Sequence[tuple[Mixer, float]], *, p: float = 1.0) -> None:
         super().__init__(p=p)
+        check_ordered("mixers", mixers, "pairs of a Mixer and a number")
         for pair in mixers:
             if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], Mixer):
                 raise TypeError(f"mixers: wanted pairs of a Mixer and a number, got {describe(pair)}")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import (
+    check_flag,
     check_floating,
     check_integer,
     check_no_nan,
@@ -123,6 +124,7 @@ def select_agreeing(scores: Tensor, target: Tensor, *, k: int, balanced: bool = 
     tensor([1, 2])
     """
     check_integer("k", k, 0)
+    check_flag("balanced", balanced)
     check_floating("scores", scores, ndim=(2,))
     _, present = _check_rows(scores, target)
     order = _rank_clips(label_agreement(scores, target), label_margin(scores, target))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_choice, check_integer, check_number
+from rankaudio._checks import check_choice, check_flag, check_integer, check_number
 from rankaudio.data import LabelTable, ScoreTable
 from rankaudio.noisy._agreement import select_agreeing
 from rankaudio.noisy._join import join_scores
@@ -85,6 +85,7 @@ def relabel(
     >>> relabel(given, scores, mode="all", mean_labels=1).target.int().tolist()
     [[1, 0], [0, 1]]
     """
+    check_flag("calibrate", calibrate)
     _check_settings(mode, k=k, mean_labels=mean_labels, balanced=balanced)
     values, target = join_scores(given, scores), given.target
     keep = torch.zeros(len(given), dtype=torch.bool, device=target.device)
@@ -111,7 +112,7 @@ def _check_settings(mode: str, *, k: int | None, mean_labels: float | None, bala
         check_integer("k", k, 0)
     if mean_labels is not None:
         check_number("mean_labels", mean_labels, 0)
-    if balanced and "k" not in _SETTINGS[mode]:
+    if check_flag("balanced", balanced) and "k" not in _SETTINGS[mode]:
         raise ValueError(f"balanced: wanted False for mode {mode!r}, which selects no clips, got True")
 
 

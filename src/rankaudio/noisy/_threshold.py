@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_floating, check_has_classes, check_no_nan, check_number
+from rankaudio._checks import check_flag, check_floating, check_has_classes, check_no_nan, check_number
 
 __all__ = ["calibrate_scores", "label_threshold"]
 
@@ -74,7 +74,7 @@ def label_threshold(scores: Tensor, *, mean_labels: float, calibrate: bool = Tru
     (tensor(-3.0659), tensor([[1, 0, 0],
             [1, 1, 0]], dtype=torch.int32))
     """
-    compared = calibrate_scores(scores) if calibrate else _check_scores(scores)
+    compared = calibrate_scores(scores) if check_flag("calibrate", calibrate) else _check_scores(scores)
     check_number("mean_labels", mean_labels, 0, compared.shape[-1])
     values = compared.flatten()
     wanted = round(mean_labels * (len(values) // compared.shape[-1]))

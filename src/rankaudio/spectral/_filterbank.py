@@ -8,12 +8,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_choice, check_integer, check_number
+from rankaudio._checks import check_choice, check_device, check_integer, check_number
 
 MelScale = Literal["slaney", "htk"]
 Norm = Literal["slaney", "none"]
 SCALES: tuple[MelScale, ...] = ("slaney", "htk")
 NORMS: tuple[Norm, ...] = ("slaney", "none")
+
+# Six minutes at 44.1 kHz. A longer frame is a mistake, or a file that asks for any memory.
+_LONGEST_FRAME = 2**24
 
 # Slaney's scale is linear up to 1 kHz (3 mel per 200 Hz) and logarithmic above (27 mel per factor 6.4).
 _HZ_PER_MEL = 200 / 3
@@ -90,14 +93,14 @@ def mel_filterbank(
 def target_and_work_device(device: torch.device | str | None) -> tuple[torch.device, torch.device]:
     """Return the device of a constant, and the device that can compute the constant in float64."""
     # Before torch 2.8, get_default_device() does not see `with torch.device(...)`.
-    target = torch.empty(0).device if device is None else torch.device(device)
+    target = torch.empty(0).device if device is None else check_device("device", device)
     # MPS has no float64.
     return target, torch.device("cpu") if target.type == "mps" else target
 
 
 def check_frames(*, n_fft: object, hop_length: object) -> None:
     """Check the frame settings. A frame is centred on a sample, so its size is even."""
-    if check_integer("n_fft", n_fft, 2) % 2:
+    if check_integer("n_fft", n_fft, 2, _LONGEST_FRAME) % 2:
         raise ValueError(f"n_fft: wanted an even integer, got {n_fft!r}")
     check_integer("hop_length", hop_length)
 

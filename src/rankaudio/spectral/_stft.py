@@ -40,7 +40,7 @@ def check_settings(
 ) -> None:
     """Check the settings that all spectrograms have."""
     check_frames(n_fft=n_fft, hop_length=hop_length)
-    if power not in (1, 2):
+    if check_number("power", power) not in (1, 2):
         raise ValueError(f"power: wanted 1 (magnitude) or 2 (power), got {describe(power)}")
     check_choice("pad_mode", pad_mode, PAD_MODES)
     check_choice("transform", transform, TRANSFORMS)
@@ -174,7 +174,7 @@ def _factors(n: int) -> list[int]:
     """Return factors of n. None is above ``_TERMS``, except for prime factors."""
     factors = []
     while n > 1:
-        least = next(d for d in range(2, n + 1) if n % d == 0)
+        least = next((d for d in range(2, math.isqrt(n) + 1) if n % d == 0), n)
         factors.append(max([d for d in range(2, _TERMS + 1) if n % d == 0], default=least))
         n //= factors[-1]
     return factors

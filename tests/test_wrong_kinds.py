@@ -1,0 +1,98 @@
+"""A wrong kind for one argument of a valid call: a TypeError or a ValueError that names the argument."""
+
+import inspect
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from public_names import public_names
+from valid_calls import RECORDS, valid_calls, write_files
+
+WRONG = {
+    "None": None, "text": "x", "float": 3.5, "negative": -1, "nan": float("nan"), "list": [], "dict": {},
+    "object": object(), "complex": torch.ones(3, 4, dtype=torch.complex64), "bool": True, "2^63": 2**63,
+    "minus 2^70": -(2**70), "10^400": 10**400, "array of text": np.array(["a", "b"]), "bytes": b"x",
+    "set": {"a.wav", "b.wav", "c.wav"}, "numbers": [1.5, 2.5], "names": ["p", "q"], "module": torch.nn.ReLU(),
+    "int tensor": torch.ones(3, dtype=torch.int64), "table": torch.ones(3, 4), "empty": torch.zeros(0),
+    "infinite": float("inf"), "half": torch.ones(3, 4, dtype=torch.float16),
+}  # fmt: skip
+# No argument of any public name may be one of these.
+NEVER = {"object", "complex", "array of text"}
+# A Module that cannot take the input fails in its own words.
+NO_MODULE = {"tagger", "frontend", "backbone", "progress", "on_error", "criterion"}
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    write_files(folder)
+    return valid_calls(folder)
+
+
+@pytest.fixture(autouse=True)
+def _in_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some calls write a file with the name "x"
+
+
+def spoiled(call):
+    """Each argument of a call with each wrong kind."""
+    for name in call.arguments:
+        for kind, value in WRONG.items():
+            if kind == "module" and name in NO_MODULE:
+                continue
+            yield name, kind, {**call.arguments, name: value}
+
+
+def problem(call, name, kind, arguments):
+    """What is wrong with the answer to a spoiled call, or None."""
+    try:
+        call.function(**arguments)
+    except (TypeError, ValueError) as error:
+        # A value of the right kind may contradict another argument, which the message then names.
+        named = any(re.match(rf"\W*{other}\b", str(error)) for other in arguments)
+        return None if named or name in str(error) else f"does not name it: {type(error).__name__}: {error}"
+    except OSError as error:
+        return None if name == "path" else f"{type(error).__name__}: {error}"
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error)[:150]}"
+    return "taken" if kind in NEVER else None
+
+
+def test_every_public_name_has_a_call(calls):
+    assert set(public_names()) - RECORDS == {name for name in calls if "." not in name and "()" not in name}
+    for name, call in calls.items():
+        own = set(inspect.signature(call.function).parameters) if "()" not in name else set(call.arguments)
+        assert set(call.arguments) == own, name
+        call.function(**call.arguments)
+
+
+def test_wrong_kinds_are_refused_by_name(calls, recwarn):
+    answers = {
+        (name, argument, kind): problem(call, argument, kind, arguments)
+        for name, call in calls.items()
+        for argument, kind, arguments in spoiled(call)
+    }
+    assert len(answers) > 8000
+    bad = [f"{'.'.join(place)}: {answer}" for place, answer in answers.items() if answer is not None]
+    assert not bad, f"{len(bad)} of {len(answers)}\n" + "\n".join(bad)
+
+
+def test_flags_are_true_or_false_and_generators_are_generators(calls):
+    taken = []
+    count = 0
+    for name, call in calls.items():
+        hints = inspect.signature(call.function).parameters
+        for argument, value in call.arguments.items():
+            if not isinstance(value, bool | torch.Generator):
+                continue
+            for wrong in ("False", "no", 0, 1, float("nan"), [], 42, torch.tensor(True)):
+                count += 1
+                try:
+                    call.function(**{**call.arguments, argument: wrong})
+                    taken.append((name, argument, wrong))
+                except TypeError as error:
+                    assert argument in str(error)
+    assert count > 150
+    assert not taken
