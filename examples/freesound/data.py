@@ -1,8 +1,7 @@
-"""Clips and labels: a folder in the Kaggle layout, its splits, seeded clips, batches and other tables."""
+"""Clips and labels: a folder in the Kaggle layout, its splits, seeded clips and batches."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,8 @@ from torch.utils.data import Dataset, Sampler
 
 from freesound.distributed import Group
 from rankaudio import ClipDataset, multilabel_folds, pad_collate
-from rankaudio.data import LabelTable, ScoreTable, read_classes, read_labels, read_scores
+from rankaudio.data import LabelTable, read_classes, read_labels
 
-AUDIO_SUFFIXES = (".flac", ".mp3", ".ogg", ".wav")
 # The source of a clip, which a criterion may look at.
 CURATED, NOISY = 0, 1
 
@@ -203,75 +201,3 @@ class EpochBatches(Sampler[list[Place]]):
 
     def __iter__(self) -> Iterator[list[Place]]:
         return iter([[(self.epoch, index) for index in batch] for batch in self.batches[self.first :]])
-
-
-def audio_files(path: Path) -> list[Path]:
-    """Return the audio files of a folder in the order of their names, or the one file."""
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise FileNotFoundError(f"--audio: wanted a folder of audio files, got {path}, which is none")
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in AUDIO_SUFFIXES)
-    if not found:
-        raise FileNotFoundError(
-            f"--audio: wanted a folder with {', '.join(AUDIO_SUFFIXES)} files, got {path}"
-        )
-    return found
-
-
-def read_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Return all rows that are not blank, each with the line that it ends on.
-
-    Raises:
-        ValueError: if the file is not CSV in UTF-8, or is empty.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, row) for row in reader if row]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: wanted CSV in UTF-8: {error}") from error
-    if not rows:
-        raise ValueError(f"{path}: wanted rows, got an empty file")
-    return rows
-
-
-def read_header(path: Path) -> list[str]:
-    """Return the names of the columns."""
-    return [column.strip() for column in read_rows(path)[0][1]]
-
-
-def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[int, tuple[str, ...]]]:
-    """Return some columns of every row, each row with the line that it ends on.
-
-    Raises:
-        ValueError: if a column is missing, or a row has an empty cell in one of them.
-    """
-    header, rows = read_header(path), read_rows(path)[1:]
-    missing = [column for column in columns if column not in header]
-    if missing:
-        raise ValueError(f"{path}: wanted a column {missing[0]!r}, got the columns {', '.join(header)}")
-    places = [header.index(column) for column in columns]
-    found = []
-    for line, row in rows:
-        values = tuple(row[place] if place < len(row) else "" for place in places)
-        if not all(value.strip() for value in values):
-            raise ValueError(f"{path}, line {line}: wanted {', '.join(columns)}, got {row}")
-        found.append((line, values))
-    return found
-
-
-def read_scored(scores_path: Path, labels_path: Path) -> tuple[ScoreTable, LabelTable]:
-    """Return scores and labels of the same clips, in the order of the labels.
-
-    Raises:
-        ValueError: if a clip with labels has no scores, or a file has another form.
-    """
-    scores = read_scores(scores_path)
-    labels = read_labels(labels_path, classes=scores.classes)
-    try:
-        return scores.select(labels.names), labels
-    except ValueError as error:
-        raise ValueError(
-            f"{scores_path} does not have a row for every clip of {labels_path}: {error}"
-        ) from error

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from freesound.audio_folder import AudioFolder, find_audio
 from freesound.build import MemberSystem, build_average, build_tagger, resolved, score_clips
-from freesound.data import (
-    Corpus,
-    Split,
-    audio_files,
-    checksum,
-    read_columns,
-    read_corpus,
-    read_header,
-    read_scored,
-    split_corpus,
-)
+from freesound.data import Corpus, Split, checksum, read_corpus, split_corpus
 from freesound.distributed import Group, join_group, local_device
 from freesound.engine import Trainer
 from freesound.plans.base import Machine, Member
 from freesound.progress import log, progress_bar
 from freesound.settings import to_dict
 from freesound.state import Run
+from freesound.tables import read_columns, read_header, read_scored
 from freesound.training_log import wants_tensorboard
-from rankaudio import ClipDataset, lwlrap
+from rankaudio import ClipDataset, Tagger, lwlrap
 from rankaudio.data import ScoreTable, write_scores
 
 LEADERBOARDS = ("public", "private")
@@ -126,15 +119,33 @@ def _train_fold(trainer: Trainer, fold: int, folder: Run, *, tensorboard: bool) 
 
 
 def predict_folder(run: Path, audio: Path, out: Path, *, machine: Machine) -> None:
-    """Score the audio files of a folder, or one file, with the mean over the folds of a run.
+    """Score the audio files of a folder and its sub-folders, or one file, with the mean over the folds.
 
-    The score table is whole or not there. Clips are resampled to the rate of the model.
+    The name of a clip is its path in ``audio``. The score table is whole or not there. Clips are resampled
+    to the rate of the model.
 
     Raises:
-        ValueError: if files could not be read; the others are in the table, and the message names these.
+        ValueError: if files could not be scored; the others are in the table, and the message names these.
+        OSError: if the table cannot be written; this is checked first.
     """
+    check_writable(out)
     member, taggers = Run(run).member(), Run(run).taggers(local_device(machine.device))
-    paths, unreadable = readable_files(audio_files(audio))
+    found = find_audio(audio)
+    if found.left_out():
+        log(found.left_out())
+    scores = _mean_scores(member, taggers, found, workers=machine.workers)
+    kept = [index for index, path in enumerate(found.paths) if path not in found.unreadable]
+    names = [found.name(found.paths[index]) for index in kept]
+    write_scores(out, ScoreTable(names, taggers[0].classes, scores[kept]))
+    log(f"{out}: scores of {len(kept)} clips, mean over {len(taggers)} folds")
+    if found.unreadable:
+        listed = "\n".join(f"  {error}" for error in found.unreadable.values())
+        raise ValueError(f"{len(found.unreadable)} files could not be scored and are not in {out}:\n{listed}")
+
+
+def _mean_scores(member: Member, taggers: list[Tagger], found: AudioFolder, *, workers: int) -> Tensor:
+    """Return the mean over the folds; clips without finite scores are added to ``found.unreadable``."""
+    paths, unreadable = found.paths, found.unreadable
     clips = ClipDataset(paths, sample_rate=taggers[0].sample_rate) if paths else []
     total = torch.zeros(len(paths), len(taggers[0].classes), dtype=torch.float64)
     for fold, tagger in enumerate(taggers):
@@ -143,31 +154,30 @@ def predict_folder(run: Path, audio: Path, out: Path, *, machine: Machine) -> No
                 member,
                 tagger,
                 clips,
-                workers=machine.workers,
+                workers=workers,
                 progress=lambda done, _, bar=bar: bar.update(done - bar.n),
                 on_error=lambda index, error: unreadable.setdefault(paths[index], error),
             )
-    kept = [index for index, path in enumerate(paths) if path not in unreadable]
-    scores = (total / len(taggers)).float()[kept]
-    names = [paths[index].name for index in kept]
-    write_scores(out, ScoreTable(names, taggers[0].classes, scores))
-    log(f"{out}: scores of {len(kept)} clips, mean over {len(taggers)} folds")
-    if unreadable:
-        listed = "\n".join(f"  {error}" for error in unreadable.values())
-        raise ValueError(f"{len(unreadable)} files could not be read and are not in {out}:\n{listed}")
+    scores = (total / len(taggers)).float()
+    for index in (~scores.isfinite().all(1)).nonzero().flatten().tolist():
+        error = ValueError(f"{paths[index]}: wanted finite scores, got others; its samples may be too large")
+        unreadable.setdefault(paths[index], error)
+    return scores
 
 
-def readable_files(paths: list[Path]) -> tuple[list[Path], dict[Path, Exception]]:
-    """Return the files whose header can be read, and the errors of the others."""
-    readable, errors = [], {}
-    for path in paths:
-        try:
-            ClipDataset([path])
-        except (OSError, ValueError, ImportError) as error:
-            errors[path] = error
-        else:
-            readable.append(path)
-    return readable, errors
+def check_writable(path: Path) -> None:
+    """Refuse a target that cannot be written, before the work.
+
+    Raises:
+        OSError: if the path is a folder, or no file can be made next to it.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"--out: wanted a file to write, got the folder {path}")
+    try:
+        with tempfile.TemporaryFile(dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        raise OSError(f"--out: {path} cannot be written: {error.strerror}") from error
 
 
 def evaluate(scores: Path, labels: Path) -> str:

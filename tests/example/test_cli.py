@@ -375,7 +375,7 @@ class TestErrors:
         folder = tmp_path / "clips"
         shutil.copytree(corpus / "test", folder)
         (folder / "aa.wav").write_bytes(b"RIFF")
-        refused(capsys, *predict, folder, match="1 files could not be read")
+        refused(capsys, *predict, folder, match="1 files could not be scored")
         assert read_scores(out).names == tuple(sorted(path.name for path in (corpus / "test").iterdir()))
 
     def test_scores_and_labels_of_other_clips(self, corpus, tmp_path, capsys):
