@@ -1,4 +1,4 @@
-"""Clips and labels: a folder in the Kaggle layout, its splits, seeded clips and batches."""
+"""The clips of one fold: what trains and what validates, seeded clips and batches."""
 
 from __future__ import annotations
 
@@ -12,43 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from freesound.corpus import Corpus
 from freesound.distributed import Group
 from rankaudio import ClipDataset, multilabel_folds, pad_collate
-from rankaudio.data import LabelTable, read_classes, read_labels
 
 # The source of a clip, which a criterion may look at.
 CURATED, NOISY = 0, 1
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The labelled clips of a data folder; ``noisy`` are the clips of ``train_noisy`` to train on."""
-
-    folder: Path
-    classes: tuple[str, ...]
-    curated: LabelTable
-    noisy: LabelTable | None
-
-
-def read_corpus(folder: Path, *, noisy: bool = False, extra: str | Path | None = None) -> Corpus:
-    """Read the label files. The classes are those of ``sample_submission.csv``, or else those in use.
-
-    Args:
-        folder: the data folder.
-        noisy: take the clips and labels of ``train_noisy.csv``, without labels that are no class.
-        extra: a table of clips in ``train_noisy`` to take instead; each of its labels must be a class.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"--data: wanted a folder in the Kaggle layout, got {folder}, which is none")
-    submission = folder / "sample_submission.csv"
-    classes = read_classes(submission) if submission.exists() else None
-    curated = read_labels(folder / "train_curated.csv", classes=classes)
-    more = None
-    if extra is not None:
-        more = read_labels(extra, classes=curated.classes)
-    elif noisy:
-        more = read_labels(folder / "train_noisy.csv", classes=curated.classes, strict=False)
-    return Corpus(folder, curated.classes, curated, more)
 
 
 @dataclass(frozen=True)
@@ -65,17 +34,22 @@ class Split:
 def split_corpus(
     corpus: Corpus, *, folds: int, fold: int, max_seconds: float, seed: int, sample_rate: int = 44_100
 ) -> Split:
-    """Hold one fold out for validation; with ``folds=1`` hold out none. Noisy clips are never held out."""
+    """Hold one fold out for validation; with ``folds=1`` hold out none. Noisy clips are never held out.
+
+    If folds were published, they are used, and ``folds`` only says whether clips are held out.
+    """
     names = corpus.curated.names
     if folds > 1:
-        fold_of = multilabel_folds(corpus.curated.target, n_folds=folds, seed=seed)
+        fold_of = corpus.fold_of
+        if fold_of is None:
+            fold_of = multilabel_folds(corpus.curated.target, n_folds=folds, seed=seed)
         held_out = (fold_of == fold).tolist()
     else:
         held_out = [False] * len(names)
     train = corpus.curated.select([n for n, out in zip(names, held_out, strict=True) if not out])
     valid = corpus.curated.select([n for n, out in zip(names, held_out, strict=True) if out])
 
-    curated = corpus.folder / "train_curated"
+    curated = corpus.audio
     paths, target = [curated / name for name in train.names], train.target
     source = [CURATED] * len(train)
     if corpus.noisy is not None:

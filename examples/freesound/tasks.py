@@ -11,14 +11,15 @@ from torch import Tensor
 
 from freesound.audio_folder import AudioFolder, find_audio
 from freesound.build import MemberSystem, build_average, build_tagger, resolved, score_clips
-from freesound.data import Corpus, Split, checksum, read_corpus, split_corpus
+from freesound.corpus import Corpus, read_corpus
+from freesound.data import Split, checksum, split_corpus
 from freesound.distributed import Group, join_group, local_device
 from freesound.engine import Trainer
-from freesound.plans.base import Machine, Member
+from freesound.plans.base import KAGGLE, Machine, Member, Table
 from freesound.progress import log, progress_bar
 from freesound.settings import to_dict
 from freesound.state import Run
-from freesound.tables import read_columns, read_header, read_scored
+from freesound.tables import in_order, read_columns, read_header, read_scored, read_values
 from freesound.training_log import wants_tensorboard
 from rankaudio import ClipDataset, Tagger, lwlrap
 from rankaudio.data import ScoreTable, write_scores
@@ -50,11 +51,13 @@ def train(
         FileExistsError: if ``run`` holds these folds, or other things.
     """
     group, tensorboard = join_group(local_device(machine.device)), wants_tensorboard(machine.tensorboard)
-    folds = list(range(member.clips.folds)) if folds is None else list(folds)
     corpus, splits = group.run_on_all(lambda: _prepare(member, data, folds))
+    folds = list(splits)
     checks = {"classes": list(corpus.classes), "processes": group.world_size}
     checks |= _checksums(member)
     settings, folder = to_dict(resolved(member)), Run(run)
+    for line in corpus.remarks if group.is_main else ():
+        log(line)
     left = group.broadcast(lambda: folder.start(settings, checks, folds, resume=resume))
     for fold, split in splits.items():
         if fold in left:
@@ -64,15 +67,15 @@ def train(
             log(f"fold {fold}: finished already, in {folder.fold(fold)}")
 
 
-def _prepare(member: Member, data: Path, folds: list[int]) -> tuple[Corpus, dict[int, Split]]:
+def _prepare(member: Member, data: Path, folds: Sequence[int] | None) -> tuple[Corpus, dict[int, Split]]:
     """Read and check everything before anything is written."""
     clips = member.clips
+    corpus = read_corpus(data, noisy=clips.noisy, extra=clips.extra, table=member.table)
+    count = corpus.count_folds(clips.folds)
+    folds = range(count) if folds is None else folds
     for fold in folds:
-        if not 0 <= fold < clips.folds:
-            raise ValueError(
-                f"--fold: wanted 0 to {clips.folds - 1} (there are {clips.folds} folds), got {fold}"
-            )
-    corpus = read_corpus(data, noisy=clips.noisy, extra=clips.extra)
+        if not 0 <= fold < count:
+            raise ValueError(f"--fold: wanted 0 to {count - 1} (there are {count} folds), got {fold}")
     build_tagger(member, corpus.classes)
     return corpus, {
         fold: split_corpus(
@@ -180,17 +183,23 @@ def check_writable(path: Path) -> None:
         raise OSError(f"--out: {path} cannot be written: {error.strerror}") from error
 
 
-def evaluate(scores: Path, labels: Path) -> str:
+def evaluate(scores: Path, labels: Path, *, table: Table = KAGGLE) -> str:
     """Compare a table of scores with one of labels; return the lwlrap of each class and of all, as text.
 
-    If the labels have a column ``usage``, the text also has the lwlrap of each leaderboard.
+    If the labels have a column ``usage``, or ``table`` names a column of folds or of a split, the text also
+    has the lwlrap of each part.
     """
-    table, truth = read_scored(scores, labels)
-    text = class_report(table.scores, truth.target, truth.classes)
-    usage = read_usage(labels)
-    if usage:
-        rows = [usage[name] for name in truth.names]
-        text += "\n" + leaderboard_report(table.scores, truth.target, truth.classes, rows)
+    predicted, truth = read_scored(scores, labels, table)
+    text = class_report(predicted.scores, truth.target, truth.classes)
+    usage = read_usage(labels, table.name_column)
+    columns = {column for column in (table.fold_column, table.split_column) if column is not None}
+    parts = [(usage, LEADERBOARDS)] * bool(usage)
+    for column in columns:
+        values = read_values(labels, table.name_column, column)
+        parts.append((values, in_order(values.values())))
+    for part_of, order in parts:
+        rows = [part_of[name] for name in truth.names]
+        text += "\n" + parts_report(predicted.scores, truth.target, truth.classes, rows, order)
     return text
 
 
@@ -208,26 +217,28 @@ def class_report(scores: Tensor, target: Tensor, classes: tuple[str, ...]) -> st
     return "\n".join(lines)
 
 
-def read_usage(path: Path) -> dict[str, str]:
+def read_usage(path: Path, name_column: str = "fname") -> dict[str, str]:
     """Return "public" or "private" for each clip, or nothing if the table has no column ``usage``."""
     if "usage" not in read_header(path):
         return {}
     usage = {}
-    for line, (name, value) in read_columns(path, ["fname", "usage"]):
-        usage[name] = value.strip().lower()
-        if usage[name] not in LEADERBOARDS:
+    for line, (name, value) in read_columns(path, [name_column, "usage"]):
+        usage[name.strip()] = board = value.strip().lower()
+        if board not in LEADERBOARDS:
             raise ValueError(f"{path}, line {line}: wanted Public or Private as usage, got {value!r}")
     return usage
 
 
-def leaderboard_report(scores: Tensor, target: Tensor, classes: tuple[str, ...], usage: list[str]) -> str:
-    """Return labels, lwlrap and clips of each leaderboard."""
+def parts_report(
+    scores: Tensor, target: Tensor, classes: tuple[str, ...], part_of: list[str], parts: Sequence[str]
+) -> str:
+    """Return labels, lwlrap and clips of each part, such as a leaderboard or a fold."""
     lines = []
-    for board in LEADERBOARDS:
-        rows = torch.tensor([one == board for one in usage])
+    for part in parts:
+        rows = torch.tensor([one == part for one in part_of])
         count = int(target[rows].sum())
         value = f"{float(lwlrap(scores[rows], target[rows])):6.4f}" if count else "     -"
-        lines.append(f"{board:{_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
+        lines.append(f"{part:{_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
     return "\n".join(lines)
 
 
