@@ -100,6 +100,147 @@ def test_bad_label_files_are_named(tmp_path, content, message):
         read_labels(path, classes=("Bark", "Meow"))
 
 
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+class TestTablesOfTheWorld:
+    """Tables that people have: read as they are meant, or refused with the cure."""
+
+    @pytest.mark.parametrize(
+        ("cell", "labels"),
+        [
+            ("\"['X', 'Y']\"", ("X", "Y")),
+            ("['X']", ("X",)),
+            ('"[""it\'s"", \' Y \']"', ("Y", "it's")),
+            ("  X ", ("X",)),
+            ("\u200bX\ufeff", ("X",)),
+            ("\u00a0X\u00a0drum", ("X drum",)),
+            ("Cafe\u0301", ("Caf\u00e9",)),
+            ("Music [live]", ("Music [live]",)),
+        ],
+    )
+    def test_labels_are_read_as_meant(self, tmp_path, cell, labels):
+        assert read_labels(write(tmp_path / "t.csv", f"fname,labels\na.wav,{cell}\n")).classes == labels
+
+    @pytest.mark.parametrize(
+        ("cell", "message"),
+        [
+            ("X;Y", "got 'X;Y'; read the table with separator=';'"),
+            ("X|Y", r"got 'X\|Y'; read the table with separator='\|'"),
+            ("X\tY", r"separator='\\t'"),
+            ('"[X, Y]"', r"got '\[X'; write labels without brackets"),
+            ("\"['X' 'Y']\"", "write labels without brackets"),
+            ("[]", "wanted a label, got an empty one"),
+            (' "X"', "write labels without brackets and quotes"),
+        ],
+    )
+    def test_several_labels_in_one_are_refused(self, tmp_path, cell, message):
+        path = write(tmp_path / "t.csv", f"fname,labels\na.wav,{cell}\n")
+        with pytest.raises(ValueError, match=f"t.csv, line 2: .*{message}"):
+            read_labels(path)
+
+    def test_classes_can_allow_any_label(self, tmp_path):
+        names = ("X;Y", "[]", "['X']", "[X")
+        table = LabelTable(("a", "b", "c", "d"), names, torch.eye(4, dtype=torch.bool))
+        write_labels(tmp_path / "t.csv", table)
+        assert torch.equal(read_labels(tmp_path / "t.csv", classes=names).target, table.target)
+
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_several_classes_in_one_label_are_not_left_out(self, tmp_path, strict):
+        path = write(tmp_path / "t.csv", "fname,labels\na.wav,X;Y\n")
+        with pytest.raises(ValueError, match="line 2: wanted one class, got 'X;Y', which has several"):
+            read_labels(path, classes=("X", "Y"), strict=strict)
+
+    def test_another_separator(self, tmp_path):
+        path = write(tmp_path / "t.csv", 'fname,labels\na.wav,"Speech, male; X"\nb.wav,X\n')
+        table = read_labels(path, separator=";")
+        assert table.classes == ("Speech, male", "X")
+        assert table.target.int().tolist() == [[1, 1], [0, 1]]
+        for separator, error in (("", ValueError), (None, TypeError)):
+            with pytest.raises(error, match="separator: wanted"):
+                read_labels(path, separator=separator)
+
+    def test_spellings_that_look_alike_are_one_class(self, tmp_path):
+        path = write(tmp_path / "t.csv", "fname,labels\na,Caf\u00e9\nb,Cafe\u0301\nc,Caf\u00e9\u200b\n")
+        assert read_labels(path).classes == ("Caf\u00e9",)
+        table = read_labels(path, classes=("Cafe\u0301",))
+        assert table.classes == ("Cafe\u0301",)
+        assert table.target.all()
+
+    def test_columns_of_other_names(self, tmp_path):
+        path = write(
+            tmp_path / "t.csv",
+            "primary_label,secondary_labels,filename,filename2\nx,\"['y', 'z']\",x/1.ogg,\ny,[],y/2.ogg,\n",
+        )
+        labels = ("primary_label", "secondary_labels")
+        table = read_labels(path, name_column="filename", label_column=labels)
+        assert table.names == ("x/1.ogg", "y/2.ogg")
+        assert table.target.int().tolist() == [[1, 1, 1], [0, 1, 0]]
+        assert read_labels(path, name_column="filename", label_column="primary_label").classes == ("x", "y")
+        with pytest.raises(TypeError, match="name_column: wanted a string, got 3"):
+            read_labels(path, name_column=3)
+        for wrong, error in ((3, TypeError), ([], ValueError), ([3], TypeError)):
+            with pytest.raises(error, match="label_column: wanted"):
+                read_labels(path, label_column=wrong)
+
+    def test_row_numbers_of_pandas_are_left_out(self, tmp_path):
+        path = write(tmp_path / "t.csv", ",fname,labels\n0,a.wav,X\n1,b.wav,Y\n")
+        assert read_labels(path).names == ("a.wav", "b.wav")
+        path = write(tmp_path / "s.csv", ",fname,X,Y\n0,a.wav,1,2\n1,b.wav,3,4\n")
+        table = read_scores(path)
+        assert (table.names, table.classes) == (("a.wav", "b.wav"), ("X", "Y"))
+        assert table.scores.tolist() == [[1, 2], [3, 4]]
+        assert read_classes(path) == ("X", "Y")
+
+    @pytest.mark.parametrize("first", ["Unnamed: 0", ""])
+    def test_other_row_numbers_are_refused_with_the_cure(self, tmp_path, first):
+        path = write(tmp_path / "s.csv", f"{first},fname,X\n7,a.wav,1\n")
+        with pytest.raises(ValueError, match=r"in pandas with to_csv\(index=False\)"):
+            read_scores(path)
+
+    def test_a_comma_at_the_end_of_every_line_is_left_out(self, tmp_path):
+        assert read_labels(write(tmp_path / "t.csv", "fname,labels,\na.wav,X,\n")).classes == ("X",)
+        assert read_scores(write(tmp_path / "s.csv", "fname,X,\na.wav,1,\n")).classes == ("X",)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (
+                "fname;labels\na.wav;X,Y\n",
+                ": wanted commas between the fields, got ';'; write it with commas",
+            ),
+            ("fname\tlabels\na.wav\tX\n", r": wanted commas between the fields, got '\\t'"),
+            ('fname, labels\na.wav, "X,Y"\n', ", line 2: .*got 3; remove the space before the quote"),
+            ("fname,labels\na.wav,X,\n", ", line 2: .*got 3; remove the comma at the end"),
+            ("fname,labels\n  ,X\n", ", line 2: wanted a file name, got an empty field"),
+            ("fname,labels\na\0,X\n", ", line 2: wanted a file name, got .*zero byte"),
+        ],
+    )
+    def test_tables_in_another_form_are_refused_with_the_cure(self, tmp_path, text, message):
+        path = write(tmp_path / "t.csv", text)
+        with pytest.raises(ValueError, match=f"t.csv{message}"):
+            read_labels(path)
+
+    def test_space_around_file_names_is_left_out(self, tmp_path):
+        path = write(tmp_path / "t.csv", "fname , labels\n a.wav ,X\n")
+        assert read_labels(path).names == ("a.wav",)
+        with pytest.raises(ValueError, match="names: wanted names without space at their ends, got ' a'"):
+            write_labels(path, LabelTable((" a",), ("X",), torch.ones(1, 1, dtype=torch.bool)))
+
+    @pytest.mark.parametrize("number", ["1_000", "\u0661\u0662", "0x10", "1,5", "infinity", "1e", "."])
+    def test_what_only_python_calls_a_number_is_refused(self, tmp_path, number):
+        path = write(tmp_path / "s.csv", f'fname,X\na.wav,"{number}"\n')
+        with pytest.raises(ValueError, match="line 2: wanted a finite float32 number, got"):
+            read_scores(path)
+
+    @pytest.mark.parametrize("number", ["1", "-1.", "+.5", "1e-3", " 2E+4 "])
+    def test_numbers_in_every_plain_form_are_read(self, tmp_path, number):
+        path = write(tmp_path / "s.csv", f"fname,X\na.wav,{number}\n")
+        assert read_scores(path).scores.item() == pytest.approx(float(number))
+
+
 def test_files_that_are_missing(tmp_path):
     for read in (read_labels, read_classes, read_scores):
         with pytest.raises(FileNotFoundError, match=r"gone\.csv"):

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 from freesound import demo, recipe, tasks
-from freesound.options import add_machine, add_member, machine_of, member_of
+from freesound.options import add_machine, add_member, add_table, machine_of, member_of, table_of
 from freesound.plans.base import Member
 from freesound.program import run_program
 from freesound.settings import read_member, with_assignments
@@ -54,7 +54,7 @@ def _add_train(command: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="folder with train_curated.csv and train_curated/",
+        help="folder with train_curated.csv and train_curated/, or see --table and --audio",
     )
     add("--run", type=Path, required=True, help="folder for models, metrics and logs; new, or see --resume")
     add("--fold", type=int, metavar="N", help="train this fold only (from 0); by default all of them")
@@ -77,7 +77,7 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
     data = command.add_argument_group("data")
     add = data.add_argument
     add("--run", type=Path, required=True, help="folder that train wrote; its folds are averaged")
-    add("--audio", type=Path, required=True, help="folder of audio files, or one file")
+    add("--audio", type=Path, required=True, help="folder of audio files, also in sub-folders, or one file")
     add(
         "--out",
         type=Path,
@@ -109,10 +109,11 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="table with fname and labels, and perhaps usage (Public or Private)",
     )
+    add_table(data)
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    print(tasks.evaluate(args.scores, args.labels))
+    print(tasks.evaluate(args.scores, args.labels, table=table_of(args)))
 
 
 COMMANDS = {

@@ -1,8 +1,7 @@
-"""Clips and labels: a folder in the Kaggle layout, its splits, seeded clips, batches and other tables."""
+"""The clips of one fold: what trains and what validates, seeded clips and batches."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,44 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from freesound.corpus import Corpus
 from freesound.distributed import Group
 from rankaudio import ClipDataset, multilabel_folds, pad_collate
-from rankaudio.data import LabelTable, ScoreTable, read_classes, read_labels, read_scores
 
-AUDIO_SUFFIXES = (".flac", ".mp3", ".ogg", ".wav")
 # The source of a clip, which a criterion may look at.
 CURATED, NOISY = 0, 1
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The labelled clips of a data folder; ``noisy`` are the clips of ``train_noisy`` to train on."""
-
-    folder: Path
-    classes: tuple[str, ...]
-    curated: LabelTable
-    noisy: LabelTable | None
-
-
-def read_corpus(folder: Path, *, noisy: bool = False, extra: str | Path | None = None) -> Corpus:
-    """Read the label files. The classes are those of ``sample_submission.csv``, or else those in use.
-
-    Args:
-        folder: the data folder.
-        noisy: take the clips and labels of ``train_noisy.csv``, without labels that are no class.
-        extra: a table of clips in ``train_noisy`` to take instead; each of its labels must be a class.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"--data: wanted a folder in the Kaggle layout, got {folder}, which is none")
-    submission = folder / "sample_submission.csv"
-    classes = read_classes(submission) if submission.exists() else None
-    curated = read_labels(folder / "train_curated.csv", classes=classes)
-    more = None
-    if extra is not None:
-        more = read_labels(extra, classes=curated.classes)
-    elif noisy:
-        more = read_labels(folder / "train_noisy.csv", classes=curated.classes, strict=False)
-    return Corpus(folder, curated.classes, curated, more)
 
 
 @dataclass(frozen=True)
@@ -67,17 +34,22 @@ class Split:
 def split_corpus(
     corpus: Corpus, *, folds: int, fold: int, max_seconds: float, seed: int, sample_rate: int = 44_100
 ) -> Split:
-    """Hold one fold out for validation; with ``folds=1`` hold out none. Noisy clips are never held out."""
+    """Hold one fold out for validation; with ``folds=1`` hold out none. Noisy clips are never held out.
+
+    If folds were published, they are used, and ``folds`` only says whether clips are held out.
+    """
     names = corpus.curated.names
     if folds > 1:
-        fold_of = multilabel_folds(corpus.curated.target, n_folds=folds, seed=seed)
+        fold_of = corpus.fold_of
+        if fold_of is None:
+            fold_of = multilabel_folds(corpus.curated.target, n_folds=folds, seed=seed)
         held_out = (fold_of == fold).tolist()
     else:
         held_out = [False] * len(names)
     train = corpus.curated.select([n for n, out in zip(names, held_out, strict=True) if not out])
     valid = corpus.curated.select([n for n, out in zip(names, held_out, strict=True) if out])
 
-    curated = corpus.folder / "train_curated"
+    curated = corpus.audio
     paths, target = [curated / name for name in train.names], train.target
     source = [CURATED] * len(train)
     if corpus.noisy is not None:
@@ -203,75 +175,3 @@ class EpochBatches(Sampler[list[Place]]):
 
     def __iter__(self) -> Iterator[list[Place]]:
         return iter([[(self.epoch, index) for index in batch] for batch in self.batches[self.first :]])
-
-
-def audio_files(path: Path) -> list[Path]:
-    """Return the audio files of a folder in the order of their names, or the one file."""
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise FileNotFoundError(f"--audio: wanted a folder of audio files, got {path}, which is none")
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in AUDIO_SUFFIXES)
-    if not found:
-        raise FileNotFoundError(
-            f"--audio: wanted a folder with {', '.join(AUDIO_SUFFIXES)} files, got {path}"
-        )
-    return found
-
-
-def read_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Return all rows that are not blank, each with the line that it ends on.
-
-    Raises:
-        ValueError: if the file is not CSV in UTF-8, or is empty.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, row) for row in reader if row]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: wanted CSV in UTF-8: {error}") from error
-    if not rows:
-        raise ValueError(f"{path}: wanted rows, got an empty file")
-    return rows
-
-
-def read_header(path: Path) -> list[str]:
-    """Return the names of the columns."""
-    return [column.strip() for column in read_rows(path)[0][1]]
-
-
-def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[int, tuple[str, ...]]]:
-    """Return some columns of every row, each row with the line that it ends on.
-
-    Raises:
-        ValueError: if a column is missing, or a row has an empty cell in one of them.
-    """
-    header, rows = read_header(path), read_rows(path)[1:]
-    missing = [column for column in columns if column not in header]
-    if missing:
-        raise ValueError(f"{path}: wanted a column {missing[0]!r}, got the columns {', '.join(header)}")
-    places = [header.index(column) for column in columns]
-    found = []
-    for line, row in rows:
-        values = tuple(row[place] if place < len(row) else "" for place in places)
-        if not all(value.strip() for value in values):
-            raise ValueError(f"{path}, line {line}: wanted {', '.join(columns)}, got {row}")
-        found.append((line, values))
-    return found
-
-
-def read_scored(scores_path: Path, labels_path: Path) -> tuple[ScoreTable, LabelTable]:
-    """Return scores and labels of the same clips, in the order of the labels.
-
-    Raises:
-        ValueError: if a clip with labels has no scores, or a file has another form.
-    """
-    scores = read_scores(scores_path)
-    labels = read_labels(labels_path, classes=scores.classes)
-    try:
-        return scores.select(labels.names), labels
-    except ValueError as error:
-        raise ValueError(
-            f"{scores_path} does not have a row for every clip of {labels_path}: {error}"
-        ) from error

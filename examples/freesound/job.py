@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from freesound.data import Corpus, read_corpus
-from freesound.plans.base import Machine, Member, Plan
+from freesound.corpus import Corpus, read_corpus
+from freesound.plans.base import KAGGLE, Machine, Member, Plan
 from freesound.state import Run
 from freesound.steps import Step
 from freesound.tasks import predict_folder, train
@@ -48,7 +48,9 @@ class Job:
         return self.folder / "scores" / f"{name}.{part}.csv"
 
     def check_folds(self, members: Sequence[Member]) -> None:
-        """Check that all members have the same folds, and at least two."""
+        """Check that all members have the same folds, at least two, and the tables of the Kaggle layout."""
+        if any(member.table != KAGGLE for member in members):
+            raise ValueError("table: wanted the Kaggle layout, which recipe needs, got other settings")
         counts = sorted({member.clips.folds for member in members})
         if counts[0] < 2 or len(counts) > 1:
             raise ValueError(

@@ -7,14 +7,24 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from freesound.plans.base import Augment, Clips, Machine, Member, Network, Optim, Sound, network_settings
+from freesound.plans.base import (
+    Augment,
+    Clips,
+    Machine,
+    Member,
+    Network,
+    Optim,
+    Sound,
+    Table,
+    network_settings,
+)
 from freesound.setting import Setting, settings_of_fields
 from freesound.settings import changed
 from rankaudio.backbones import NETWORKS
 
 # The parts of a member by group of the help.
 GROUPS: dict[str, dict[str, type]] = {
-    "data": {"clips": Clips},
+    "data": {"table": Table, "clips": Clips},
     "network": {"sound": Sound, "network": Network},
     "augmentation": {"augment": Augment},
     "optimiser": {"optim": Optim},
@@ -114,6 +124,19 @@ def machine_of(args: argparse.Namespace) -> Machine:
     """Return the machine that the options describe."""
     given = {name.partition(".")[2]: v for name, v in vars(args).items() if name.startswith("machine.")}
     return Machine(**given)
+
+
+def add_table(group: Any) -> None:
+    """Add options for the columns of a table of labels."""
+    known = settings_of_fields(Table)
+    names = [name for name in known if name not in ("table", "audio")]
+    add_settings(group, [known[name] for name in names], prefix="table.")
+
+
+def table_of(args: argparse.Namespace) -> Table:
+    """Return the columns that the options describe."""
+    given = {name.partition(".")[2]: v for name, v in vars(args).items() if name.startswith("table.")}
+    return Table(**given)
 
 
 def integer_from_one(text: str) -> int:

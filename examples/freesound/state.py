@@ -125,11 +125,21 @@ class Run:
         return found
 
     def taggers(self, device: str) -> list[Tagger]:
-        """Load the best model of every fold; they have to agree on the classes."""
+        """Load the best model of every fold.
+
+        Raises:
+            ValueError: if the folds differ in their classes, or a weight is not finite.
+        """
         taggers = [Tagger.load(path, device=device) for path in self.models()]
         for path, tagger in zip(self.models(), taggers, strict=True):
             if tagger.classes != taggers[0].classes:
                 raise ValueError(f"{path}: wanted the classes of the other folds, got other classes")
+            values = tagger.state_dict()
+            wrong = [
+                key for key in values if values[key].is_floating_point() and not values[key].isfinite().all()
+            ]
+            if wrong:
+                raise ValueError(f"{path}: wanted finite weights, got others in {wrong[0]}")
         return taggers
 
 

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from freesound.audio_folder import AudioFolder, find_audio
 from freesound.build import MemberSystem, build_average, build_tagger, resolved, score_clips
-from freesound.data import (
-    Corpus,
-    Split,
-    audio_files,
-    checksum,
-    read_columns,
-    read_corpus,
-    read_header,
-    read_scored,
-    split_corpus,
-)
+from freesound.corpus import Corpus, read_corpus
+from freesound.data import Split, checksum, split_corpus
 from freesound.distributed import Group, join_group, local_device
 from freesound.engine import Trainer
-from freesound.plans.base import Machine, Member
+from freesound.plans.base import KAGGLE, Machine, Member, Table
 from freesound.progress import log, progress_bar
 from freesound.settings import to_dict
 from freesound.state import Run
+from freesound.tables import in_order, read_columns, read_header, read_scored, read_values
 from freesound.training_log import wants_tensorboard
-from rankaudio import ClipDataset, lwlrap
+from rankaudio import ClipDataset, Tagger, lwlrap
 from rankaudio.data import ScoreTable, write_scores
 
 LEADERBOARDS = ("public", "private")
@@ -57,11 +51,13 @@ def train(
         FileExistsError: if ``run`` holds these folds, or other things.
     """
     group, tensorboard = join_group(local_device(machine.device)), wants_tensorboard(machine.tensorboard)
-    folds = list(range(member.clips.folds)) if folds is None else list(folds)
     corpus, splits = group.run_on_all(lambda: _prepare(member, data, folds))
+    folds = list(splits)
     checks = {"classes": list(corpus.classes), "processes": group.world_size}
     checks |= _checksums(member)
     settings, folder = to_dict(resolved(member)), Run(run)
+    for line in corpus.remarks if group.is_main else ():
+        log(line)
     left = group.broadcast(lambda: folder.start(settings, checks, folds, resume=resume))
     for fold, split in splits.items():
         if fold in left:
@@ -71,15 +67,15 @@ def train(
             log(f"fold {fold}: finished already, in {folder.fold(fold)}")
 
 
-def _prepare(member: Member, data: Path, folds: list[int]) -> tuple[Corpus, dict[int, Split]]:
+def _prepare(member: Member, data: Path, folds: Sequence[int] | None) -> tuple[Corpus, dict[int, Split]]:
     """Read and check everything before anything is written."""
     clips = member.clips
+    corpus = read_corpus(data, noisy=clips.noisy, extra=clips.extra, table=member.table)
+    count = corpus.count_folds(clips.folds)
+    folds = range(count) if folds is None else folds
     for fold in folds:
-        if not 0 <= fold < clips.folds:
-            raise ValueError(
-                f"--fold: wanted 0 to {clips.folds - 1} (there are {clips.folds} folds), got {fold}"
-            )
-    corpus = read_corpus(data, noisy=clips.noisy, extra=clips.extra)
+        if not 0 <= fold < count:
+            raise ValueError(f"--fold: wanted 0 to {count - 1} (there are {count} folds), got {fold}")
     build_tagger(member, corpus.classes)
     return corpus, {
         fold: split_corpus(
@@ -126,15 +122,33 @@ def _train_fold(trainer: Trainer, fold: int, folder: Run, *, tensorboard: bool) 
 
 
 def predict_folder(run: Path, audio: Path, out: Path, *, machine: Machine) -> None:
-    """Score the audio files of a folder, or one file, with the mean over the folds of a run.
+    """Score the audio files of a folder and its sub-folders, or one file, with the mean over the folds.
 
-    The score table is whole or not there. Clips are resampled to the rate of the model.
+    The name of a clip is its path in ``audio``. The score table is whole or not there. Clips are resampled
+    to the rate of the model.
 
     Raises:
-        ValueError: if files could not be read; the others are in the table, and the message names these.
+        ValueError: if files could not be scored; the others are in the table, and the message names these.
+        OSError: if the table cannot be written; this is checked first.
     """
+    check_writable(out)
     member, taggers = Run(run).member(), Run(run).taggers(local_device(machine.device))
-    paths, unreadable = readable_files(audio_files(audio))
+    found = find_audio(audio)
+    if found.left_out():
+        log(found.left_out())
+    scores = _mean_scores(member, taggers, found, workers=machine.workers)
+    kept = [index for index, path in enumerate(found.paths) if path not in found.unreadable]
+    names = [found.name(found.paths[index]) for index in kept]
+    write_scores(out, ScoreTable(names, taggers[0].classes, scores[kept]))
+    log(f"{out}: scores of {len(kept)} clips, mean over {len(taggers)} folds")
+    if found.unreadable:
+        listed = "\n".join(f"  {error}" for error in found.unreadable.values())
+        raise ValueError(f"{len(found.unreadable)} files could not be scored and are not in {out}:\n{listed}")
+
+
+def _mean_scores(member: Member, taggers: list[Tagger], found: AudioFolder, *, workers: int) -> Tensor:
+    """Return the mean over the folds; clips without finite scores are added to ``found.unreadable``."""
+    paths, unreadable = found.paths, found.unreadable
     clips = ClipDataset(paths, sample_rate=taggers[0].sample_rate) if paths else []
     total = torch.zeros(len(paths), len(taggers[0].classes), dtype=torch.float64)
     for fold, tagger in enumerate(taggers):
@@ -143,44 +157,49 @@ def predict_folder(run: Path, audio: Path, out: Path, *, machine: Machine) -> No
                 member,
                 tagger,
                 clips,
-                workers=machine.workers,
+                workers=workers,
                 progress=lambda done, _, bar=bar: bar.update(done - bar.n),
                 on_error=lambda index, error: unreadable.setdefault(paths[index], error),
             )
-    kept = [index for index, path in enumerate(paths) if path not in unreadable]
-    scores = (total / len(taggers)).float()[kept]
-    names = [paths[index].name for index in kept]
-    write_scores(out, ScoreTable(names, taggers[0].classes, scores))
-    log(f"{out}: scores of {len(kept)} clips, mean over {len(taggers)} folds")
-    if unreadable:
-        listed = "\n".join(f"  {error}" for error in unreadable.values())
-        raise ValueError(f"{len(unreadable)} files could not be read and are not in {out}:\n{listed}")
+    scores = (total / len(taggers)).float()
+    for index in (~scores.isfinite().all(1)).nonzero().flatten().tolist():
+        error = ValueError(f"{paths[index]}: wanted finite scores, got others; its samples may be too large")
+        unreadable.setdefault(paths[index], error)
+    return scores
 
 
-def readable_files(paths: list[Path]) -> tuple[list[Path], dict[Path, Exception]]:
-    """Return the files whose header can be read, and the errors of the others."""
-    readable, errors = [], {}
-    for path in paths:
-        try:
-            ClipDataset([path])
-        except (OSError, ValueError, ImportError) as error:
-            errors[path] = error
-        else:
-            readable.append(path)
-    return readable, errors
+def check_writable(path: Path) -> None:
+    """Refuse a target that cannot be written, before the work.
+
+    Raises:
+        OSError: if the path is a folder, or no file can be made next to it.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"--out: wanted a file to write, got the folder {path}")
+    try:
+        with tempfile.TemporaryFile(dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        raise OSError(f"--out: {path} cannot be written: {error.strerror}") from error
 
 
-def evaluate(scores: Path, labels: Path) -> str:
+def evaluate(scores: Path, labels: Path, *, table: Table = KAGGLE) -> str:
     """Compare a table of scores with one of labels; return the lwlrap of each class and of all, as text.
 
-    If the labels have a column ``usage``, the text also has the lwlrap of each leaderboard.
+    If the labels have a column ``usage``, or ``table`` names a column of folds or of a split, the text also
+    has the lwlrap of each part.
     """
-    table, truth = read_scored(scores, labels)
-    text = class_report(table.scores, truth.target, truth.classes)
-    usage = read_usage(labels)
-    if usage:
-        rows = [usage[name] for name in truth.names]
-        text += "\n" + leaderboard_report(table.scores, truth.target, truth.classes, rows)
+    predicted, truth = read_scored(scores, labels, table)
+    text = class_report(predicted.scores, truth.target, truth.classes)
+    usage = read_usage(labels, table.name_column)
+    columns = {column for column in (table.fold_column, table.split_column) if column is not None}
+    parts = [(usage, LEADERBOARDS)] * bool(usage)
+    for column in columns:
+        values = read_values(labels, table.name_column, column)
+        parts.append((values, in_order(values.values())))
+    for part_of, order in parts:
+        rows = [part_of[name] for name in truth.names]
+        text += "\n" + parts_report(predicted.scores, truth.target, truth.classes, rows, order)
     return text
 
 
@@ -198,26 +217,28 @@ def class_report(scores: Tensor, target: Tensor, classes: tuple[str, ...]) -> st
     return "\n".join(lines)
 
 
-def read_usage(path: Path) -> dict[str, str]:
+def read_usage(path: Path, name_column: str = "fname") -> dict[str, str]:
     """Return "public" or "private" for each clip, or nothing if the table has no column ``usage``."""
     if "usage" not in read_header(path):
         return {}
     usage = {}
-    for line, (name, value) in read_columns(path, ["fname", "usage"]):
-        usage[name] = value.strip().lower()
-        if usage[name] not in LEADERBOARDS:
+    for line, (name, value) in read_columns(path, [name_column, "usage"]):
+        usage[name.strip()] = board = value.strip().lower()
+        if board not in LEADERBOARDS:
             raise ValueError(f"{path}, line {line}: wanted Public or Private as usage, got {value!r}")
     return usage
 
 
-def leaderboard_report(scores: Tensor, target: Tensor, classes: tuple[str, ...], usage: list[str]) -> str:
-    """Return labels, lwlrap and clips of each leaderboard."""
+def parts_report(
+    scores: Tensor, target: Tensor, classes: tuple[str, ...], part_of: list[str], parts: Sequence[str]
+) -> str:
+    """Return labels, lwlrap and clips of each part, such as a leaderboard or a fold."""
     lines = []
-    for board in LEADERBOARDS:
-        rows = torch.tensor([one == board for one in usage])
+    for part in parts:
+        rows = torch.tensor([one == part for one in part_of])
         count = int(target[rows].sum())
         value = f"{float(lwlrap(scores[rows], target[rows])):6.4f}" if count else "     -"
-        lines.append(f"{board:{_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
+        lines.append(f"{part:{_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
     return "\n".join(lines)
 
 

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `tools` and `freesound`
 
-from freesound.data import audio_files
+from freesound.audio_folder import AudioFolder, find_audio
 from freesound.distributed import local_device
+from freesound.names import NameIndex
 from freesound.options import integer_from_one
 from freesound.progress import log, progress_bar
 from freesound.state import Run
-from freesound.tasks import readable_files
 from rankaudio import ClipDataset, LogMel, Tagger, length_mask, predict
 from rankaudio.data import read_scores, write_text
 from tools._program import new_parser, require, run
@@ -49,12 +49,13 @@ def compare(args: argparse.Namespace) -> None:
     if args.train == args.test:
         raise ValueError(f"--train, --test: wanted two folders, got {args.train} twice")
     train, test = (list_clips(args, part) for part in (args.train, args.test))
-    reader = FeatureReader(workers=args.workers)
+    folder_of = {path: folder for folder in (train, test) for path in folder.paths}
+    reader = FeatureReader(workers=args.workers, errors=train.unreadable | test.unreadable)
     predictions: list[Predictions] = []
     probabilities: dict[Path, list[float]] = {}
     for module, sample_rate, first in feature_modules(args, train):
         first_read, first_features = reader.read(module, first, sample_rate=sample_rate)
-        second_read, second_features = reader.read(module, test, sample_rate=sample_rate)
+        second_read, second_features = reader.read(module, test.paths, sample_rate=sample_rate)
         try:
             predictions.append(cross_validate(first_features, second_features, seed=args.seed))
         except ValueError as error:
@@ -64,7 +65,10 @@ def compare(args: argparse.Namespace) -> None:
         values = predictions[-1].probability.tolist()
         for path, value in zip(first_read + second_read, values, strict=True):
             probabilities.setdefault(path, []).append(value)
-    rows = [(path.parent.name, path.name, float(np.mean(p))) for path, p in probabilities.items()]
+    rows = [
+        (args.train if folder_of[path] is train else args.test, folder_of[path].name(path), float(np.mean(p)))
+        for path, p in probabilities.items()
+    ]
     write_table(args.out, rows)
     for line in summary(args, predictions, rows):
         log(line)
@@ -73,17 +77,20 @@ def compare(args: argparse.Namespace) -> None:
         raise ValueError(f"{len(reader.errors)} files could not be read and are not in {args.out}:\n{listed}")
 
 
-def list_clips(args: argparse.Namespace, part: str) -> list[Path]:
-    """Return the audio files of one folder."""
+def list_clips(args: argparse.Namespace, part: str) -> AudioFolder:
+    """Return the audio files of one folder, and print what is left out."""
     if not (args.data / part).is_dir():
         raise FileNotFoundError(
             f"--data: wanted a folder with {args.train} and {args.test}, {part} is not in {args.data}"
         )
-    return audio_files(args.data / part)
+    found = find_audio(args.data / part, option="--data")
+    if found.left_out():
+        log(found.left_out())
+    return found
 
 
 def feature_modules(
-    args: argparse.Namespace, train: list[Path]
+    args: argparse.Namespace, train: AudioFolder
 ) -> Iterator[tuple[nn.Module, int, list[Path]]]:
     """Return modules that compute features, each with its sample rate and its clips of the first folder.
 
@@ -92,15 +99,15 @@ def feature_modules(
     """
     device = local_device(args.device)
     if args.run is None:
-        yield LogMelStatistics(SAMPLE_RATE).to(device), SAMPLE_RATE, train
+        yield LogMelStatistics(SAMPLE_RATE).to(device), SAMPLE_RATE, train.paths
         return
-    folder, by_name, found = Run(args.run), {path.name: path for path in train}, False
+    folder, by_name, found = Run(args.run), {train.name(path): path for path in train.paths}, False
     for path, tagger in zip(folder.models(), folder.taggers(device), strict=True):
         held_out = path.with_name("valid.csv")
         if not held_out.exists():
             continue
         found = True
-        names = read_scores(held_out).names
+        names = NameIndex(by_name).find_all(read_scores(held_out).names)
         unknown = [name for name in names if name not in by_name]
         if unknown:
             raise ValueError(f"{held_out}: wanted clips of {args.data / args.train}, got {unknown[0]!r}")
@@ -153,14 +160,11 @@ class Embedding(nn.Module):
 class FeatureReader:
     """Compute the features of files. ``errors`` has the files that cannot be read."""
 
-    def __init__(self, *, workers: int) -> None:
-        self.workers = workers
-        self.errors: dict[Path, Exception] = {}
+    def __init__(self, *, workers: int, errors: dict[Path, Exception]) -> None:
+        self.workers, self.errors = workers, dict(errors)
 
     def read(self, module: nn.Module, paths: list[Path], *, sample_rate: int) -> tuple[list[Path], Tensor]:
         """Return the readable files, and a row of features for each."""
-        paths, errors = readable_files(paths)
-        self.errors |= errors
         clips = ClipDataset(paths, sample_rate=sample_rate) if paths else []
         with progress_bar("features", unit="clip", total=len(paths)) as bar:
             rows = predict(

@@ -15,7 +15,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `tools` and `freesound`
 
 from freesound.build import waveform_chain
-from freesound.data import Corpus, read_corpus
+from freesound.corpus import Corpus, read_corpus
 from freesound.options import integer_from_one
 from freesound.plans.base import Augment, Member
 from freesound.progress import log

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `tools` and `freesound`
 
-from freesound.data import read_corpus
+from freesound.corpus import read_corpus
 from freesound.progress import log
 from rankaudio.data import LabelTable, read_labels
 from rankaudio.noisy import label_quality

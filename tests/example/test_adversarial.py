@@ -158,7 +158,7 @@ class TestMistakes:
         )
         (tmp_path / "train_curated").mkdir()
         (tmp_path / "test").mkdir()
-        refused(tmp_path, out=out, match="wanted a folder with .*wav.* files")
+        refused(tmp_path, out=out, match="--data: wanted a folder with audio files, got .*train_curated")
 
     def test_too_few_clips(self, alike, tmp_path):
         shutil.copytree(alike / "train_curated", tmp_path / "train_curated")

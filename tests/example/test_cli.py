@@ -179,7 +179,7 @@ class TestHelp:
     def test_every_command_has_one(self, capsys, command):
         text = self.text(capsys, *command)
         assert "usage: freesound2019.py" in text
-        assert "None" not in text
+        assert "default: None" not in text
         assert "SUPPRESS" not in text
 
     def test_options_of_train_are_grouped(self, capsys):
@@ -195,7 +195,7 @@ class TestHelp:
     def test_defaults_are_shown(self, capsys):
         text = " ".join(self.text(capsys, "train").split())
         assert "--lr-max X learning rate at its top (default: 0.005)" in text
-        assert "--base-depth N depth of the first block (default: 50)" in text
+        assert "--base-depth N depth of the first block (default: CNN1d 50, CNN2d 50, " in text
         assert "CNN2d: append the channel of rankaudio.frequency_encoding (default: yes)" in text
 
 
@@ -375,7 +375,7 @@ class TestErrors:
         folder = tmp_path / "clips"
         shutil.copytree(corpus / "test", folder)
         (folder / "aa.wav").write_bytes(b"RIFF")
-        refused(capsys, *predict, folder, match="1 files could not be read")
+        refused(capsys, *predict, folder, match="1 files could not be scored")
         assert read_scores(out).names == tuple(sorted(path.name for path in (corpus / "test").iterdir()))
 
     def test_scores_and_labels_of_other_clips(self, corpus, tmp_path, capsys):

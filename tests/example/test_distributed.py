@@ -9,7 +9,8 @@ import torch
 from torch import distributed
 
 import freesound2019
-from freesound.data import read_corpus, split_corpus
+from freesound.corpus import read_corpus
+from freesound.data import split_corpus
 from freesound.distributed import Group, OtherRankError, default_device, local_device
 from rankaudio import Tagger, lwlrap, predict
 from rankaudio.data import read_labels, read_scores

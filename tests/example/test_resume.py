@@ -14,7 +14,8 @@ import pytest
 import torch
 
 import freesound2019
-from freesound.data import read_corpus, split_corpus
+from freesound.corpus import read_corpus
+from freesound.data import split_corpus
 from freesound.engine import Trainer
 from freesound.settings import CHECKS, read_toml
 from freesound.state import read_state, write_state

@@ -7,7 +7,8 @@ import torch
 
 import freesound2019
 from freesound.build import MemberSystem, build_average
-from freesound.data import read_corpus, split_corpus
+from freesound.corpus import read_corpus
+from freesound.data import split_corpus
 from freesound.distributed import Group
 from freesound.engine import Trainer
 from freesound.plans.base import Clips, Member, Network, Optim

@@ -77,6 +77,39 @@ class Network(Checked):
 
 
 @dataclass(frozen=True)
+class Table(Checked):
+    """Where the labelled clips are, and which columns their table has."""
+
+    table: str = option("train_curated.csv", "table of the labelled clips, in --data", metavar="CSV")
+    audio: str = option("train_curated", "folder of their files, in --data", metavar="DIR")
+    name_column: str = option("fname", "column of file names", metavar="COLUMN")
+    label_column: str = option(
+        "labels", "column of labels; several columns with commas between them", metavar="COLUMN"
+    )
+    separator: str = option(",", "what is between the labels of a clip", metavar="TEXT")
+    fold_column: str | None = option(
+        None, "column of published folds, which are used instead of --folds", metavar="COLUMN"
+    )
+    split_column: str | None = option(
+        None,
+        "column with train, val and test: one fold, which holds val out; test is not used",
+        metavar="COLUMN",
+    )
+    skip_unlabelled: bool = option(False, "leave out clips without a label, and labels of no class")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fold_column is not None and self.split_column is not None:
+            raise ValueError("fold_column, split_column: wanted one of them, got both")
+        if not self.separator:
+            raise ValueError("separator: wanted the text between two labels, got an empty text")
+
+
+# The columns of the Kaggle competition.
+KAGGLE = Table()
+
+
+@dataclass(frozen=True)
 class Clips(Checked):
     """Which clips are trained on, and in what batches."""
 
@@ -159,6 +192,7 @@ class Member(Checked):
     name: str = option("model", "name of the model")
     sound: Sound = field(default_factory=Sound)
     network: Network = field(default_factory=Network)
+    table: Table = field(default_factory=Table)
     clips: Clips = field(default_factory=Clips)
     augment: Augment = field(default_factory=Augment)
     optim: Optim = field(default_factory=Optim)

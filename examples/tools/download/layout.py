@@ -7,7 +7,7 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from freesound.data import read_columns, read_rows
+from freesound.tables import read_columns, read_rows
 from rankaudio.data import write_text
 from tools.download.parts import FAULTY, PARTS
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from freesound.data import read_scored as read_scores_and_labels
+from freesound.tables import read_scored as read_scores_and_labels
 from rankaudio.data import LabelTable, ScoreTable, read_labels, read_scores
 
 LOSS, LWLRAP, RATE = "train_loss", "valid_lwlrap", "learning_rate"

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from rankaudio._checks import check_flag, check_instance, check_names, check_path
+from rankaudio._checks import check_flag, check_instance, check_names, check_path, describe
 from rankaudio.data._csv import FILE_NAME, check_file_names, read_columns, write_csv
+from rankaudio.data._label_cells import (
+    check_known,
+    check_plain,
+    columns_by_spelling,
+    split_cells,
+)
 from rankaudio.data._tables import LabelTable
 
 __all__ = ["read_labels", "write_labels"]
@@ -16,16 +22,29 @@ __all__ = ["read_labels", "write_labels"]
 _COLUMNS = (FILE_NAME, "labels")
 
 
-def read_labels(path: str | Path, *, classes: Sequence[str] | None = None, strict: bool = True) -> LabelTable:
-    r"""Read a CSV file with the columns ``fname`` and ``labels``, several labels separated by commas.
+def read_labels(
+    path: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    strict: bool = True,
+    separator: str = ",",
+    name_column: str = FILE_NAME,
+    label_column: str | Sequence[str] = "labels",
+) -> LabelTable:
+    r"""Read a CSV file with a column of file names and a column of labels.
+
+    Labels that look alike are one label. Space at the ends and zero-width spaces are removed, and accents are
+    composed (NFC). A cell with a list such as ``['Bark', 'Meow']`` has the labels of the list.
 
     Args:
-        path: the file, UTF-8 with or without a byte order mark. Other columns are ignored, and so is space
-            around a label.
+        path: the file, UTF-8 with or without a byte order mark. Other columns are ignored.
         classes: the class of each column of the target, in this order. By default the labels of the file,
             sorted.
         strict: refuse empty labels and labels that are not among ``classes``. Otherwise they are left out,
             and a clip may have no label. Noisy sets with sounds of no class need this.
+        separator: what is between the labels of a clip, such as ``";"``.
+        name_column: the column of file names.
+        label_column: the column of labels. Several columns are read as one list of labels.
 
     Returns:
         A :class:`LabelTable`, its clips in the order of the file.
@@ -33,8 +52,9 @@ def read_labels(path: str | Path, *, classes: Sequence[str] | None = None, stric
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: with the path and the line, if a column is missing or a name comes twice. Also if a label
-            is empty or not one of ``classes`` (see ``strict``), or a row has too few or too many fields. Also
-            if there are no rows, or the file is not UTF-8.
+            is empty or not one of ``classes`` (see ``strict``), or seems to be several labels with another
+            separator. Also if a row has too few or too many fields, there are no rows, or the file is not
+            UTF-8.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -46,25 +66,43 @@ def read_labels(path: str | Path, *, classes: Sequence[str] | None = None, stric
     """
     path = check_path("path", path)
     check_flag("strict", strict)
-    rows = read_columns(path, _COLUMNS)
-    names = check_file_names(path, [(line, name) for line, (name, _) in rows])
-    cells = [(line, _split_labels(cell)) for line, (_, cell) in rows]
-    if classes is None:
-        classes = sorted({label for _, labels in cells for label in labels} - {""})
-    columns = {name: column for column, name in enumerate(check_names("classes", classes))}
-    target = torch.zeros(len(rows), len(columns), dtype=torch.bool)
-    for index, (line, labels) in enumerate(cells):
-        if strict:
-            _check_labels(f"{path}, line {line}", labels, columns)
-        target[index, [columns[label] for label in labels if label in columns]] = True
-    return LabelTable(names, tuple(columns), target)
+    if not isinstance(separator, str):
+        raise TypeError(f"separator: wanted a string, got {describe(separator)}")
+    if not separator:
+        raise ValueError("separator: wanted the text between two labels, got an empty string")
+    columns = _check_columns(name_column, label_column)
+    known = None if classes is None else check_names("classes", classes)
+    rows = read_columns(path, columns)
+    names = check_file_names(path, [(line, cells[0].strip()) for line, cells in rows])
+    split = [(line, split_cells(cells[1:], separator, known)) for line, cells in rows]
+    if known is None:
+        known = tuple(sorted({label for _, labels in split for label in labels} - {""}))
+        for line, labels in split:
+            check_plain(f"{path}, line {line}", labels, separator)
+    column_of = columns_by_spelling(known)
+    target = torch.zeros(len(rows), len(known), dtype=torch.bool)
+    for index, (line, labels) in enumerate(split):
+        check_known(f"{path}, line {line}", labels, column_of, strict=strict)
+        target[index, [column_of[label] for label in labels if label in column_of]] = True
+    return LabelTable(names, known, target)
+
+
+def _check_columns(name_column: object, label_column: object) -> tuple[str, ...]:
+    if not isinstance(name_column, str):
+        raise TypeError(f"name_column: wanted a string, got {describe(name_column)}")
+    labels = [label_column] if isinstance(label_column, str) else label_column
+    if not isinstance(labels, (list, tuple)):
+        raise TypeError(f"label_column: wanted a string or a list of strings, got {describe(label_column)}")
+    if not labels:
+        raise ValueError("label_column: wanted at least one column, got none")
+    return name_column, *check_names("label_column", labels)
 
 
 def write_labels(path: str | Path, table: LabelTable) -> None:
     """Write labels as a CSV file with the columns ``fname`` and ``labels``.
 
-    :func:`read_labels` reads the file. Several labels of a clip are separated by commas, in the order of the
-    classes. The file is written atomically.
+    :func:`read_labels` with the same ``classes`` reads the file. Several labels of a clip are separated by
+    commas, in the order of the classes. The file is written atomically.
 
     Args:
         path: the file to write; an existing file is replaced.
@@ -72,7 +110,8 @@ def write_labels(path: str | Path, table: LabelTable) -> None:
 
     Raises:
         TypeError: if ``table`` is not a :class:`LabelTable`.
-        ValueError: if a label could not be read again: it has a comma, or space at an end.
+        ValueError: if a label or a name could not be read again: it has space at an end, or a label has a
+            comma.
         OSError: if the file cannot be written.
 
     >>> import pathlib, tempfile
@@ -88,18 +127,8 @@ def write_labels(path: str | Path, table: LabelTable) -> None:
     for label in classes:
         if "," in label or label != label.strip():
             raise ValueError(f"classes: wanted names without commas or space at their ends, got {label!r}")
+    for name in table.names:
+        if name != name.strip():
+            raise ValueError(f"names: wanted names without space at their ends, got {name!r}")
     cells = [",".join(classes[c] for c in row.nonzero().flatten().tolist()) for row in table.target.cpu()]
     write_csv(path, [_COLUMNS, *zip(table.names, cells, strict=True)])
-
-
-def _split_labels(cell: str) -> list[str]:
-    return [label.strip() for label in cell.split(",")]
-
-
-def _check_labels(place: str, labels: list[str], classes: Collection[str]) -> None:
-    for label in labels:
-        if not label:
-            raise ValueError(f"{place}: wanted a label, got an empty one (left out with strict=False)")
-        if label not in classes:
-            got = f"{label!r} (left out with strict=False)"
-            raise ValueError(f"{place}: wanted one of the {len(classes)} classes, got {got}")

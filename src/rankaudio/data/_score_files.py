@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import math
+import re
 from pathlib import Path
 
 import torch
 
 from rankaudio._checks import check_instance, check_path, check_values
-from rankaudio.data._csv import FILE_NAME, check_class_columns, check_file_names, read_csv, write_csv
+from rankaudio.data._csv import (
+    FILE_NAME,
+    check_class_columns,
+    check_file_names,
+    read_csv,
+    without_index,
+    write_csv,
+)
 from rankaudio.data._tables import ScoreTable
 
 __all__ = ["read_classes", "read_scores", "write_scores"]
 
 # Halfway between the largest float32 number and 2^128. Numbers from here on are rounded to infinity.
 _TOO_LARGE = 2.0**128 * (1 - 2.0**-25)
+# Python's float takes more: 1_000, digits of other scripts, infinity.
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", flags=re.ASCII)
 
 
 def read_classes(path: str | Path) -> tuple[str, ...]:
@@ -39,14 +48,15 @@ def read_classes(path: str | Path) -> tuple[str, ...]:
     ('Bark', 'Meow')
     """
     path = check_path("path", path)
-    return check_class_columns(path, read_csv(path)[0])
+    return check_class_columns(path, without_index(*read_csv(path))[0])
 
 
 def read_scores(path: str | Path) -> ScoreTable:
     r"""Read a CSV file with the column ``fname`` and one column per class.
 
     Args:
-        path: the file, UTF-8 with or without a byte order mark.
+        path: the file, UTF-8 with or without a byte order mark. The row numbers that pandas writes first are
+            left out.
 
     Returns:
         A :class:`ScoreTable` with float32 scores, its clips in the order of the file.
@@ -65,7 +75,7 @@ def read_scores(path: str | Path) -> ScoreTable:
     tensor([[ 1.5000, -2.0000]])
     """
     path = check_path("path", path)
-    header, rows = read_csv(path)
+    header, rows = without_index(*read_csv(path))
     classes = check_class_columns(path, header)
     names = check_file_names(path, [(line, row[0]) for line, row in rows])
     scores = [[_parse_score(path, line, cell) for cell in row[1:]] for line, row in rows]
@@ -105,11 +115,6 @@ def write_scores(path: str | Path, table: ScoreTable) -> None:
 
 
 def _parse_score(path: Path, line: int, cell: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    # Written so that NaN is refused too.
-    if not abs(value) < _TOO_LARGE:
+    if not _NUMBER.fullmatch(cell) or abs(float(cell)) >= _TOO_LARGE:
         raise ValueError(f"{path}, line {line}: wanted a finite float32 number, got {cell!r}")
-    return value
+    return float(cell)

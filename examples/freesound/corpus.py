@@ -1,0 +1,141 @@
+"""The labelled clips of a data folder: their files, their labels, and the folds that were published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import torch
+from torch import Tensor
+
+from freesound.audio_folder import list_files
+from freesound.names import NameIndex, first_few
+from freesound.plans.base import KAGGLE, Table
+from freesound.tables import in_order, read_labels_of, read_values
+from rankaudio.data import LabelTable, read_classes, read_labels
+
+TRAIN, VALID = ("train", "training"), ("val", "valid", "validation")
+NOT_USED = ("test", "testing", "eval", "evaluation")
+MOST_LISTED = 12  # classes
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The labelled clips of a data folder.
+
+    Attributes:
+        folder: the data folder.
+        classes: names of the classes.
+        curated: labels; the names are paths in ``audio``.
+        noisy: clips of ``train_noisy`` to train on.
+        audio: folder of the curated clips.
+        fold_of: published fold of each curated clip; None if folds are to be drawn. A published split has
+            fold 0 for the clips to hold out and 1 for the others.
+        folds: names of the published folds that can be held out.
+        remarks: lines to print.
+    """
+
+    folder: Path
+    classes: tuple[str, ...]
+    curated: LabelTable
+    noisy: LabelTable | None
+    audio: Path
+    fold_of: Tensor | None = None
+    folds: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def count_folds(self, wanted: int) -> int:
+        """Return how many folds there are; with ``wanted=1`` no clips are held out."""
+        return wanted if self.fold_of is None or wanted == 1 else len(self.folds)
+
+
+def read_corpus(
+    folder: Path, *, noisy: bool = False, extra: str | Path | None = None, table: Table = KAGGLE
+) -> Corpus:
+    """Read the label files.
+
+    In the Kaggle layout the classes are those of ``sample_submission.csv``. Without it, or with another
+    ``table.table``, they are the labels in use.
+
+    Args:
+        folder: the data folder.
+        noisy: take the clips and labels of ``train_noisy.csv``, without labels that are no class.
+        extra: a table of clips in ``train_noisy`` to take instead; each of its labels must be a class.
+        table: where the curated clips are, and which columns their table has.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"--data: wanted a folder in the Kaggle layout, got {folder}, which is none")
+    submission, path = folder / "sample_submission.csv", folder / table.table
+    kaggle = table.table == KAGGLE.table and submission.exists()
+    classes = read_classes(submission) if kaggle else None
+    labels, skipped = read_labels_of(path, table, classes=classes)
+    remarks = [f"{path}: {len(skipped)} clips without a label are left out: {first_few(skipped)}"] * bool(
+        skipped
+    )
+    labels, fold_of, folds = _published_folds(path, labels, table)
+    curated = replace(labels, names=locate(folder / table.audio, labels.names))
+    more = None
+    if extra is not None:
+        plain = Table(skip_unlabelled=table.skip_unlabelled)
+        more, _ = read_labels_of(Path(extra), plain, classes=curated.classes)
+    elif noisy:
+        more = read_labels(folder / "train_noisy.csv", classes=curated.classes, strict=False)
+    remarks += class_remarks(curated)
+    audio = folder / table.audio
+    return Corpus(folder, curated.classes, curated, more, audio, fold_of, folds, tuple(remarks))
+
+
+def locate(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the paths in a folder that names mean; a name without a file stays as it is.
+
+    Raises:
+        ValueError: if a name is a path out of the folder, or several files fit equally well.
+    """
+    for name in names:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"{folder}: wanted names of files in this folder, got {name!r}")
+    if not folder.is_dir() or all((folder / name).exists() for name in names):
+        return tuple(names)
+    index = NameIndex(path.relative_to(folder).as_posix() for path in sorted(list_files(folder)))
+    try:
+        return tuple(index.find_all(names))
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
+
+
+def _published_folds(
+    path: Path, labels: LabelTable, table: Table
+) -> tuple[LabelTable, Tensor | None, tuple[str, ...]]:
+    """Return the labels without clips for tests, the fold of each clip, and the names of the folds."""
+    if table.fold_column is not None:
+        value_of = read_values(path, table.name_column, table.fold_column)
+        values = [value_of[name] for name in labels.names]
+        folds = in_order(values)
+        if len(folds) < 2:
+            raise ValueError(
+                f"{path}: wanted at least 2 folds in {table.fold_column!r}, got {folds[0]!r} only"
+            )
+        return labels, torch.tensor([folds.index(value) for value in values]), tuple(folds)
+    if table.split_column is not None:
+        value_of = read_values(path, table.name_column, table.split_column)
+        labels = labels.select([name for name in labels.names if value_of[name].lower() not in NOT_USED])
+        values = [value_of[name].lower() for name in labels.names]
+        wrong = [value for value in values if value not in TRAIN + VALID]
+        if wrong or len({value in VALID for value in values}) < 2:
+            got = repr(wrong[0]) if wrong else f"only {', '.join(sorted(set(values))) or 'test'}"
+            raise ValueError(f"{path}: wanted train and val in {table.split_column!r}, got {got}")
+        return labels, torch.tensor([int(value in TRAIN) for value in values]), ("val",)
+    return labels, None, ()
+
+
+def class_remarks(labels: LabelTable) -> list[str]:
+    """Return lines about the classes: their names, and classes about which nothing can be learned."""
+    names = labels.classes
+    lines = [f"{len(names)} classes: {first_few(names, most=len(names) if len(names) <= MOST_LISTED else 5)}"]
+    if len(names) == 1:
+        return [*lines, "There is only one class, so ranking can learn nothing: no class competes with it"]
+    always = [name for name, every in zip(names, labels.target.all(0).tolist(), strict=True) if every]
+    if always:
+        lines.append(f"Ranking can learn nothing about a class that is in every clip: {first_few(always)}")
+    return lines
