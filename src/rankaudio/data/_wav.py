@@ -189,7 +189,10 @@ def _is_container(coding: _Format, width: int, needed: int) -> bool:
 
 def _refuse_second_chunk(path: Path, file: BinaryIO, position: int) -> None:
     """Refuse a second data or fmt chunk behind the samples: half of such a file would be left out."""
+    end = file.seek(0, 2)
     for _ in range(_MOST_CHUNKS):
+        if position >= end:
+            return
         file.seek(position)
         chunk, size = _chunk_head(file)
         if chunk in (b"data", b"fmt "):
