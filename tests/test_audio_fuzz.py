@@ -50,7 +50,7 @@ datas = st.builds(
 )
 files = st.builds(
     lambda word, size, parts: word + struct.pack("<I", size) + b"WAVE" + b"".join(parts),
-    st.sampled_from([b"RIFF", b"RIFF", b"RIFF", b"RIFX", b"RF64"]),
+    st.sampled_from([b"RIFF", b"RIFF", b"RIFF", b"RIFX", b"RF64", b"BW64"]),
     sizes,
     st.one_of(
         st.tuples(formats, datas),

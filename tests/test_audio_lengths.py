@@ -183,7 +183,7 @@ def test_sample_rates_of_au_files_have_the_same_limits(tmp_path, rate):
             read(path)
 
 
-@pytest.mark.parametrize("size", [8, 2**31 - 1, 2**32 - 1])
+@pytest.mark.parametrize("size", [8, 1000, 2**32 - 1])
 def test_au_of_any_declared_size_has_what_is_there(tmp_path, size):
     path = tmp_path / "a.au"
     header = b".snd" + struct.pack(">5I", 24, size, 3, 8000, 1)

@@ -176,6 +176,32 @@ def test_a_size_of_0_is_an_empty_file_if_no_samples_follow(tmp_path, after):
         load_audio(path)
 
 
+def rf64(word: bytes, declared: int, size: int = 0xFFFFFFFF, header=None) -> bytes:
+    ds64 = b"ds64", struct.pack("<3QI", 0, declared, 0, 0)
+    chunks = riff(ds64, header or fmt(), (b"data", b""))[8:-4]
+    return word + b"\xff\xff\xff\xff" + chunks + struct.pack("<I", size) + SAMPLES
+
+
+@pytest.mark.parametrize("word", [b"RF64", b"BW64"])
+@pytest.mark.parametrize("declared", [2000, 0, 2**64 - 1], ids=["known", "0", "unknown"])
+def test_64_bit_sizes_are_read(tmp_path, word, declared):
+    """soundfile reads RF64 but not BW64, which differs in the first word only."""
+    path = tmp_path / "large.wav"
+    path.write_bytes(rf64(word, declared))
+    assert audio_info(path) == AudioInfo(1000, 8000, 1)
+    assert np.array_equal(load_audio(path, sample_rate=None).numpy(), (SINE / 32768).astype(np.float32))
+    if word == b"RF64" and declared == 2000:
+        assert soundfile.info(path).frames == 1000
+
+
+def test_64_bit_sizes_are_promises_and_their_headers_are_compared(tmp_path, refuse):
+    refuse(rf64(b"RF64", 2**40), f"truncated: wanted {2**39} samples .*, got 1000")
+    refuse(rf64(b"RF64", 2000, header=fmt(channels=2, align=2)), "its header contradicts itself")
+    path = tmp_path / "part.wav"
+    path.write_bytes(rf64(b"RF64", 2**40, size=1000))  # the size in the data chunk itself is the true one
+    assert audio_info(path).frames == 500
+
+
 def test_many_channels_are_averaged(tmp_path):
     path = tmp_path / "array.wav"
     noise = np.random.default_rng(2).uniform(-1, 1, (50, 64))

@@ -86,10 +86,10 @@ def load_audio(
     :math:`\lceil n \, r_{\text{new}} / r_{\text{old}} \rceil` samples, which may exceed full scale.
 
     Args:
-        path: WAV with 8, 16, 24 or 32-bit integer or 32 or 64-bit float samples and any number of channels.
-            With the extra ``rankaudio[audio]`` also FLAC, OGG, MP3, AIFF, AU, CAF, W64, RF64, NIST SPHERE,
-            VOC, IRCAM, PAF, WVE, PVF, AVR, XI and MAT5. The format is detected from the first bytes, not
-            from the name.
+        path: WAV, RF64 or BW64 with 8, 16, 24 or 32-bit integer or 32 or 64-bit float samples and any number
+            of channels. With the extra ``rankaudio[audio]`` also FLAC, OGG, MP3, AIFF, AU, CAF, W64, NIST
+            SPHERE, VOC, IRCAM, PAF, WVE, PVF, AVR, XI and MAT5. The format is detected from the first bytes,
+            not from the name.
         sample_rate: samples per second of the result; ``None`` keeps the rate of the file.
         start: seconds to leave out at the start.
         seconds: length of the part, which may end earlier with the file; ``None`` for all that follows. The
@@ -114,7 +114,9 @@ def load_audio(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     wavfile.write(f"{folder}/steps.wav", 8000, torch.tensor([0, 16384, -32768]).short().numpy())
     ...     load_audio(f"{folder}/steps.wav", sample_rate=None)
+    ...     load_audio(f"{folder}/steps.wav", sample_rate=None, start=1 / 8000, seconds=1 / 8000)
     tensor([ 0.0000,  0.5000, -1.0000])
+    tensor([0.5000])
     """
     path = check_path("path", path)
     if sample_rate is not None:

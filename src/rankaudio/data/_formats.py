@@ -21,7 +21,6 @@ _SIGNATURES = (
 _UNSUPPORTED = (
     (4, b"ftyp", "M4A or MP4"),
     (0, b"\x1a\x45\xdf\xa3", "WebM or Matroska"),
-    (0, b"BW64", "BW64 (Broadcast Wave of 64 bits)"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA"),
     (0, b"#!AMR", "AMR"),
     (0, b"MAC ", "Monkey's Audio"),
@@ -57,7 +56,7 @@ def find_reader(path: Path, head: bytes) -> Reader:
     """Tell who can read a file that begins with these bytes, at least 20 if there are so many."""
     if not head:
         raise ValueError(f"{path}: wanted an audio file, got an empty file")
-    if head[:4] + head[8:12] == b"RIFFWAVE":
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
         return "wav"
     for place, mark, name in _UNSUPPORTED:
         if head.startswith(mark, place):

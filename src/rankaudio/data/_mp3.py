@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,7 +149,7 @@ def _front(first: _Header, count: int) -> bytes:
 
 def _frame(first: _Header, content: bytes) -> bytes:
     """Make a frame with the settings of the first one, but without padding and checksum."""
-    fits: Callable[[int], bool] = lambda index: first.lengths[2 * index] >= 4 + first.side + 12  # noqa: E731
-    index = next(filter(fits, range(16)))
+    least = 4 + first.side + 12
+    index = next(index for index in range(16) if first.lengths[2 * index] >= least)
     word = first.word & ~0xF200 | index << 12 | 1 << 16
     return (word.to_bytes(4, "big") + content).ljust(first.lengths[2 * index], b"\0")

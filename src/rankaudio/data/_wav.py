@@ -27,7 +27,8 @@ _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 _GUID = bytes.fromhex("0000 0000 1000 8000 00aa00389b71")
 # Programs that write to a pipe cannot go back to fill in the size. They leave about 2 GiB or 4 GiB, some less
 # the size of the header. A recorder that loses its power leaves 0.
-_PLACEHOLDERS = (range(0x7FFF_F000, 0x8000_0001), range(0xFFFF_F000, 0x1_0000_0000))
+_PLACEHOLDERS = (range(0x7FFF_F000, 0x8000_0001), range(0xFFFF_F000, 0x1_0000_0000), range(2**64 - 1, 2**64))
+_SIZE_IN_DS64 = 0xFFFF_FFFF
 # More chunks than this are an attack.
 _MOST_CHUNKS = 10_000
 # Values of a block, in all channels together.
@@ -66,9 +67,13 @@ class _Format(NamedTuple):
 
 
 def read_wav_header(path: Path, file: BinaryIO) -> Wav | None:
-    """Read the chunks of a RIFF/WAVE file up to its samples. None means a coding other than PCM and float."""
+    """Read the chunks of a file up to its samples. None means a coding other than PCM and float.
+
+    RF64 and BW64 files have a 64-bit size of their samples in a ds64 chunk.
+    """
     file.seek(12)
     coding: _Format | None = None
+    large_size: int | None = None
     for _ in range(_MOST_CHUNKS):
         head = file.read(8)
         if len(head) < 8:
@@ -79,12 +84,16 @@ def read_wav_header(path: Path, file: BinaryIO) -> Wav | None:
         start = file.tell()
         if chunk == b"fmt ":
             coding = _one_format(path, coding, _read_format(path, file.read(min(size, 40))))
+        elif chunk == b"ds64" and size >= 16:
+            (large_size,) = struct.unpack("<8xQ", file.read(16).ljust(16, b"\0"))
         file.seek(start + size + size % 2)
     else:
         raise ValueError(f"{path}: broken WAV file: it has {_MOST_CHUNKS:,} chunks and no samples")
     if coding is None:
         raise ValueError(f"{path}: broken WAV file: it does not say how its samples are coded (no fmt chunk)")
     offset = file.tell()
+    if large_size and size == _SIZE_IN_DS64:
+        size = large_size
     frames = _count_frames(path, file, size, coding.block_align)
     sample_type = _sample_type(path, coding)
     _refuse_second_chunk(path, file, offset + size + size % 2)
@@ -180,7 +189,10 @@ def _is_container(coding: _Format, width: int, needed: int) -> bool:
 
 def _refuse_second_chunk(path: Path, file: BinaryIO, position: int) -> None:
     """Refuse a second data or fmt chunk behind the samples: half of such a file would be left out."""
+    end = file.seek(0, 2)
     for _ in range(_MOST_CHUNKS):
+        if position >= end:
+            return
         file.seek(position)
         chunk, size = _chunk_head(file)
         if chunk in (b"data", b"fmt "):
