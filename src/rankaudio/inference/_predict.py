@@ -54,8 +54,8 @@ def predict(
             :class:`ClipDataset`.
         lengths: samples of each clip, for sorting. None: ``clips.lengths`` if it exists, else each clip is
             read once for its length.
-        embed: return embeddings instead of scores, by ``tagger.embed``; see
-            :meth:`rankaudio.tagger.Tagger.embed`.
+        embed: return embeddings by ``tagger.embed`` in place of scores, as
+            :meth:`~rankaudio.tagger.Tagger.embed` does.
         max_samples: padded samples in a batch, which bounds the memory; by default a minute at 44.1 kHz. A
             longer clip is a batch alone. With many clips or a large accelerator, larger values are faster.
         workers: processes that read clips; 0: this process.
