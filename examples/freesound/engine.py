@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,17 @@ class Progress:
     seconds: float = 0.0
     best: float = -math.inf
     without_better: int = 0
+
+    def check(self, *, epochs: int, batches: int) -> None:
+        """Raise ValueError for a count that a training of this length cannot have."""
+        highest = {"epoch": epochs, "batch": batches, "clips": math.inf, "without_better": epochs}
+        for name, most in highest.items():
+            value = getattr(self, name)
+            if type(value) is not int or not 0 <= value <= most:
+                raise ValueError(f"progress: wanted {name} from 0 to {most}, got {value!r}")
+        for name in ("loss", "seconds", "best"):
+            if type(getattr(self, name)) is not float:
+                raise ValueError(f"progress: wanted a number as {name}, got {getattr(self, name)!r}")
 
 
 class Trainer:
@@ -157,10 +169,15 @@ class Trainer:
         group.add_up(scores)
         return scores
 
+    @cached_property
+    def clips(self) -> str:
+        """One checksum of all clips and labels; every file is opened, so it is computed once."""
+        return fingerprint(self.split)
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything that is needed to resume, in tensors and plain types."""
         return {
-            "clips": fingerprint(self.split),
+            "clips": self.clips,
             "progress": asdict(self.progress),
             "model": self.system.tagger.state_dict(),
             "updates": self.updates.state_dict(),
@@ -170,7 +187,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from there."""
-        self.progress = Progress(**state["progress"])
+        self.progress = Progress(*(state["progress"][name] for name in asdict(Progress())))
         self.system.tagger.load_state_dict(state["model"])
         self.updates.load_state_dict(state["updates"])
         if self.average is not None:
@@ -182,10 +199,20 @@ class Trainer:
         path = folder / "state.pt"
         state = self.group.broadcast(lambda: read_state(path) if path.exists() else None)
         if state is not None:
-            self.load_state_dict(state)
-        clips = self.group.broadcast(lambda: fingerprint(self.split) if state is None else state["clips"])
+            self.group.run_on_all(lambda: self._resume(state, path))
+        clips = self.group.broadcast(lambda: self.clips if state is None else state["clips"])
         self.group.run_on_all(lambda: self._check_clips(clips, path))
         self.group.run_on_all(lambda: self._clear(folder, first_state=state is None))
+
+    def _resume(self, state: dict[str, Any], path: Path) -> None:
+        """Load a state; ValueError with the file if it has other parts or impossible counts."""
+        try:
+            _ = state["clips"]
+            self.load_state_dict(state)
+            self.progress.check(epochs=self.optim.epochs, batches=len(self.batches))
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"{path}: wanted a state of this training, got another: {reason}") from error
 
     def _clear(self, folder: Path, *, first_state: bool) -> None:
         if self.group.is_main:
@@ -198,7 +225,7 @@ class Trainer:
             (folder / "state.pt").unlink(missing_ok=True)
 
     def _check_clips(self, clips: str, path: Path) -> None:
-        if fingerprint(self.split) != clips:
+        if self.clips != clips:
             raise ValueError(f"--data: wanted the clips and labels that {path} was begun with, got others")
 
     def _end_epoch(self, folder: Path, loss: float) -> None:

@@ -30,6 +30,9 @@ def plan_from_dict(plan: P, values: Mapping[str, Any]) -> P:
     Raises:
         ValueError: if a name is unknown or a value is wrong.
     """
+    missing = [name for name in own_parts(plan) if name not in values]
+    if missing:
+        raise ValueError(f"plan: wanted a part {missing[0]!r}, got {', '.join(values)}")
     parts = {
         name: from_dict(type(getattr(plan, name)), _with_tuples(values[name])) for name in own_parts(plan)
     }
@@ -98,12 +101,25 @@ def read_plan(path: Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        wrong = not {"system", "cpus_per_step", "plan"} <= values.keys()
-    except (ValueError, AttributeError):
-        wrong = True
-    if wrong:
-        raise ValueError(f"{path}: wanted a plan.json of recipe, got another file")
+        right = _is_plan_file(values)
+    except (ValueError, RecursionError):
+        right = False
+    if not right:
+        raise ValueError(f"{path}: wanted a plan.json of recipe, got another or a damaged file")
     return values
+
+
+def _is_plan_file(values: Any) -> bool:
+    """Whether there are all parts, each of its type; their values are checked when a plan is made."""
+    if not isinstance(values, dict):
+        return False
+    system, cpus, plan = (values.get(name) for name in ("system", "cpus_per_step", "plan"))
+    if not (isinstance(system, str) and type(cpus) is int and cpus > 0 and isinstance(plan, dict)):
+        return False
+    members = plan.get("members")
+    return isinstance(members, dict) and all(
+        isinstance(one, dict) for one in (*plan.values(), *members.values())
+    )
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,11 @@ from torch import distributed
 
 from freesound.distributed import USER_ERRORS, OtherRankError, exit_process, is_distributed
 
+READER_KILLED = (
+    "a process that reads clips was killed, perhaps because the memory was full; lower --workers and try "
+    "again (train continues with --resume)"
+)
+
 
 def run_program(name: str, work: Callable[[], object]) -> None:
     """Run ``work``. An error that the user can correct is printed in one line, with status 1."""
@@ -27,6 +32,8 @@ def run_program(name: str, work: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         _exit(name, "interrupted")
     except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            _exit(name, READER_KILLED)
         # If one of several processes ends, the others fail while they exchange data with it.
         if not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
             raise

@@ -143,7 +143,11 @@ def chosen_plan(args: argparse.Namespace) -> tuple[str, SystemPlan]:
     if values["system"] not in SYSTEMS:
         raise ValueError(f"{args.plan}: wanted a system ({', '.join(SYSTEMS)}), got {values['system']!r}")
     like = next(iter(SYSTEMS[values["system"]].values()))
-    return values["system"], with_settings(plan_from_dict(like, values["plan"]), args.set)
+    try:
+        plan = plan_from_dict(like, values["plan"])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{args.plan}: {error}") from error
+    return values["system"], with_settings(plan, args.set)
 
 
 def earlier_plan(folder: Path, system: str, plan: SystemPlan) -> dict[str, Any]:

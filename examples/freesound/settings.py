@@ -119,7 +119,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; the message of an error names it."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: wanted TOML: {error}") from error
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import pickle
-from collections.abc import Iterable, Mapping
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from freesound.locks import lock
 from freesound.plans.base import Member
 from freesound.settings import CHECKS, flat, read_member, read_toml, to_toml
 from rankaudio import Tagger
@@ -18,7 +22,12 @@ from rankaudio.data import write_bytes, write_text
 
 # A path is for people to read. The checksum of the file decides whether two runs are the same.
 NOT_COMPARED = ("clips.extra", "network.start_from")
-FORMAT = "freesound2019.state/1"
+FORMAT = "freesound2019.state/2"
+# What Python and PyTorch raise for an archive that is damaged or has other content.
+DAMAGED = (
+    *(RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, OSError),
+    *(NotImplementedError, RecursionError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error),
+)
 
 
 class Run:
@@ -52,6 +61,35 @@ class Run:
         """Return the settings of the run; the defaults if there is no ``settings.toml``."""
         return read_member(self.settings) if self.settings.exists() else Member()
 
+    @contextlib.contextmanager
+    def claimed(
+        self,
+        settings: Mapping[str, Any],
+        checks: Mapping[str, Any],
+        folds: list[int],
+        *,
+        resume: bool = False,
+        log: Callable[[str], object],
+    ) -> Iterator[list[int]]:
+        """Keep other processes out of folds while they are trained; arguments as of :meth:`start`.
+
+        Yields:
+            The folds that are left to train.
+
+        Raises:
+            BlockingIOError: if another process trains one of the folds.
+        """
+        self.check_settings(with_checks(settings, checks))
+        with contextlib.ExitStack() as locks:
+            open_folds = [fold for fold in folds if not self.finished(fold)]
+            with contextlib.ExitStack() as starting:
+                if open_folds:
+                    starting.enter_context(lock(self.folder / ".start.lock", log=log, wait=True))
+                for fold in open_folds:
+                    locks.enter_context(lock(self.folder / f".fold_{fold}.lock", log=log))
+                left = self.start(settings, checks, folds, resume=resume)
+            yield left
+
     def start(
         self,
         settings: Mapping[str, Any],
@@ -71,8 +109,8 @@ class Run:
         Returns:
             The folds that are left to train.
         """
-        settings = {**settings, CHECKS: {k: v for k, v in checks.items() if v is not None}}
-        self._check_settings(settings)
+        settings = with_checks(settings, checks)
+        self.check_settings(settings)
         done = [fold for fold in folds if self.finished(fold)]
         begun = [fold for fold in folds if self.begun(fold)]
         if not resume and begun:
@@ -87,12 +125,14 @@ class Run:
         left = [fold for fold in folds if fold not in done]
         if left:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._remove_temporary_files()
             write_text(self.settings, to_toml(settings))
         for fold in left:
             self.fold(fold).mkdir(exist_ok=True)
         return left
 
-    def _check_settings(self, settings: Mapping[str, Any]) -> None:
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Refuse a folder that holds a run with other settings, or other things."""
         path = self.settings
         # Another process may begin another fold at this moment. It writes the settings before anything else,
         # so look for them again once the folder was found not to be new.
@@ -113,9 +153,12 @@ class Run:
 
     def _is_new(self) -> bool:
         """Whether the folder is empty, or its first process was killed while it wrote the first file."""
-        return self.folder.is_dir() and all(
-            path.name.startswith(f".{self.settings.name}.") for path in self.folder.iterdir()
-        )
+        return self.folder.is_dir() and all(path.name.startswith(".") for path in self.folder.iterdir())
+
+    def _remove_temporary_files(self) -> None:
+        """Remove settings that a killed process had begun to write; only one process starts at a time."""
+        for path in self.folder.glob(f".{self.settings.name}.*.part"):
+            path.unlink()
 
     def models(self) -> list[Path]:
         """Return the best model of every fold."""
@@ -143,6 +186,11 @@ class Run:
         return taggers
 
 
+def with_checks(settings: Mapping[str, Any], checks: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with the table of values that must stay the same."""
+    return {**settings, CHECKS: {name: value for name, value in checks.items() if value is not None}}
+
+
 def _listed(folds: list[int]) -> str:
     return ", ".join(map(str, folds))
 
@@ -156,14 +204,20 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Read what :func:`write_state` wrote; no code in it is run."""
+    """Read what :func:`write_state` wrote; no code in it is run. The archive's checksums are compared.
+
+    Raises:
+        ValueError: if the file has other content or is damaged; the message names it.
+    """
     wrong = f"{path}: wanted a state of training ({FORMAT}), got another or a damaged file"
     content = io.BytesIO(path.read_bytes())
     try:
-        state: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, OSError) as error:
+        damaged = zipfile.ZipFile(content).testzip()
+        content.seek(0)
+        state: Any = torch.load(content, map_location="cpu", weights_only=True)
+    except DAMAGED as error:
         raise ValueError(wrong) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if damaged is not None or not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(wrong)
     return state
 

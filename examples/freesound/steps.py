@@ -98,8 +98,16 @@ def perform(step: Step, folder: Path, threads: int) -> float:
 def total_time(names: Iterable[str], folder: Path) -> tuple[float, float]:
     """Return seconds by the clock and CPU seconds of some steps, as far as they are known."""
     paths = [step_file(name, folder / "times", ".json") for name in names]
-    costs = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
-    return sum(cost["seconds"] for cost in costs), sum(cost["cpu_seconds"] for cost in costs)
+    costs = [_read_cost(path) for path in paths if path.exists()]
+    return sum(seconds for seconds, _ in costs), sum(cpu for _, cpu in costs)
+
+
+def _read_cost(path: Path) -> tuple[float, float]:
+    try:
+        cost = json.loads(path.read_text(encoding="utf-8"))
+        return float(cost["seconds"]), float(cost["cpu_seconds"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path}: wanted the times of a step, got another or a damaged file") from error
 
 
 def _cpu_seconds() -> float:

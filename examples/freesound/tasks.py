@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +50,7 @@ def train(
     Raises:
         ValueError: if a setting, a table or a clip is wrong, or ``run`` holds a run with other settings.
         FileExistsError: if ``run`` holds these folds, or other things.
+        BlockingIOError: if another process trains one of the folds.
     """
     group, tensorboard = join_group(local_device(machine.device)), wants_tensorboard(machine.tensorboard)
     corpus, splits = group.run_on_all(lambda: _prepare(member, data, folds))
@@ -58,13 +60,17 @@ def train(
     settings, folder = to_dict(resolved(member)), Run(run)
     for line in corpus.remarks if group.is_main else ():
         log(line)
-    left = group.broadcast(lambda: folder.start(settings, checks, folds, resume=resume))
-    for fold, split in splits.items():
-        if fold in left:
-            trainer = group.run_on_all(lambda split=split: _trainer(member, corpus, split, group, machine))
-            _train_fold(trainer, fold, folder, tensorboard=tensorboard)
-        elif group.is_main:
-            log(f"fold {fold}: finished already, in {folder.fold(fold)}")
+    with contextlib.ExitStack() as claims:
+        claim = folder.claimed(settings, checks, folds, resume=resume, log=log)
+        left = group.broadcast(lambda: claims.enter_context(claim))
+        for fold, split in splits.items():
+            if fold in left:
+                trainer = group.run_on_all(
+                    lambda split=split: _trainer(member, corpus, split, group, machine)
+                )
+                _train_fold(trainer, fold, folder, tensorboard=tensorboard)
+            elif group.is_main:
+                log(f"fold {fold}: finished already, in {folder.fold(fold)}")
 
 
 def _prepare(member: Member, data: Path, folds: Sequence[int] | None) -> tuple[Corpus, dict[int, Split]]:

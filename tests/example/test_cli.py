@@ -16,6 +16,7 @@ import freesound2019
 from freesound import cli
 from freesound.pictures import varied
 from freesound.plans.base import Augment, Clips, Member, Network, Optim
+from freesound.program import run_program
 from freesound.settings import read_member, read_toml
 from freesound.state import Run
 from freesound.synthetic import SOUNDS
@@ -405,3 +406,14 @@ def test_a_reader_that_closes_the_output_is_no_error(corpus, tmp_path):
         command += ["--labels", corpus / "test.csv"]
         done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_reading_process_that_is_killed_is_said_in_a_line():
+    def work():
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+    with pytest.raises(
+        SystemExit, match=r"a process that reads clips was killed, .*lower --workers"
+    ) as caught:
+        run_program("train", work)
+    assert "\n" not in caught.value.code

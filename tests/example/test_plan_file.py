@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import freesound2019
 from freesound.plan_file import (
     differences,
     plan_from_dict,
@@ -13,6 +14,8 @@ from freesound.plan_file import (
     write_plan,
 )
 from freesound.plans.third import PLANS
+from freesound.recipe import earlier_plan
+from freesound.steps import total_time
 
 SMALL = PLANS["small"]
 
@@ -79,11 +82,52 @@ def test_a_file_gives_the_same_plan(tmp_path):
     assert plan_from_dict(PLANS["full"], values["plan"]) == plan
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"system": "third"}', "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", "null", "5", "[" * 100_000, '{"system": "third"}', "\udcff"),
+        '{"system": ["third"], "cpus_per_step": 1, "plan": {"members": {}}}',
+        '{"system": "third", "cpus_per_step": true, "plan": {"members": {}}}',
+        '{"system": "third", "cpus_per_step": 1, "plan": []}',
+        '{"system": "third", "cpus_per_step": 1, "plan": {}}',
+        '{"system": "third", "cpus_per_step": 1, "plan": {"members": {"a": 5}}}',
+    ],
+)
 def test_a_file_that_is_no_plan(tmp_path, text):
     (tmp_path / "it.json").write_text(text, errors="surrogateescape")
     with pytest.raises(ValueError, match="it.json: wanted a plan.json of recipe"):
         read_plan(tmp_path / "it.json")
+
+
+@pytest.mark.parametrize(
+    ("members", "more", "message"),
+    [
+        ({}, {}, "wanted a part 'rounds'"),
+        ({"a": {"optim": 5}}, {"rounds": {}}, "optim: wanted settings by name, got 5"),
+        ({"a": {"optim": {"epochs": "many"}}}, {"rounds": {}}, "epochs: wanted an integer"),
+        ({"a": {"nothing": 1}}, {"rounds": {}}, "wanted name, sound"),
+        ({}, {"rounds": {"sizes": 3}}, "it.json"),
+    ],
+)
+def test_a_plan_with_wrong_values_is_named(tmp_path, members, more, message):
+    plan = {"members": members, **more}
+    text = json.dumps({"system": "third", "cpus_per_step": 1, "plan": plan})
+    (tmp_path / "it.json").write_text(text)
+    words = ["recipe", "--data", tmp_path, "--run", tmp_path / "run", "--plan", tmp_path / "it.json"]
+    with pytest.raises(SystemExit, match=f"it.json: .*{message}" if message != "it.json" else message):
+        freesound2019.main([str(word) for word in [*words, "--dry-run", "--device", "cpu"]])
+    (tmp_path / "run").mkdir()
+    (tmp_path / "it.json").rename(tmp_path / "run" / "plan.json")
+    with pytest.raises(ValueError, match="holds a run of another plan"):
+        earlier_plan(tmp_path / "run", "third", SMALL)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"seconds": "x", "cpu_seconds": 1}'])
+def test_times_of_another_form_are_named(tmp_path, text):
+    (tmp_path / "times").mkdir()
+    (tmp_path / "times" / "a.json").write_text(text)
+    with pytest.raises(ValueError, match="a.json: wanted the times of a step"):
+        total_time(["a"], tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ class TestInterruption:
             run = tmp_path / f"run{number}"
             kill_after(drawn.randint(1, 10), drawn.random() * 0.05, tiny_corpus, run, options)
             state = run / "fold_0" / "state.pt"
-            assert read_state(state)["format"] == "freesound2019.state/1"
+            assert read_state(state)["format"] == "freesound2019.state/2"
             train(tiny_corpus, run, *options, "--resume")
             assert_same_outcome(run / "fold_0", tmp_path / "whole" / "fold_0")
 
@@ -195,6 +195,67 @@ class TestResume:
             "wanted the clips and labels that .*state.pt was begun", data, begun, "--epochs", 1, "--resume"
         )
 
+    def test_with_the_samples_of_before(self, tiny_corpus, begun, tmp_path):
+        data = tmp_path / "data"
+        shutil.copytree(tiny_corpus, data, copy_function=shutil.copyfile)  # times of files may differ
+        clip = next(iter(sorted((data / "train_curated").iterdir())))
+        whole = bytearray(clip.read_bytes())
+        middle = len(whole) // 2
+        whole[middle : middle + 100] = bytes(100)
+        clip.write_bytes(whole)
+        self.refused("wanted the clips and labels that", data, begun, "--epochs", 1, "--resume")
+        shutil.copyfile(tiny_corpus / "train_curated" / clip.name, clip)
+        train(data, begun, "--epochs", 1, "--resume")
+
+    def test_by_one_process_at_a_time(self, tiny_corpus, begun):
+        hold = (
+            "import sys; from pathlib import Path; from freesound.locks import lock\n"
+            "with lock(Path(sys.argv[1]), log=print):\n    print('held', flush=True); sys.stdin.read()"
+        )
+        words = [sys.executable, "-c", hold, begun / ".fold_0.lock"]
+        folder = Path(freesound2019.__file__).parent
+        with subprocess.Popen(
+            words, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as other:
+            assert other.stdout.readline() == "held\n"
+            match = f"{begun}: wanted a folder that no other process works in.*process {other.pid} "
+            self.refused(match, tiny_corpus, begun, "--epochs", 1, "--resume")
+            other.stdin.close()
+        train(tiny_corpus, begun, "--epochs", 1, "--resume")
+
+    @pytest.mark.parametrize("key", ["clips", "progress", "model", "updates", "training_log"])
+    @pytest.mark.parametrize("value", ["missing", None, {}, 5])
+    def test_a_state_with_other_parts_is_named(self, tiny_corpus, begun, key, value):
+        path = begun / "fold_0" / "state.pt"
+        state = read_state(path)
+        del state[key]
+        write_state(path, state if value == "missing" else {**state, key: value})
+        message = "wanted the clips" if key == "clips" and value != "missing" else "state.pt: wanted a state"
+        self.refused(message, tiny_corpus, begun, "--epochs", 1, "--resume")
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"batch": -5}, {"batch": 10**6}, {"epoch": 10**9}, {"epoch": 1.5}, {"clips": True}, {"best": None}],
+        ids=str,
+    )
+    def test_a_state_with_impossible_counts_is_named(self, tiny_corpus, begun, wrong):
+        path = begun / "fold_0" / "state.pt"
+        state = read_state(path)
+        state["progress"] |= wrong
+        write_state(path, state)
+        self.refused(
+            "state.pt: .*got another: progress: wanted", tiny_corpus, begun, "--epochs", 1, "--resume"
+        )
+
+    def test_a_flipped_bit_of_a_weight_is_found(self, begun):
+        path = begun / "fold_0" / "state.pt"
+        whole = path.read_bytes()
+        weight = next(iter(read_state(path)["model"].values())).numpy().tobytes()
+        place = whole.index(weight)
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 64]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match=r"state.pt: wanted a state of training .*damaged"):
+            read_state(path)
+
     def test_a_damaged_state_is_named(self, tiny_corpus, begun):
         path = begun / "fold_0" / "state.pt"
         whole = path.read_bytes()
@@ -218,18 +279,23 @@ class TestResume:
     def test_a_run_killed_at_its_first_file_can_be_started(self, tiny_corpus, tmp_path):
         run = tmp_path / "run"
         run.mkdir()
-        part = run / ".settings.toml.7.part"  # of a process that may still train another fold
+        part = run / ".settings.toml.7.part"
         part.write_text("[")
         train(tiny_corpus, run, "--epochs", "1")
         assert read_toml(run / "settings.toml")[CHECKS]["processes"] == 1
-        assert {path.name for path in run.iterdir()} == {"settings.toml", "fold_0", part.name}
+        assert {path.name for path in run.iterdir()} == {
+            "settings.toml",
+            "fold_0",
+            ".start.lock",
+            ".fold_0.lock",
+        }
 
     def test_states_hold_tensors_and_plain_types(self, tmp_path):
         state = {"a": torch.arange(3), "b": [1, 2.5, None, True], "c": {"d": "e", 4: -float("inf")}}
         write_state(tmp_path / "s.pt", state)
         back = read_state(tmp_path / "s.pt")
         assert torch.equal(back.pop("a"), state.pop("a"))
-        assert back == {"format": "freesound2019.state/1", **state}
+        assert back == {"format": "freesound2019.state/2", **state}
 
 
 class TestExtra:

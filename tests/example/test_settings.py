@@ -215,3 +215,24 @@ class TestOptions:
         add_member(parser, {})
         args = parser.parse_args(["--no-compile"])
         assert member_of(args, Member(optim=Optim(compile=True))) == Member()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * 100_000,
+        "optim = 5",
+        "[optim]\nepochs = []",
+        "network = []",
+        "[network]\nname = 3",
+        '[network]\nsettings = "x"',
+        "[clips]\nfolds = 1979-05-27",
+        "table = 'x'",
+        "[table]\nseparator = ''",
+        "name = 1\nname = 2",
+    ],
+)
+def test_a_file_with_wrong_settings_is_named(tmp_path, text):
+    (tmp_path / "settings.toml").write_text(text)
+    with pytest.raises(ValueError, match=r"settings\.toml: "):
+        read_member(tmp_path / "settings.toml")
