@@ -206,7 +206,7 @@ def test_lengths_of_hours_do_not_overflow():
         ({"max_samples": 10.0}, TypeError, "max_samples: wanted an integer, got 10.0"),
         ({"batch_size": 0}, ValueError, "batch_size: wanted an integer >= 1, got 0"),
         ({"seed": -1}, ValueError, "seed: wanted an integer >= 0, got -1"),
-        ({"world_size": 0}, ValueError, "world_size: wanted an integer >= 1, got 0"),
+        ({"world_size": 0}, ValueError, "world_size: wanted an integer from 1 to 65536, got 0"),
         ({"rank": 2, "world_size": 2}, ValueError, "rank: wanted an integer from 0 to 1, got 2"),
     ],
 )
