@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from rankaudio.data import LengthBucketSampler, pad_collate
+from rankaudio.data._sampler import _key_bounds
 
 LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=80)
 EPOCHS = 4
@@ -133,6 +134,40 @@ def test_spread_goes_from_one_length_to_random_order():
         next(iter(LengthBucketSampler([5, 4, 3, 2], max_samples=5, spread=4, seed=s)))[0] for s in range(60)
     }
     assert firsts == {0, 1, 2, 3}
+
+
+def test_keys_reach_half_a_batch_or_as_far_as_lengths_differ_by_one_percent():
+    length = torch.tensor([1000, 991, 990, 980, 500])
+    low, high = _key_bounds(length, torch.zeros(5))
+    assert low.tolist() == [0, 0, 1, 3, 4]
+    assert high.tolist() == [1, 2, 2, 3, 4]
+    low, high = _key_bounds(length, torch.full((5,), 2.0))
+    assert low.tolist() == [0, 0, 1, 2, 3]
+    assert high.tolist() == [1, 2, 3, 4, 4]
+
+
+@pytest.mark.parametrize(("shorter", "mixed"), [(100, True), (99, False)])
+def test_lengths_within_one_percent_count_as_one(shorter, mixed):
+    sampler = LengthBucketSampler([101] * 50 + [shorter] * 50, max_samples=505, spread=0)
+    both = [min(batch) < 50 <= max(batch) for _ in range(5) for batch in sampler]
+    assert (sum(both) > len(both) / 2) == mixed
+    assert any(both) == mixed
+
+
+def test_the_default_spread_is_one_batch():
+    lengths = torch.arange(1, 200)
+
+    def epoch(**spread):
+        return list(LengthBucketSampler(lengths, max_samples=2000, **spread))
+
+    assert epoch() == epoch(spread=1.0) != epoch(spread=0.5)
+
+
+def test_a_huge_number_of_processes_is_answered_at_once():
+    sampler = LengthBucketSampler([9, 2, 3], max_samples=20, world_size=2**16, rank=2**16 - 1)
+    assert len(list(sampler)) == 1
+    with pytest.raises(ValueError, match="world_size: wanted an integer from 1 to 65536, got 2147483648"):
+        LengthBucketSampler([9, 2], max_samples=20, rank=0, world_size=2**31)
 
 
 def test_inference_goes_from_the_longest_clip_to_the_shortest():

@@ -275,7 +275,7 @@ def _sizes(clips: object, lengths: Sequence[int] | None, count: int) -> list[int
 
 def _check_sizes(lengths: object) -> list[int]:
     listed = lengths if isinstance(lengths, Tensor) else check_ordered("lengths", lengths, "integers")
-    numbers = [each.item() if hasattr(each, "item") and each.ndim == 0 else each for each in listed]
+    numbers = [each.item() if getattr(each, "ndim", 1) == 0 else each for each in listed]  # type: ignore[attr-defined]
     return [check_integer("lengths", number, 0) for number in numbers]
 
 
