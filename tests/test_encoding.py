@@ -54,6 +54,21 @@ def test_channels_last_layout_from_three_axes():
     torch.testing.assert_close(y[0, :, 0, 1], torch.linspace(-1, 1, 6))
 
 
+def test_float64_and_half_precision_keep_their_dtype_and_digits():
+    y = frequency_encoding(torch.zeros(1, 4, 2, dtype=torch.float64))
+    assert y[0, 1, :, 0].tolist() == pytest.approx([-1, -1 / 3, 1 / 3, 1], abs=1e-15)
+    for dtype in (torch.float16, torch.bfloat16):
+        half = frequency_encoding(torch.zeros(1, 4, 2, dtype=dtype))
+        assert half.dtype == dtype
+        assert torch.equal(half[0, 1, :, 0], torch.linspace(-1, 1, 4).to(dtype))
+
+
+def test_defaults_of_the_module_are_those_of_the_function():
+    x = torch.randn(2, 3, 7, 5)
+    assert torch.equal(FrequencyEncoding()(x), frequency_encoding(x))
+    assert torch.equal(FrequencyEncoding()(x[:, 0]), frequency_encoding(x[:, 0]))
+
+
 def test_one_band_is_the_lowest():
     assert frequency_encoding(torch.zeros(1, 1, 3))[0, 1].tolist() == [[-1.0, -1.0, -1.0]]
 

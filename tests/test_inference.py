@@ -162,7 +162,7 @@ def test_no_clips_have_no_scores(tagger):
         (iter([]), {}, TypeError, "clips: wanted waveforms or a dataset with a length"),
         ([torch.zeros(5)], {"lengths": [5, 5]}, ValueError, "lengths: wanted 1, one for each clip, got 2"),
         ([torch.zeros(5)], {"max_samples": 0}, ValueError, "max_samples: wanted an integer >= 1, got 0"),
-        ([torch.zeros(5)], {"workers": -1}, ValueError, "workers: wanted an integer >= 0, got -1"),
+        ([torch.zeros(5)], {"workers": -1}, ValueError, "workers: wanted an integer from 0 to 1024, got -1"),
     ],
 )
 def test_bad_input_is_named(clips, settings, error, message):

@@ -143,6 +143,52 @@ def test_a_class_of_weight_zero_is_in_no_pair(graded):
     )
 
 
+ZERO_WEIGHTS = [(0, 1, 1, 0, 1), (1, 1, 0, 1, 1), (1, 0, 1, 1, 1), (0, 0, 0, 0, 0), (0, 0, 1, 0, 0)]
+
+
+@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize("weight", ZERO_WEIGHTS)
+def test_derivatives_are_right_and_finite_with_classes_of_weight_zero(weight, graded):
+    scores = torch.randn(2, 5, dtype=torch.float64, requires_grad=True)
+    target = torch.tensor([[0.1, 0.5, 0, 1, 0.2], [1, 1, 0, 0, 0.5]]) if graded else torch.eye(5)[:2]
+    class_weight = torch.tensor(weight, dtype=torch.float64)
+    for settings in ({"class_weight": class_weight}, {"mask": class_weight.bool().expand(2, 5)}):
+
+        def loss(x, settings=settings):
+            return lsep_loss(x, target, graded=graded, reduction="none", **settings)
+
+        (gradient,) = torch.autograd.grad(loss(scores).sum(), scores)
+        assert gradient.isfinite().all()
+        assert torch.autograd.gradcheck(loss, scores)
+        assert torch.autograd.gradgradcheck(loss, scores)
+
+
+@pytest.mark.parametrize("margin", [100.0, 700.0, 800.0, 10_000.0])
+def test_second_derivatives_are_finite_at_huge_margins(margin):
+    for sign in (1, -1):
+        scores = (sign * margin * torch.arange(5.0, dtype=torch.float64)).requires_grad_()
+        loss = lsep_loss(scores, torch.tensor([0, 0.2, 0.5, 0.5, 1.0]), graded=True)
+        (gradient,) = torch.autograd.grad(loss, scores, create_graph=True)
+        gradient.square().sum().backward()
+        assert scores.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_denormal_sample_weights_give_the_weighted_mean(dtype):
+    """The smallest positive number times 3 and 1 weighs like 3 and 1."""
+    smallest = torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
+    weight = torch.tensor([3 * smallest, smallest], dtype=dtype)
+    scores = torch.tensor([[2.0, 0.0], [1.0, 3.0]], requires_grad=True)
+    other = scores.detach().clone().requires_grad_()
+    target = torch.tensor([[0, 1], [1, 0]])
+    loss = lsep_loss(scores, target, sample_weight=weight)
+    expected = lsep_loss(other, target, sample_weight=torch.tensor([3.0, 1.0]))
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    expected.backward()
+    torch.testing.assert_close(scores.grad, other.grad)
+
+
 def test_sample_weight_gives_the_weighted_mean():
     scores, target = torch.randn(4, 5, dtype=torch.float64), torch.randint(0, 2, (4, 5))
     weight = torch.tensor([1.0, 2.0, 0.0, 0.5], dtype=torch.float64)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from rankaudio.data import LengthBucketSampler, pad_collate
+from rankaudio.data._sampler import _key_bounds
 
 LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=80)
 EPOCHS = 4
@@ -135,6 +136,40 @@ def test_spread_goes_from_one_length_to_random_order():
     assert firsts == {0, 1, 2, 3}
 
 
+def test_keys_reach_half_a_batch_or_as_far_as_lengths_differ_by_one_percent():
+    length = torch.tensor([1000, 991, 990, 980, 500])
+    low, high = _key_bounds(length, torch.zeros(5))
+    assert low.tolist() == [0, 0, 1, 3, 4]
+    assert high.tolist() == [1, 2, 2, 3, 4]
+    low, high = _key_bounds(length, torch.full((5,), 2.0))
+    assert low.tolist() == [0, 0, 1, 2, 3]
+    assert high.tolist() == [1, 2, 3, 4, 4]
+
+
+@pytest.mark.parametrize(("shorter", "mixed"), [(100, True), (99, False)])
+def test_lengths_within_one_percent_count_as_one(shorter, mixed):
+    sampler = LengthBucketSampler([101] * 50 + [shorter] * 50, max_samples=505, spread=0)
+    both = [min(batch) < 50 <= max(batch) for _ in range(5) for batch in sampler]
+    assert (sum(both) > len(both) / 2) == mixed
+    assert any(both) == mixed
+
+
+def test_the_default_spread_is_one_batch():
+    lengths = torch.arange(1, 200)
+
+    def epoch(**spread):
+        return list(LengthBucketSampler(lengths, max_samples=2000, **spread))
+
+    assert epoch() == epoch(spread=1.0) != epoch(spread=0.5)
+
+
+def test_a_huge_number_of_processes_is_answered_at_once():
+    sampler = LengthBucketSampler([9, 2, 3], max_samples=20, world_size=2**16, rank=2**16 - 1)
+    assert len(list(sampler)) == 1
+    with pytest.raises(ValueError, match="world_size: wanted an integer from 1 to 65536, got 2147483648"):
+        LengthBucketSampler([9, 2], max_samples=20, rank=0, world_size=2**31)
+
+
 def test_inference_goes_from_the_longest_clip_to_the_shortest():
     lengths = log_uniform(300)
     sampler = LengthBucketSampler(lengths, max_samples=60 * 44100, shuffle=False)
@@ -218,7 +253,7 @@ def test_lengths_of_hours_do_not_overflow():
         ({"max_samples": 10.0}, TypeError, "max_samples: wanted an integer, got 10.0"),
         ({"batch_size": 0}, ValueError, "batch_size: wanted an integer >= 1, got 0"),
         ({"seed": -1}, ValueError, "seed: wanted an integer >= 0, got -1"),
-        ({"world_size": 0}, ValueError, "world_size: wanted an integer >= 1, got 0"),
+        ({"world_size": 0}, ValueError, "world_size: wanted an integer from 1 to 65536, got 0"),
         ({"rank": 2, "world_size": 2}, ValueError, "rank: wanted an integer from 0 to 1, got 2"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -72,8 +72,7 @@ def stack_tables(
     shape = (len(tables), len(names), len(classes))
     scores = torch.full(shape, torch.nan, dtype=dtype, device=tables[0].scores.device)
     present = torch.zeros(shape[:2], dtype=torch.bool, device=scores.device)
-    # A table checks both lists and makes them tuples.
-    wanted = ScoreTable(cast("tuple[str, ...]", names), cast("tuple[str, ...]", classes), scores[0])
+    wanted = ScoreTable(names, classes, scores[0])
     for member, table in enumerate(tables):
         _check_classes(f"tables[{member}]", table.classes, wanted.classes)
         _check_no_nan(f"tables[{member}]", table)

@@ -16,10 +16,8 @@ from rankaudio._checks import (
     check_floating,
     check_instance,
     check_integer,
-    check_integers,
     check_number,
     check_ordered,
-    check_tensor,
     describe,
 )
 from rankaudio.data import LengthBucketSampler, pad_collate
@@ -254,7 +252,7 @@ class _Readable(Dataset[tuple[int, "Tensor | Exception"]]):
     def __getitem__(self, index: int) -> tuple[int, Tensor | Exception]:
         try:
             item = self.clips[index]
-            clip = check_tensor(f"clips[{index}]", item[0] if isinstance(item, tuple | list) else item)
+            clip = check_floating(f"clips[{index}]", item[0] if isinstance(item, tuple | list) else item)
             if clip.ndim != 1 or len(clip) == 0:
                 raise ValueError(f"clips[{index}]: wanted shape (T,) with T from 1, got {describe(clip)}")  # noqa: TRY301
         except Exception as error:
@@ -278,13 +276,9 @@ def _sizes(clips: object, lengths: Sequence[int] | None, count: int) -> list[int
 
 
 def _check_sizes(lengths: object) -> list[int]:
-    if isinstance(lengths, Tensor):
-        return check_integers("lengths", lengths).tolist()
-    sizes = list(check_ordered("lengths", lengths, "integers"))
-    for size in sizes:
-        if not hasattr(size, "__index__") or isinstance(size, Tensor):
-            raise TypeError(f"lengths: wanted integers, got {describe(size)}")
-    return [int(size) for size in sizes]  # type: ignore[call-overload]
+    listed = lengths if isinstance(lengths, Tensor) else check_ordered("lengths", lengths, "integers")
+    numbers = [each.item() if getattr(each, "ndim", 1) == 0 else each for each in listed]  # type: ignore[attr-defined]
+    return [check_integer("lengths", number, 0) for number in numbers]
 
 
 def _n_columns(tagger: nn.Module, *, embed: bool) -> int:

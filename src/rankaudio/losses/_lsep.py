@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -192,7 +193,17 @@ def _graded_log_pairs(
     if weight is not None:
         pairs = pairs + weight
     pairs = pairs.masked_fill(ties_start == 0, hidden).clamp(min=hidden)
-    return pairs.logsumexp(-1)
+    return _hide_negligible(pairs, hidden).logsumexp(-1)
+
+
+def _hide_negligible(pairs: Tensor, hidden: float) -> Tensor:
+    """Hide pairs whose gradient would be 0 in the computation, such as those of a class with weight 0.
+
+    PyTorch takes the logarithm of the gradient of logcumsumexp, so a zero gives NaN second derivatives.
+    """
+    top = pairs.detach().amax(-1, keepdim=True)
+    log_gradient = pairs.detach() + (top.clamp(max=0) - top)
+    return pairs.masked_fill(log_gradient < math.log(torch.finfo(pairs.dtype).tiny) + 8, hidden)
 
 
 def _log_weight_in_order(
@@ -214,10 +225,23 @@ def _check_weight(name: str, weight: object, shape: torch.Size, scores: Tensor) 
     check_values(name, tensor, tensor >= 0, "non-negative numbers")
 
 
+def _without_denormals(weight: Tensor) -> Tensor:
+    """Multiply weights by 2^100 if their sum is so small that products lose digits and its inverse overflows.
+
+    A common factor does not change the weighted mean.
+    """
+    if weight.dtype == torch.float16:  # float32 has the inverse of each number of float16
+        return weight
+    small = weight.sum() < torch.finfo(weight.dtype).tiny * 2**30
+    return weight * torch.where(small, 2.0**100, 1.0)
+
+
 def _reduce(losses: Tensor, sample_weight: Tensor | None, reduction: Reduction) -> Tensor:
     """Apply weights and reduce. The mean of nothing is 0 and keeps its graph."""
     dtype = losses.dtype
     if sample_weight is not None:
+        if reduction == "mean":
+            sample_weight = _without_denormals(sample_weight)
         losses = losses * sample_weight
     if reduction == "mean":
         if sample_weight is None:
