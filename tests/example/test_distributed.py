@@ -107,7 +107,7 @@ def whole(corpus, tmp_path_factory):
         command, env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 4  # of one process
+    assert len(done.stdout.splitlines()) == 5  # classes, fold, two epochs and the end, of one process
     return run / "fold_0"
 
 
