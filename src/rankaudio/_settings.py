@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any
 
 from torch import nn
+
+from rankaudio._checks import describe
 
 Setting = int | float | str | bool | None
 
@@ -18,14 +20,15 @@ class ModuleWithSettings(nn.Module):
     its name, type and default are written once. ``__post_init__`` checks the fields and builds the layers.
     """
 
-    def __new__(cls, *_args: object, **_settings: object) -> Self:
-        """Set up the Module before the dataclass sets its fields, which may be Modules by mistake."""
-        module = super().__new__(cls)
-        nn.Module.__init__(module)
-        return module
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field or a layer. nn.Module fails at a layer in place of a field, in words of its own."""
+        if isinstance(value, nn.Module) and "_modules" not in self.__dict__:
+            raise TypeError(f"{name}: wanted a plain value, got {describe(value)}")
+        super().__setattr__(name, value)
 
     def __post_init__(self) -> None:
-        """Check the settings and build the layers."""
+        # The fields are set already. nn.Module allows that, because they are plain values.
+        super().__init__()
 
     def settings(self) -> dict[str, Setting]:
         """Return the keyword arguments that build this Module again: plain values by name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -277,8 +278,10 @@ def _sizes(clips: object, lengths: Sequence[int] | None, count: int) -> list[int
 
 def _check_sizes(lengths: object) -> list[int]:
     listed = lengths if isinstance(lengths, Tensor) else check_ordered("lengths", lengths, "integers")
-    numbers = [each.item() if getattr(each, "ndim", 1) == 0 else each for each in listed]  # type: ignore[attr-defined]
-    return [check_integer("lengths", number, 0) for number in numbers]
+    try:
+        return [operator.index(length) for length in listed]  # type: ignore[arg-type]
+    except TypeError as error:
+        raise TypeError(f"lengths: wanted integers, got {describe(lengths)}") from error
 
 
 def _n_columns(tagger: nn.Module, *, embed: bool) -> int:
