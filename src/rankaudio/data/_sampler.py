@@ -51,7 +51,7 @@ class LengthBucketSampler(Sampler[list[int]]):
             is 0 if that is not initialised. Make the sampler after the initialisation; with Lightning, in
             ``train_dataloader``.
         world_size: number of processes that share the batches of an epoch, at most 65,536. All processes get
-                the same number of batches: the batches with the most clips are halved until the number divides by
+            the same number of batches: the batches with the most clips are halved until the number divides by
             ``world_size``. If every batch is one clip and there are still too few, the shortest are repeated.
 
     Raises:
