@@ -54,6 +54,8 @@ def problem(call, name, kind, arguments):
         # Effects call their clips a waveform. Errors of a file begin with its name.
         others = [*arguments, "waveform"]
         named = any(re.match(rf"{other}\b", str(error)) for other in others) or str(error).startswith("x: ")
+        # A text may be of the right kind and not fit a file, which the message then names.
+        named = named or (kind in ("text", "names") and "labels.csv" in str(error))
         return None if named or name in str(error) else f"does not name it: {type(error).__name__}: {error}"
     except Exception as error:  # noqa: BLE001  (which kinds there are is the question)
         if name == "path" and isinstance(error, OSError):

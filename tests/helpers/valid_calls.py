@@ -17,7 +17,7 @@ from small_networks import SMALL_NETWORKS, small_tagger
 # Records that functions return. A user does not build them.
 RECORDS = {
     "AudioInfo", "AuxiliaryScores", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "StackedTables",
-    "WindowScores", "Network", "Augmentation", "Mixer",
+    "WindowScores", "FrameWindows", "PoolDraws", "SecondLevelFit", "Network", "Augmentation", "Mixer",
 }  # fmt: skip
 GENERATOR = torch.Generator()
 WAVES = torch.randn(3, 200, generator=torch.Generator().manual_seed(0))
@@ -85,6 +85,12 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "Lwlrap": {"n_classes": 4, "average": "label"},
         "ORMixup": {"p": 0.5, "gain": (0.4, 0.6)},
         "Overdrive": {"p": 0.5, "decibels": (2.0, 9.0), "colour": (20.0, 20.0)},
+        "PoolSampler": {"pools": [[0, 1], [2]], "shares": [0.5, 0.5], "draws_per_epoch": 4, "batch_size": 2,
+                        "seed": 0, "rank": 0, "world_size": 1},
+        "SecondLevelNetwork": {"n_classes": 4, "n_members": 2, "hidden": 2, "reduction": 2, "dropout": 0.2},
+        "WindowMean": {"run": 0.5, "subset": 0.5},
+        "WindowedTagger": {"tagger": small_tagger("CNN2d, max"), "window": 8, "hop": 4, "mean": "arithmetic",
+                           "batch_size": 4},
         "PadOrCrop": {"size": 5, "fill": "mean", "wrap": 0.5},
         "PitchShift": {"p": 0.5, "cents": (-300.0, 300.0), "n_fft": 48},
         "RandomCrop": {"size": (5, 7), "p": 1.0},
@@ -112,6 +118,11 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "centre_crop": {**CLIPS, "size": 5, "fill": "mean"},
         "decibel_mel": {**WAVE, **MEL, **DECIBELS, "scale": 1.0},
         "deltas": {**SPEC, "width": 9},
+        "fit_second_level": {"scores": torch.rand(2, 3, 4), "target": TARGET, "folds": torch.arange(3),
+                             "counts": None, "hidden": 2, "reduction": 2, "dropout": 0.2, "run": 0.5,
+                             "subset": 0.5, "lr": 1e-3, "patience": 1, "factor": 0.5, "stop": 1,
+                             "max_epochs": 1, "draws_per_epoch": 4, "batch_size": 4, "seed": 0},
+        "frame_windows": {**SPEC, "window": 8, "hop": 4, "fill": "minimum"},
         "fit_blend_weights": {"scores": [SCORES, SCORES], "target": TARGET, "method": "mean",
                               "present": torch.ones(2, 3, dtype=torch.bool), "folds": FOLDS, "n_folds": 2,
                               "starts": 1, "seed": 1},
@@ -124,7 +135,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "label_quality": {"labels": label_table(), "truth": label_table()},
         "label_threshold": {"scores": SCORES, "mean_labels": 1.0, "calibrate": True},
         "length_mask": {"lengths": LENGTHS, "size": 5},
-        "load_audio": {"path": folder / "a.wav", "sample_rate": 8000},
+        "load_audio": {"path": folder / "a.wav", "sample_rate": 8000, "start": 0.0, "seconds": 0.01},
         "log_mel": {**WAVE, **MEL, "power": 1.0, "eps": 1e-4}, "log_stft": {**WAVE, **FRAMES},
         "lq_loss": {**LOSS, "q": 0.7, "absent": True, "reduction": "sum"},
         "lsep_loss": {**LOSS, "graded": True, "mask": MASK, "class_weight": torch.ones(4),
@@ -149,7 +160,8 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "random_resized_crop": {**SPEC, "scale": (0.8, 1.0), "ratio": (1.7, 2.3), "p": 1.0,
                                 "generator": GENERATOR},
         "read_classes": {"path": folder / "scores.csv"},
-        "read_labels": {"path": folder / "labels.csv", "classes": CLASSES, "strict": True},
+        "read_labels": {"path": folder / "labels.csv", "classes": CLASSES, "strict": True, "separator": ",",
+                        "name_column": "fname", "label_column": "labels"},
         "read_scores": {"path": folder / "scores.csv"},
         "relabel": {"given": label_table(), "scores": score_table(), "mode": "match", "k": None,
                     "balanced": False, "mean_labels": 1.0, "calibrate": True},
