@@ -183,7 +183,8 @@ def check_waveform(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Te
 
 def check_choice(name: str, value: object, choices: Sequence[Choice]) -> Choice:
     """Return the value if it is one of the choices."""
-    if not isinstance(value, str) or value not in choices:
+    # Anything else may have a comparison of its own, such as an array, which compares each of its values.
+    if not isinstance(value, str | None) or value not in choices:
         raise ValueError(f"{name}: wanted one of {', '.join(map(repr, choices))}, got {describe(value)}")
     return cast("Choice", value)
 
