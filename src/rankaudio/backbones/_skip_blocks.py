@@ -19,8 +19,8 @@ class ConvNormReLU(nn.Module):
 
     def __init__(self, in_depth: int, depth: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_depth, depth, 3, padding=1, bias=False)
-        self.norm = MaskedBatchNorm(depth)
+        self.conv: nn.Conv2d = nn.Conv2d(in_depth, depth, 3, padding=1, bias=False)
+        self.norm: MaskedBatchNorm = MaskedBatchNorm(depth)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Return ``(B, depth, F, N)``, zero in the padding."""
@@ -78,9 +78,9 @@ class RecurrentPool(nn.Module):
 
     def __init__(self, depth: int) -> None:
         super().__init__()
-        self.forwards = nn.LSTM(depth, depth, batch_first=True)
-        self.backwards = nn.LSTM(depth, depth, batch_first=True)
-        self.embedding = nn.Linear(2 * depth, depth)
+        self.forwards: nn.LSTM = nn.LSTM(depth, depth, batch_first=True)
+        self.backwards: nn.LSTM = nn.LSTM(depth, depth, batch_first=True)
+        self.embedding: nn.Linear = nn.Linear(2 * depth, depth)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """From ``(B, depth, F, N)`` to ``(B, depth)``."""

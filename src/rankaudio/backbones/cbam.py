@@ -49,9 +49,9 @@ class CBAM(nn.Module):
         self.reduction: int = check_integer("reduction", reduction)
         self.kernel_size: int = check_kernel("kernel_size", kernel_size)
         hidden = max(channels // reduction, 1)
-        self.reduce = nn.Linear(channels, hidden, bias=False)
-        self.expand = nn.Linear(hidden, channels, bias=False)
-        self.spatial = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+        self.reduce: nn.Linear = nn.Linear(channels, hidden, bias=False)
+        self.expand: nn.Linear = nn.Linear(hidden, channels, bias=False)
+        self.spatial: nn.Conv2d = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return ``x`` times its attention; ``lengths`` are in frames."""

@@ -85,8 +85,8 @@ class _HierarchicalCNN(Network):
             self.n_features = sum(depths[start:])
         else:
             self.aggregates = nn.ModuleList(GRUPool(depth, units=self.rnn_units) for depth in depths[start:])
-            self.n_features = 2 * self.rnn_units * len(depths[start:])
-        self.classifier = _classifier(self.n_features, self.n_classes, dropout=self.dropout)
+            self.n_features: int = 2 * self.rnn_units * len(depths[start:])
+        self.classifier: nn.Sequential = _classifier(self.n_features, self.n_classes, dropout=self.dropout)
 
     def _channels(self, spectrogram: Tensor) -> Tensor:
         """Check the spectrogram, and return the input of the first block."""

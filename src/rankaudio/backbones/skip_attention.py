@@ -98,7 +98,8 @@ class SkipAttention(Network):
         check_number("dropout", self.dropout, 0, 1)
 
         depths = [self.base_depth * 2**k for k in range(4)]
-        self.n_features = deepest = depths[-1]
+        deepest = depths[-1]
+        self.n_features: int = deepest
         self.blocks: nn.ModuleList = nn.ModuleList(
             SkipBlock(before, depth)
             for before, depth in zip([self.in_channels, *depths], depths, strict=False)
@@ -106,7 +107,7 @@ class SkipAttention(Network):
         self.skips: nn.ModuleList = nn.ModuleList(ConvNormReLU(depth, deepest) for depth in depths[:-1])
         self.attention: CBAM = CBAM(4 * deepest, reduction=self.reduction, kernel_size=self.spatial_kernel)
         self.merge: ConvNormReLU = ConvNormReLU(4 * deepest, deepest)
-        self.classifier = self._new_classifier()
+        self.classifier: nn.Sequential = self._new_classifier()
 
     def _new_classifier(self) -> nn.Sequential:
         hidden = self.hidden_factor * self.base_depth

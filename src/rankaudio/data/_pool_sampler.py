@@ -91,6 +91,8 @@ class PoolSampler(Sampler[list[int]]):
         self.draws_per_epoch: int = check_integer("draws_per_epoch", draws_per_epoch)
         self.batch_size: int = check_integer("batch_size", batch_size)
         self.seed: int = check_integer("seed", seed, 0)
+        self.rank: int
+        self.world_size: int
         self.rank, self.world_size = check_ranks(rank, world_size)
         self._steps: int = -(-draws_per_epoch // (batch_size * self.world_size))
         if self._steps * self.world_size > draws_per_epoch:

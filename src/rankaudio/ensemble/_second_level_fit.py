@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -144,43 +145,11 @@ def fit_second_level(
     (3, torch.Size([60, 5]), True)
     """
     problem = _problem(scores, target, counts)
-    recipe = _Recipe(
-        mean=WindowMean(run=run, subset=subset),
-        lr=lr,
-        patience=patience,
-        factor=factor,
-        stop=stop,
-        max_epochs=max_epochs,
-        draws_per_epoch=draws_per_epoch,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    parts = _parts(folds, problem.target)
-    networks, epochs = [], []
-    nested, selected = torch.empty(2, *problem.target.shape)
-    for index, held_out in enumerate(parts):
-        choosing = parts[(index + 1) % len(parts)]
-        with _seeded(seed, problem.windows.device):
-            network = SecondLevelNetwork(
-                n_classes=scores.shape[-1],
-                n_members=len(scores),
-                hidden=hidden,
-                reduction=reduction,
-                dropout=dropout,
-            ).to(problem.windows.device)
-            epochs.append(_train(network, problem, recipe, ~(held_out | choosing), choosing))
-        nested[held_out] = problem.scores(network, held_out)
-        selected[choosing] = problem.scores(network, choosing)
-        networks.append(network.cpu())
-    equal = blend(problem.means.cpu(), method="geometric")
-    return SecondLevelFit(
-        tuple(networks),
-        nested,
-        nested=float(lwlrap(nested, problem.target)),
-        selected=float(lwlrap(selected, problem.target)),
-        equal=float(lwlrap(equal, problem.target)),
-        epochs=torch.tensor(epochs),
-    )
+    mean = WindowMean(run=run, subset=subset)
+    recipe = _Recipe(mean, lr, patience, factor, stop, max_epochs, draws_per_epoch, batch_size, seed)
+    shape = {"n_classes": scores.shape[-1], "n_members": len(scores)}
+    build = partial(SecondLevelNetwork, **shape, hidden=hidden, reduction=reduction, dropout=dropout)
+    return _fit_folds(problem, recipe, _parts(folds, problem.target), build)
 
 
 @dataclass(frozen=True)
@@ -223,6 +192,32 @@ class _Recipe:
             raise ValueError(f"factor: wanted a number below 1, got {self.factor!r}")
         for name in ("stop", "max_epochs", "draws_per_epoch", "batch_size"):
             check_integer(name, getattr(self, name))
+
+
+def _fit_folds(
+    problem: _Problem, recipe: _Recipe, parts: Sequence[Tensor], build: Callable[[], SecondLevelNetwork]
+) -> SecondLevelFit:
+    """Train a network for each fold; score the fold and the next one, which has chosen the epoch."""
+    networks, epochs = [], []
+    nested, selected = torch.empty(2, *problem.target.shape)
+    device = problem.windows.device
+    for index, held_out in enumerate(parts):
+        choosing = parts[(index + 1) % len(parts)]
+        with _seeded(recipe.seed, device):
+            network = build().to(device)
+            epochs.append(_train(network, problem, recipe, ~(held_out | choosing), choosing))
+        nested[held_out] = problem.scores(network, held_out)
+        selected[choosing] = problem.scores(network, choosing)
+        networks.append(network.cpu())
+    equal = blend(problem.means.cpu(), method="geometric")
+    return SecondLevelFit(
+        tuple(networks),
+        nested,
+        nested=float(lwlrap(nested, problem.target)),
+        selected=float(lwlrap(selected, problem.target)),
+        equal=float(lwlrap(equal, problem.target)),
+        epochs=torch.tensor(epochs),
+    )
 
 
 def _train(network: nn.Module, problem: _Problem, recipe: _Recipe, training: Tensor, choosing: Tensor) -> int:

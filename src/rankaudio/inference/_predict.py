@@ -1,29 +1,27 @@
-"""Scores for many clips of many lengths, and for the windows of a long recording."""
+"""Scores for many clips of many lengths."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from rankaudio._checks import (
-    check_callable,
     check_flag,
     check_floating,
     check_instance,
     check_integer,
-    check_number,
     check_ordered,
     describe,
 )
 from rankaudio.data import LengthBucketSampler, pad_collate
 
-__all__ = ["WindowScores", "predict", "predict_long"]
+__all__ = ["predict"]
 
 # Each worker is a process. A number above this one would stop the machine.
 _MOST_WORKERS = 1024
@@ -78,12 +76,9 @@ def predict(
     """
     check_integer("max_samples", max_samples)
     check_integer("workers", workers, 0, _MOST_WORKERS)
-    for name, function in (("progress", progress), ("on_error", on_error)):
-        if function is not None:
-            check_callable(name, function)
     check_instance("tagger", tagger, nn.Module)
-    check_flag("embed", embed)
-    run = _embedder(tagger) if embed else tagger
+    _check_hooks(progress, on_error)
+    run = _embedder(tagger) if check_flag("embed", embed) else tagger
     readable = _Readable(clips, reraise=on_error is None)
     sizes = _sizes(clips, lengths, len(readable))
     parameter = next(tagger.parameters(), None)
@@ -110,111 +105,10 @@ def predict(
     return scores
 
 
-class WindowScores(NamedTuple):
-    """The result of :func:`predict_long`, on the CPU: scores, and the start of each window.
-
-    >>> WindowScores(torch.zeros(2, 5), torch.tensor([0.0, 0.5])).starts[1]
-    tensor(0.5000)
-    """
-
-    scores: Tensor
-    """``(n_windows, C)`` float32, raw scores; with ``embed=True`` embeddings ``(n_windows, d)``."""
-    starts: Tensor
-    """``(n_windows,)`` float64, the start of each window in seconds."""
-
-
-def predict_long(
-    tagger: nn.Module,
-    waveform: Tensor,
-    *,
-    window: float,
-    hop: float,
-    sample_rate: int | None = None,
-    embed: bool = False,
-    max_samples: int = 60 * 44_100,
-    progress: Callable[[int, int], None] | None = None,
-) -> WindowScores:
-    r"""Score a long recording window by window.
-
-    With :math:`T` samples, windows of :math:`w` samples and a hop of :math:`h` samples, window :math:`k` is
-
-    .. math:: x[k h], \, \dots, \, x[\min(k h + w, T) - 1], \qquad
-        0 \le k \le \Bigl\lceil \frac{\max(0, T - w)}{h} \Bigr\rceil, \quad k h < T
-
-    The windows reach the end of the recording. The last one may be shorter than the others; it is scored as a
-    short clip. A recording no longer than a window is one window. The scores equal those of :func:`predict`
-    with the windows as clips. A window is cut when its batch is due, so the memory is that of the recording
-    and one batch.
-
-    Args:
-        tagger: as for :func:`predict`. The best windows are as long as the clips of its training.
-        waveform: ``(T,)`` floating point, at least one sample.
-        window: seconds of a window, rounded to samples.
-        hop: seconds from the start of a window to the next start, rounded to samples. With a hop longer than
-            ``window``, the sound between two windows is ignored.
-        sample_rate: of the waveform, in Hz. None: ``tagger.sample_rate``.
-        embed: return embeddings in place of scores, as for :func:`predict`.
-        max_samples: samples in a batch, as for :func:`predict`.
-        progress: called after each batch with the number of finished windows and of all windows.
-
-    Returns:
-        Scores and start times of the windows, in the order of time. A score belongs to its whole window, so a
-        timeline shows it best at the middle of the window.
-
-    Raises:
-        TypeError: if the waveform is not floating point, or a setting has the wrong type.
-        ValueError: if the waveform is not ``(T,)`` with a sample, a window or a hop is shorter than a sample,
-            or no sample rate is known.
-
-    >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8))
-    >>> scores, starts = predict_long(tagger, torch.randn(100_000), window=1.0, hop=0.5)
-    >>> scores.shape, starts.tolist()
-    (torch.Size([4, 2]), [0.0, 0.5, 1.0, 1.5])
-    """
-    check_instance("tagger", tagger, nn.Module)
-    check_floating("waveform", waveform, ndim=(1,))
-    if len(waveform) == 0:
-        raise ValueError(f"waveform: wanted shape (T,) with T from 1, got {describe(waveform)}")
-    rate = getattr(tagger, "sample_rate", None) if sample_rate is None else sample_rate
-    if rate is None:
-        raise ValueError(f"sample_rate: wanted a number, as {type(tagger).__name__} has none, got None")
-    check_integer("sample_rate", rate)
-    windows = _Windows(waveform, _samples("window", window, rate), _samples("hop", hop, rate))
-    scores = predict(
-        tagger,
-        windows,
-        lengths=windows.lengths,
-        embed=embed,
-        max_samples=max_samples,
-        progress=progress,
-    )
-    return WindowScores(scores, torch.tensor(windows.starts, dtype=torch.float64) / rate)
-
-
-class _Windows(Dataset[Tensor]):
-    """Windows of a waveform, each cut when it is read."""
-
-    def __init__(self, waveform: Tensor, window: int, hop: int) -> None:
-        total = len(waveform)
-        last = -(-max(0, total - window) // hop)
-        self.waveform = waveform
-        # If the hop is longer than the window, the last start may be after the end.
-        self.starts = [k * hop for k in range(last + 1) if k * hop < total]
-        self.lengths = [min(window, total - start) for start in self.starts]
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def __getitem__(self, index: int) -> Tensor:
-        start = self.starts[index]
-        return self.waveform[start : start + self.lengths[index]]
-
-
-def _samples(name: str, seconds: float, rate: int) -> int:
-    samples = round(check_number(name, seconds, 0) * rate)
-    if samples < 1:
-        raise ValueError(f"{name}: wanted at least one sample of 1/{rate} s, got {seconds!r}")
-    return samples
+def _check_hooks(progress: object, on_error: object) -> None:
+    for name, function in (("progress", progress), ("on_error", on_error)):
+        if function is not None and not callable(function):
+            raise TypeError(f"{name}: wanted a function or None, got {describe(function)}")
 
 
 def _batches(sizes: list[int], max_samples: int) -> list[list[int]]:

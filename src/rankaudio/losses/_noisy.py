@@ -149,7 +149,8 @@ class LqLoss(nn.Module):
         super().__init__()
         if check_number("q", q, 0, 1) == 0:
             raise ValueError("q: wanted a number above 0, got 0; the limit is binary cross entropy")
-        self.q, self.absent = q, check_flag("absent", absent)
+        self.q: float = q
+        self.absent: bool = check_flag("absent", absent)
         self.reduction: Reduction = check_choice("reduction", reduction, _REDUCTIONS)
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
