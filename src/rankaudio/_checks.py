@@ -23,7 +23,6 @@ from rankaudio._messages import short_repr
 
 _LARGEST = sys.float_info.max
 Choice = TypeVar("Choice", bound=str)
-Called = TypeVar("Called")
 Kind = TypeVar("Kind")
 
 
@@ -252,13 +251,6 @@ def check_paths(name: str, value: object) -> tuple[Path, ...]:
     if not paths:
         raise ValueError(f"{name}: wanted at least one path, got none")
     return paths
-
-
-def check_callable(name: str, value: Called) -> Called:
-    """Return the value if it can be called."""
-    if not callable(value):
-        raise TypeError(f"{name}: wanted a function, got {describe(value)}")
-    return value
 
 
 def check_ordered(name: str, value: object, content: str) -> Iterable[object]:

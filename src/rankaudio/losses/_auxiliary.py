@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from rankaudio._checks import check_callable, check_number, check_ordered, describe
+from rankaudio._checks import check_number, check_ordered, describe
 
 
 class AuxiliaryScores(NamedTuple):
@@ -60,7 +60,9 @@ class AuxiliaryLoss(nn.Module):
         self, criterion: Callable[..., Tensor], *, weights: Sequence[float] = (1.0, 0.4, 0.2, 0.1)
     ) -> None:
         super().__init__()
-        self.criterion: Callable[..., Tensor] = check_callable("criterion", criterion)
+        if not callable(criterion):
+            raise TypeError(f"criterion: wanted a function or a Module, got {describe(criterion)}")
+        self.criterion: Callable[..., Tensor] = criterion
         self.weights: tuple[float, ...] = tuple(
             check_number("weights", weight, 0) for weight in check_ordered("weights", weights, "numbers")
         )
