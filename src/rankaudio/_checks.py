@@ -57,7 +57,7 @@ def check_generator(value: object) -> torch.Generator | None:
 
 def check_device(name: str, value: object) -> torch.device:
     """Return the device that the value names."""
-    if not isinstance(value, str | int | torch.device) or isinstance(value, bool):
+    if not isinstance(value, (str, int, torch.device)) or isinstance(value, bool):
         raise TypeError(f"{name}: wanted a torch.device or its name, got {describe(value)}")
     if isinstance(value, torch.device):
         return value
@@ -183,7 +183,7 @@ def check_waveform(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Te
 def check_choice(name: str, value: object, choices: Sequence[Choice]) -> Choice:
     """Return the value if it is one of the choices."""
     # Anything else may have a comparison of its own, such as an array, which compares each of its values.
-    if not isinstance(value, str | None) or value not in choices:
+    if not (value is None or isinstance(value, str)) or value not in choices:
         raise ValueError(f"{name}: wanted one of {', '.join(map(repr, choices))}, got {describe(value)}")
     return cast("Choice", value)
 
@@ -238,7 +238,7 @@ def _bound(value: float) -> str:
 
 def check_path(name: str, value: object) -> Path:
     """Return the path if the value is a string or a path."""
-    if not isinstance(value, str | os.PathLike):
+    if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"{name}: wanted a path (str or pathlib.Path), got {describe(value)}")
     return Path(value)
 
@@ -258,7 +258,7 @@ def check_ordered(name: str, value: object, content: str) -> Iterable[object]:
     if isinstance(value, (str, bytes, os.PathLike, set, frozenset, Tensor)) or not isinstance(
         value, Iterable
     ):
-        hint = "; a set has no order" if isinstance(value, set | frozenset) else ""
+        hint = "; a set has no order" if isinstance(value, (set, frozenset)) else ""
         raise TypeError(f"{name}: wanted a list of {content}, got {describe(value)}{hint}")
     return value
 

@@ -30,7 +30,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     p = 0.5
     """
     path = check_path("path", path)
-    if not isinstance(content, bytes | bytearray | memoryview):
+    if not isinstance(content, (bytes, bytearray, memoryview)):
         raise TypeError(f"content: wanted bytes, got {describe(content)}")
     # Threads and processes that write the same file use temporary files of different names.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")

@@ -60,7 +60,7 @@ class Chain(nn.Module):
         for name, part in parts.items():
             if not isinstance(name, str):
                 raise TypeError(f"parts: wanted strings as names, got {describe(name)}")
-            if not isinstance(part, Augmentation | Mixer):
+            if not isinstance(part, (Augmentation, Mixer)):
                 raise TypeError(f"parts: wanted an Augmentation or a Mixer as {name}, got {describe(part)}")
         self.names: tuple[str, ...] = tuple(parts)
         self._disabled: frozenset[str] = frozenset()

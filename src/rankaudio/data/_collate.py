@@ -60,7 +60,7 @@ def pad_collate(items: Sequence[Tensor | tuple[Tensor, Tensor]]) -> Batch:
 
 
 def _as_pair(index: int, item: object) -> tuple[Tensor, Tensor | None]:
-    waveform, target = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
+    waveform, target = item if isinstance(item, (tuple, list)) and len(item) == 2 else (item, None)
     name = f"items[{index}]"
     tensor = check_floating(name, waveform, ndim=(1,))
     if len(tensor) == 0:

@@ -147,7 +147,7 @@ class _Readable(Dataset[tuple[int, "Tensor | Exception"]]):
     def __getitem__(self, index: int) -> tuple[int, Tensor | Exception]:
         try:
             item = self.clips[index]
-            clip = check_floating(f"clips[{index}]", item[0] if isinstance(item, tuple | list) else item)
+            clip = check_floating(f"clips[{index}]", item[0] if isinstance(item, (tuple, list)) else item)
             if clip.ndim != 1 or len(clip) == 0:
                 raise ValueError(f"clips[{index}]: wanted shape (T,) with T from 1, got {describe(clip)}")  # noqa: TRY301
         except Exception as error:
@@ -162,7 +162,7 @@ def _sizes(clips: object, lengths: Sequence[int] | None, count: int) -> list[int
         lengths = getattr(clips, "lengths", None)
     if lengths is None:
         items = (clips[index] for index in range(count))  # type: ignore[index]
-        sizes = [max(len(item[0] if isinstance(item, tuple | list) else item), 1) for item in items]
+        sizes = [max(len(item[0] if isinstance(item, (tuple, list)) else item), 1) for item in items]
     else:
         sizes = _check_sizes(lengths)
     if len(sizes) != count:

@@ -49,7 +49,7 @@ class RandomMixer(Mixer):
         super().__init__(p=p)
         check_ordered("mixers", mixers, "pairs of a Mixer and a number")
         for pair in mixers:
-            if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], Mixer):
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not isinstance(pair[0], Mixer):
                 raise TypeError(f"mixers: wanted pairs of a Mixer and a number, got {describe(pair)}")
         self.probabilities: tuple[float, ...] = tuple(
             check_number("probability", share, 0, 1) for _, share in mixers
