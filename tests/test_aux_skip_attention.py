@@ -196,6 +196,7 @@ def test_cbam_equals_its_formula():
     assert (ours[1, :, :, 4:] == 0).all()
 
 
+@pytest.mark.slow
 def test_the_auxiliary_network_exports_with_dynamic_batch_and_time():
     auto = torch.export.Dim.AUTO
     model, x = trained(NETWORKS["auxiliary"]), torch.randn(3, 40, 64).double()
@@ -209,6 +210,7 @@ def test_the_auxiliary_network_exports_with_dynamic_batch_and_time():
         torch.testing.assert_close(program(y, lengths), model(y, lengths))
 
 
+@pytest.mark.slow
 def test_the_auxiliary_network_compiles_into_one_graph_in_training():
     torch.compiler.reset()
     torch.manual_seed(0)

@@ -12,6 +12,8 @@ from rankaudio import (
 )
 from small_networks import is_recurrent
 
+pytestmark = pytest.mark.slow
+
 
 @every_case
 def test_compiles_into_one_graph(case):

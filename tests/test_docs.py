@@ -22,6 +22,8 @@ from rankaudio import CNN2d, LogMel, Tagger
 from rankaudio.data import ScoreTable, read_labels, write_scores
 from two_processes import run_both
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("howto/*.md")])
 BLOCK = re.compile(r"(?:^% ([^\n]*)\n)?^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
