@@ -176,8 +176,11 @@ class Tagger(nn.Module):
 
     def _cast(self, spectrogram: Tensor) -> Tensor:
         """Cast to the dtype of the backbone's parameters."""
-        parameter = next((p for p in self.backbone.parameters() if p.is_floating_point()), None)
-        return spectrogram if parameter is None else spectrogram.to(parameter.dtype)
+        # A loop, because the compiler of torch 2.7 cannot follow next() with a generator expression.
+        for parameter in self.backbone.parameters():
+            if parameter.is_floating_point():
+                return spectrogram.to(parameter.dtype)
+        return spectrogram
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
         """Move or cast, but never cast the frontend to half precision."""
