@@ -44,8 +44,9 @@ demo: $(VENV)/.has-examples
 check: $(VENV)/.has-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(PYTEST) -q -n auto -m 'not slow and not example'
+	@echo '$(BIN)/mypy, next to the tests'; found=$$(mktemp); $(BIN)/mypy > "$$found" 2>&1 & types=$$!; \
+	  $(PYTEST) -q -n auto -m 'not slow and not example'; tests=$$?; \
+	  wait $$types; types=$$?; cat "$$found"; rm -f "$$found"; [ $$tests = 0 ] && [ $$types = 0 ]
 
 format: $(VENV)/.has-dev
 	$(BIN)/ruff check --fix .

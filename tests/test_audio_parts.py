@@ -41,6 +41,7 @@ def test_a_part_equals_the_same_part_of_the_whole(files, name, rate, start, seco
     assert part.untyped_storage().nbytes() == 4 * len(part)
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_parts_of_resampled_files_are_the_same_bits(files, data):
     rate = data.draw(st.sampled_from([8000, 22050, 44100, 48000, 96000, 44056]))
@@ -66,6 +67,7 @@ def test_crops_of_a_data_set_are_those_of_the_whole_file(files, name, rate, crop
     assert len(starts) == (1 if crop == "start" else 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["long.wav", "long.flac"])
 def test_a_crop_of_a_long_file_takes_memory_for_the_crop_only(tmp_path, name):
     """Ten minutes are 106 MB as float32. Torch's own memory is not traced, but the decoded block is."""

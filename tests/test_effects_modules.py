@@ -267,6 +267,7 @@ def replay_as_on_an_accelerator(effect, waveform, draw, lengths, monkeypatch):
     return effect.replay(waveform, draw, lengths)
 
 
+@pytest.mark.slow
 @every_module
 @pytest.mark.parametrize("with_lengths", [True, False])
 def test_a_cpu_computes_only_the_chosen_clips_with_the_same_result(module, with_lengths, monkeypatch):

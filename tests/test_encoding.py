@@ -37,6 +37,7 @@ def test_any_position_of_the_channel_axis(channel_dim):
     assert torch.equal(encoding, encoding[:, :1, :1].expand_as(encoding))
 
 
+@pytest.mark.slow
 def test_one_graph_for_all_sizes():
     """With dynamic shapes the settings are symbolic too. A check of them must not break the graph."""
     torch.compiler.reset()

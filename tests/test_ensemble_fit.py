@@ -27,6 +27,7 @@ def task(noise, clips=150, classes=8, seed=0):
 GRID_TOLERANCE = 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_fitted_weights_are_as_good_as_the_best_of_a_grid(method, seed):

@@ -193,6 +193,7 @@ def test_a_plain_tensor_is_the_main_head():
     torch.testing.assert_close(both, 2 * l_soft_loss(scores, target) + 0.5 * l_soft_loss(-scores, target))
 
 
+@pytest.mark.slow
 def test_criteria_compile_into_one_graph():
     torch.compiler.reset()
     criterion = AuxiliaryLoss(SourceLoss([bce(), LqLoss(reduction="none")]), weights=(1.0, 0.5))

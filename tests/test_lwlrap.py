@@ -157,6 +157,7 @@ def test_both_ways_of_counting_agree(average, monkeypatch):
             torch.testing.assert_close(lwlrap(scores, target, average=average), chosen, **EXACT)
 
 
+@pytest.mark.slow
 def test_equals_scikit_learn_beyond_one_chunk():
     generator = torch.Generator().manual_seed(3)
     scores = torch.randn(2100, 527, generator=generator).round(decimals=1)

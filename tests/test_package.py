@@ -55,20 +55,24 @@ def test_four_requirements_without_ceilings():
         assert "==" not in requirement
 
 
+@pytest.mark.slow
 def test_library_imports_what_is_required_or_an_extra():
     assert lacking("src", REQUIRED | names(EXTRAS["audio"] + EXTRAS["torchmetrics"])) == {}
 
 
+@pytest.mark.slow
 def test_examples_import_what_their_extras_hold():
     assert lacking("examples", REQUIRED | names(EXTRAS["examples"] + EXTRAS["onnx"] + EXTRAS["ray"])) == {}
 
 
+@pytest.mark.slow
 def test_tests_import_what_their_extra_holds():
     """Only torchaudio and timm, which needs torchvision, may be missing: their tests are then skipped."""
     example = {path.stem for path in (ROOT / "examples").iterdir()}
     assert lacking("tests", REQUIRED | names(EXTRAS["test"]) | {"torchaudio", "timm"} | example) == {}
 
 
+@pytest.mark.slow
 def test_docs_import_what_their_extra_holds():
     """What sphinx itself stands on, docutils, comes with it."""
     assert lacking("docs", REQUIRED | names(EXTRAS["docs"]) | {"docutils"}) == {}

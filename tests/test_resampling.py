@@ -164,6 +164,7 @@ def test_bad_rates_are_named(settings, error, message):
         Resample(**settings)
 
 
+@pytest.mark.slow
 def test_rates_without_a_common_divisor_need_little_memory():
     assert _blocks(999_983, 44_100).size <= 8 * 999_983
     assert _blocks(44_100, 999_983).new_size <= 8 * 999_983

@@ -181,6 +181,7 @@ def first_level(*, clips=90, windows=None, seed=0):
     return sigmoid(noise + 2 * signal - 2), target, torch.arange(clips) % 3
 
 
+@pytest.mark.slow
 def test_a_second_level_learns_what_a_blend_cannot():
     """A member with permuted classes is useless for a blend and as good as any for a network."""
     scores, target, folds = first_level(clips=600)

@@ -98,6 +98,7 @@ def test_a_descriptor_with_a_bad_number():
         LogMel.from_descriptor("mel_2047_1024_128")
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("with_lengths", [False, True])
 def test_compiles_into_one_graph(frontend, with_lengths):
@@ -107,6 +108,7 @@ def test_compiles_into_one_graph(frontend, with_lengths):
     torch.testing.assert_close(compiled(*inputs), frontend(*inputs), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_function_compiles_into_one_graph():
     torch.compiler.reset()
     x = noise(3, 300, dtype=torch.float32)
@@ -114,6 +116,7 @@ def test_the_function_compiles_into_one_graph():
     torch.testing.assert_close(compiled(x, **SMALL_MEL), log_mel(x, **SMALL_MEL), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("with_lengths", [False, True])
 def test_exports_with_dynamic_batch_and_time(frontend, with_lengths):

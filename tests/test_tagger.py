@@ -134,6 +134,7 @@ def test_half_and_bfloat16_keep_frontends_of_others_in_float32():
     assert tagger.to("meta").frontend.window.is_meta
 
 
+@pytest.mark.slow
 @every_network
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_a_file_keeps_the_dtype_of_the_backbone(name, dtype, tmp_path):

@@ -85,6 +85,7 @@ def replaced(content, place, *value):
     return copy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_wrong_kind_anywhere_is_one_error_with_the_files_name(kind, content, tmp_path):
     wrong = 0
@@ -186,6 +187,7 @@ def test_tensors_that_share_memory_cannot_ask_for_more_than_the_file_has(content
     refused(path, {**content, "backbone": described, "state": state}, "a separate tensor for each name")
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_found_wherever_it_is(saved, tmp_path):
     good, path = bytearray(saved.read_bytes()), tmp_path / "m.pt"
     expected = Tagger.load(saved).state_dict()

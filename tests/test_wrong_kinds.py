@@ -72,6 +72,7 @@ def test_every_public_name_has_a_call(calls):
         call.function(**call.arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_wrong_kinds_are_refused_by_name(calls):
     answers = {
