@@ -68,7 +68,7 @@ class Frontend(ModuleWithSettings):
         >>> LogSTFT(hop_length=128).frame_lengths(torch.tensor([44100, 1]))
         tensor([345,   1])
         """
-        return frame_lengths(lengths, hop_length=self.hop_length)
+        return frame_lengths(lengths, hop_length=self.hop_length, pad_mode=self.pad_mode)
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the spectrogram ``(B, F, N)`` of clips ``(B, T)``."""

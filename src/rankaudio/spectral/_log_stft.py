@@ -45,7 +45,7 @@ def log_stft(
         hop_length: :math:`H`, samples from one frame to the next.
         power: :math:`p`, 1 for magnitude or 2 for power.
         eps: :math:`\varepsilon`, added before the logarithm; ``None`` takes no logarithm.
-        pad_mode: ``"reflect"`` or ``"constant"`` (zeros).
+        pad_mode: ``"reflect"``, ``"constant"`` (zeros) or ``"same"``, as in :func:`log_mel`.
         transform: ``"fft"`` or ``"matmul"``, as in :func:`log_mel`.
 
     Returns:
