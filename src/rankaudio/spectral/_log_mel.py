@@ -69,11 +69,13 @@ def log_mel(
         ``(B, F, N)`` with :math:`N = \lfloor T / H \rfloor + 1` frames; float64 for a float64
         waveform, else float32. With ``pad_mode="same"`` it is :math:`N = \lceil T / H \rceil`. Frame
         :math:`j` then begins at sample :math:`jH - \lfloor \max((N-1)H + n - T, \, 0) / 2 \rfloor`, as
-        TensorFlow's rule "SAME" has it. With ``lengths`` that is true for each clip by its own length. Frames after a clip's end hold the value of digital silence,
-        ``log(eps)``, or 0 without logarithm. A clip shorter than the window is mirrored several times. The
-        mirror image of a single sample is the sample itself. At digital silence the gradient is 0. In float32
-        the window is that of ``torch.hann_window``, because the published models were trained on it; it
-        differs from the exact window by up to 2e-7. In float64 the window is exact.
+        TensorFlow's rule "SAME" has it. With ``lengths``, each clip has the frames of its own length.
+
+        Frames after a clip's end hold the value of digital silence, ``log(eps)``, or 0 without logarithm. A
+        clip shorter than the window is mirrored several times. The mirror image of a single sample is the
+        sample itself. At digital silence the gradient is 0. In float32 the window is that of
+        ``torch.hann_window``, because the published models were trained on it; it differs from the exact
+        window by up to 2e-7. In float64 the window is exact.
 
     Raises:
         TypeError: if the waveform is not floating point, or a setting has another type.

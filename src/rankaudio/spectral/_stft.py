@@ -1,7 +1,7 @@
 """Frames, spectra and bands of a padded batch: the computation of every spectrogram.
 
-Each clip is extended at its own end, so that its frames are the same alone and in any batch. Spectra are real numbers, and the square root never gets a zero. So every gradient is finite at
-digital silence.
+Each clip is extended at its own end, so that its frames are the same alone and in any batch. Spectra are real
+numbers, and the square root never gets a zero. So every gradient is finite at digital silence.
 """
 
 from __future__ import annotations
