@@ -77,8 +77,7 @@ class SegmentedTagger(nn.Module):
         self.tagger: Tagger = check_instance("tagger", tagger, Tagger)
         self.size: int = seconds_to_samples("seconds", seconds, rate_of(tagger, sample_rate))
         self.places: tuple[FixedPlace, ...] = tuple(
-            check_choice("places", place, FIXED_PLACES)  # type: ignore[arg-type]
-            for place in check_ordered("places", places, "places")
+            check_choice("places", place, FIXED_PLACES) for place in check_ordered("places", places, "places")
         )
         if not self.places:
             raise ValueError("places: wanted at least one, got none")

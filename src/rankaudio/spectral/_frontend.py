@@ -12,9 +12,8 @@ from torch import Tensor
 
 from rankaudio._checks import check_integer, check_same_device, check_waveform, describe
 from rankaudio._settings import ModuleWithSettings
-from rankaudio.lengths import frame_lengths
+from rankaudio.lengths import PadMode, frame_lengths
 from rankaudio.spectral._stft import (
-    PadMode,
     Transform,
     check_eps,
     check_settings,

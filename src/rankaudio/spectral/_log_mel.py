@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_waveform
+from rankaudio.lengths import PadMode
 from rankaudio.spectral._filterbank import MelScale, Norm, check_band, check_scale, mel_filterbank
 from rankaudio.spectral._frontend import Frontend, parse_descriptor
 from rankaudio.spectral._stft import (
-    PadMode,
     Transform,
     check_eps,
     check_settings,

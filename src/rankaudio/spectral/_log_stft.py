@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_waveform
+from rankaudio.lengths import PadMode
 from rankaudio.spectral._frontend import Frontend, parse_descriptor
 from rankaudio.spectral._stft import (
-    PadMode,
     Transform,
     check_eps,
     check_settings,

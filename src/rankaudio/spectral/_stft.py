@@ -113,8 +113,8 @@ def _pad_same(waveform: Tensor, lengths: Tensor | None, n_fft: int, hop_length: 
     longest = waveform.shape[1]
     size = (longest - 1) // hop_length * hop_length + n_fft
     if lengths is None and not torch.compiler.is_compiling():
-        before = max(size - longest, 0) // 2
-        return F.pad(waveform, (before, size - longest - before))
+        front = max(size - longest, 0) // 2
+        return F.pad(waveform, (front, size - longest - front))
     if lengths is None:
         lengths = torch.full((waveform.shape[0],), longest, device=waveform.device)
     needed = (lengths - 1) // hop_length * hop_length + n_fft
