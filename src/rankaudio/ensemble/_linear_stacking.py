@@ -1,4 +1,4 @@
-"""A linear model over the probabilities of several models: a weight per class and model, then a dense layer."""
+"""A linear model over the probabilities of several models: weights per class, then a dense layer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_floating, check_integer, check_number, check_ordered, describe
+from rankaudio._checks import check_floating, check_integer, describe
+from rankaudio.ensemble._members import check_weights
 
 # Keeps the division defined for a class whose weights are all 0. This is the original's number.
 _SMALLEST_NORM = 1e-7
@@ -22,7 +23,8 @@ class LinearStacking(nn.Module):
     The input :math:`x_{mk}` is the probability that model :math:`m` gives to class :math:`k`. The last of the
     :math:`M + 1` inputs is the average with the weights :math:`a`. At the start :math:`w` takes the average
     alone and :math:`D` is the identity, so the order of the classes is that of the average. There are no
-    biases. Signs are free.
+    biases. Signs are free. In float32, the subtraction makes small probabilities equal, from a difference of
+    1e-7 on. Use float64 where their order counts, as :func:`fit_linear_stacking` does.
 
     Args:
         n_classes: C.
@@ -47,12 +49,14 @@ class LinearStacking(nn.Module):
 
     average: Tensor
 
-    def __init__(self, *, n_classes: int, n_members: int, weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, *, n_classes: int, n_members: int, weights: Sequence[float] | Tensor | None = None
+    ) -> None:
         super().__init__()
         self.n_classes: int = check_integer("n_classes", n_classes)
         self.n_members: int = check_integer("n_members", n_members)
-        average = torch.tensor(_check_weights(weights, n_members))
-        self.register_buffer("average", average / average.sum())
+        average = check_weights(weights, n_members)
+        self.register_buffer("average", (average / average.sum()).float())
         start = torch.zeros(n_classes, n_members + 1)
         start[:, -1] = 1
         self.model_weights: nn.Parameter = nn.Parameter(start)
@@ -60,23 +64,15 @@ class LinearStacking(nn.Module):
 
     def forward(self, scores: Tensor) -> Tensor:
         """Return raw scores ``(N, C)``."""
-        by_model = self.averaged(scores)
-        stacked = torch.cat([scores, by_model[None]]).movedim(0, -1)
-        # 1 becomes a probability of 0.23, and the slope at the start is that of the original.
-        return 2 * ((stacked * self.model_weights).sum(-1) @ self.dense.T - 1.6)
-
-    def averaged(self, scores: Tensor) -> Tensor:
-        """Return the average of the models, ``(N, C)``: the last input, and the answer without a fit.
-
-        >>> LinearStacking(n_classes=2, n_members=2).averaged(torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]]))
-        tensor([[0.5000, 0.0000]])
-        """
         check_floating("scores", scores, ndim=(3,))
         members, _, classes = scores.shape
         if (members, classes) != (self.n_members, self.n_classes):
             wanted = f"shape ({self.n_members}, N, {self.n_classes})"
             raise ValueError(f"scores: wanted {wanted}, got {describe(scores)}")
-        return (scores * self.average[:, None, None]).sum(0)
+        average = (scores * self.average[:, None, None]).sum(0, keepdim=True)
+        stacked = torch.cat([scores, average]).movedim(0, -1)
+        # 1 becomes a probability of 0.23, and the slope at the start is that of the original.
+        return 2 * ((stacked * self.model_weights).sum(-1) @ self.dense.T - 1.6)
 
     @torch.no_grad()
     def normalise(self) -> None:
@@ -94,15 +90,3 @@ class LinearStacking(nn.Module):
     def extra_repr(self) -> str:
         """Show the settings."""
         return f"n_classes={self.n_classes}, n_members={self.n_members}, weights={self.average.tolist()}"
-
-
-def _check_weights(weights: object, n_members: int) -> list[float]:
-    chosen = [1.0] * n_members if weights is None else weights
-    numbers = [
-        float(check_number("weights", each, 0)) for each in check_ordered("weights", chosen, "numbers")
-    ]
-    if len(numbers) != n_members:
-        raise ValueError(f"weights: wanted {n_members} numbers, one for each model, got {len(numbers)}")
-    if sum(numbers) == 0:
-        raise ValueError("weights: wanted a number above 0, got only 0")
-    return numbers

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from rankaudio._checks import check_floating, check_integer, check_number
+from rankaudio.ensemble._blend import blend
 from rankaudio.ensemble._linear_stacking import LinearStacking
 from rankaudio.ensemble._second_level_folds import (
     Problem,
@@ -26,7 +27,7 @@ def fit_linear_stacking(
     target: Tensor,
     *,
     folds: Tensor,
-    weights: Sequence[float] | None = None,
+    weights: Sequence[float] | Tensor | None = None,
     lr: float = 1e-4,
     stop: int = 15,
     max_epochs: int = 1000,
@@ -42,7 +43,8 @@ def fit_linear_stacking(
     average.
 
     Each epoch takes all clips once, in a random order. The loss is the binary cross-entropy, and the
-    optimiser is NAdam. After each step the model weights of each class are scaled to a norm of 1.
+    optimiser is NAdam, all in float64. After each step the model weights of each class are scaled to a norm
+    of 1.
 
     Args:
         scores: ``(M, N, C)`` probabilities. They must be out-of-fold scores: each clip is scored by models
@@ -77,17 +79,18 @@ def fit_linear_stacking(
     (3, torch.Size([60, 5]), torch.Size([60, 5]))
     """
     problem = check_problem(check_floating("scores", scores, ndim=(3,)), target, None)
+    problem = replace(problem, means=scores.detach().to(problem.means.device, torch.float64))
     recipe = _Recipe(lr, stop, max_epochs, batch_size, seed)
     members, _, classes = scores.shape
 
     def start() -> LinearStacking:
-        return LinearStacking(n_classes=classes, n_members=members, weights=weights)
+        return LinearStacking(n_classes=classes, n_members=members, weights=weights).double()
 
     def train(training: Tensor, choosing: Tensor) -> tuple[LinearStacking, int]:
         network = start().to(problem.means.device)
         return network, _train(network, problem, recipe, training, choosing)
 
-    equal = start().averaged(problem.means.cpu())
+    equal = blend(problem.means.cpu(), weights=weights)
     parts = check_folds(folds, problem.target)
     return fit_folds(problem, parts, train, seed=seed, equal=equal, method="mean")
 

@@ -32,7 +32,8 @@ class SecondLevelFit(NamedTuple):
     networks: tuple[SecondLevelNetwork | LinearStacking, ...]
     """One network for each fold, in eval mode."""
     scores: Tensor
-    """``(N, C)``, raw scores of each clip from the network that has not used its fold."""
+    """``(N, C)``, raw scores of each clip from the network that has not used its fold. They are float64 in
+    linear stacking, where float32 would make small probabilities equal."""
     nested: float
     """lwlrap of ``scores``. Report this value."""
     selected: float
@@ -56,7 +57,7 @@ class SecondLevelFit(NamedTuple):
             TypeError: if ``scores`` is not floating point.
             ValueError: if ``scores`` has another shape.
         """
-        first_level = check_floating("scores", scores).float().cpu()
+        first_level = check_floating("scores", scores).to("cpu", self.scores.dtype)
         with torch.no_grad():
             members = [network(first_level).sigmoid() for network in self.networks]
         return blend(members, method=self.method)
@@ -95,11 +96,11 @@ def fit_folds(
 ) -> SecondLevelFit:
     """Train a network for each fold; score the fold and the next one, which has chosen the epoch.
 
-    ``train`` takes the clips to learn from and the clips that choose, each ``(N,)`` bool. It returns the network
-    and the epoch that was kept. ``equal`` are scores that need no fit.
+    ``train`` takes the clips to learn from and the clips that choose, each ``(N,)`` bool. It returns the
+    network and the epoch that was kept. ``equal`` are scores that need no fit.
     """
     networks, epochs = [], []
-    nested, selected = torch.empty(2, *problem.target.shape)
+    nested, selected = torch.empty(2, *problem.target.shape, dtype=problem.means.dtype)
     for index, held_out in enumerate(parts):
         choosing = parts[(index + 1) % len(parts)]
         with _seeded(seed, problem.windows.device):
