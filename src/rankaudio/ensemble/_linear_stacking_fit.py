@@ -36,8 +36,8 @@ def fit_linear_stacking(
 ) -> SecondLevelFit:
     r"""Train a :class:`LinearStacking` for each fold, and estimate its value on other clips.
 
-    Folds have the same parts as in :func:`fit_second_level`: network :math:`k` learns from all folds but
-    :math:`k` and :math:`k + 1`, fold :math:`k + 1 \pmod K` chooses the epoch by lwlrap, and fold :math:`k`
+    Folds have the same parts as in :func:`fit_second_level`. Network :math:`k` learns from all folds but
+    :math:`k` and :math:`k + 1`. Fold :math:`k + 1 \pmod K` chooses the epoch by lwlrap, and fold :math:`k`
     gives the figure. The state is judged before the first epoch too. So the average of the models is a
     candidate, and it is kept where no training improves it. If ``nested`` is not above ``equal``, use the
     average.

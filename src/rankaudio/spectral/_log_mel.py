@@ -69,7 +69,7 @@ def log_mel(
         ``(B, F, N)`` with :math:`N = \lfloor T / H \rfloor + 1` frames; float64 for a float64
         waveform, else float32. With ``pad_mode="same"`` it is :math:`N = \lceil T / H \rceil`. Frame
         :math:`j` then begins at sample :math:`jH - \lfloor \max((N-1)H + n - T, \, 0) / 2 \rfloor`, as
-        TensorFlow's rule "SAME" has it. With ``lengths``, each clip has the frames of its own length.
+        TensorFlow's rule "SAME" has it. With ``lengths``, a clip has the same frames as alone.
 
         Frames after a clip's end hold the value of digital silence, ``log(eps)``, or 0 without logarithm. A
         clip shorter than the window is mirrored several times. The mirror image of a single sample is the
