@@ -23,8 +23,13 @@ FIXED_PLACES: tuple[FixedPlace, ...] = ("start", "middle", "end")
 class SegmentedTagger(nn.Module):
     r"""A tagger that scores each clip by segments of a fixed length. Pass it to :func:`predict`.
 
-    :func:`cut_segment` cuts one segment of the waveform at each place, and puts zeros around a clip that is
-    shorter than a segment. The tagger scores each segment, and the score of the clip is a mean of the three
+    With :math:`w` samples of a segment and :math:`d = \ell - w`, the scores of segment :math:`k` are
+
+    .. math:: s_k = \mathit{tagger}\bigl(x[o_k], \dots, x[o_k + w - 1]\bigr), \qquad
+        o_k \in \{0, \; \operatorname{trunc}(d / 2), \; d\}
+
+    for start, middle and end. Outside a clip :math:`x` is 0, so a clip that is shorter than a segment has
+    zeros around it. :func:`cut_segment` cuts the same segments. The score of the clip is a mean of the three
     kinds that :class:`WindowedTagger` defines. The sums are computed from logarithms, so probabilities near 0
     and 1 never round to a tie.
 
