@@ -69,7 +69,7 @@ def test_decibels_are_those_of_the_power_relative_to_the_reference():
 
 
 def test_silence_is_constant_and_has_a_finite_gradient():
-    for ref, level in ((1.0, -100.0), ("max", 0.0)):
+    for ref, level in ((1.0, -100.0), ("max", -80.0)):
         waveform = torch.zeros(1, 300, requires_grad=True)
         db = decibel_mel(waveform, **SMALL, ref=ref)
         assert (db == level).all()

@@ -191,12 +191,12 @@ IN_MODULES_ONLY = {
     | {"read_classes", "read_labels", "read_scores", "write_labels", "write_scores"}
     | {"PoolDraws", "PoolSampler", "write_bytes", "write_text"},
     "ensemble": None,
-    "inference": {"WindowScores", "WindowedTagger"},
+    "inference": {"SegmentedTagger", "WindowScores", "WindowedTagger"},
     "metrics": {"ClassLwlrap"},
     "backbones": {"CBAM", "Network"},
     "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}
-    | {"l_soft_loss", "lq_loss"},
-    "masking": {"FrameWindows", "centre_crop", "frame_windows", "trim_silence"},
+    | {"SmoothedBCELoss", "l_soft_loss", "lq_loss", "smooth_labels", "smoothed_bce_loss"},
+    "masking": {"CutSegment", "FrameWindows", "centre_crop", "cut_segment", "frame_windows", "trim_silence"},
     "spectral": {"DecibelMel", "DeltaChannels", "decibel_mel"},
     "noisy": None,
 }

@@ -185,7 +185,7 @@ BAD_STFT = [
     ({"hop_length": 0}, ValueError, "hop_length: wanted an integer >= 1, got 0"),
     ({"power": 3}, ValueError, r"power: wanted 1 \(magnitude\) or 2 \(power\), got 3"),
     ({"eps": 0.0}, ValueError, "eps: wanted a finite number >= 1e-30, got 0"),
-    ({"pad_mode": "wrap"}, ValueError, "pad_mode: wanted one of 'reflect', 'constant', got 'wrap'"),
+    ({"pad_mode": "wrap"}, ValueError, "pad_mode: wanted one of 'reflect', 'constant', 'same', got 'wrap'"),
     ({"transform": "dct"}, ValueError, "transform: wanted one of 'fft', 'matmul', got 'dct'"),
 ]
 BAD_MEL = [

@@ -6,12 +6,17 @@ of rankaudio takes lengths, and padding never has an influence on an output.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_integer, check_integers, check_values
+from rankaudio._checks import check_choice, check_integer, check_integers, check_values
 
 __all__ = ["frame_lengths", "length_mask"]
+
+PadMode = Literal["reflect", "constant", "same"]
+PAD_MODES: tuple[PadMode, ...] = ("reflect", "constant", "same")
 
 
 def length_mask(lengths: Tensor, size: int) -> Tensor:
@@ -41,28 +46,34 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
-def frame_lengths(lengths: Tensor, *, hop_length: int) -> Tensor:
-    r"""Count the frames that a centred short-time Fourier transform gives for clips of these lengths.
+def frame_lengths(lengths: Tensor, *, hop_length: int, pad_mode: PadMode = "reflect") -> Tensor:
+    r"""Count the frames that a short-time Fourier transform gives for clips of these lengths.
 
-    .. math:: n_b = \lfloor \ell_b / h \rfloor + 1
+    .. math:: n_b = \lfloor \ell_b / h \rfloor + 1 \;\text{(centred frames)}, \qquad
+        n_b = \lceil \ell_b / h \rceil \;\text{(the rule "same")}
 
     Args:
         lengths: ``(B,)`` integers, in samples.
         hop_length: :math:`h`, samples from one frame to the next.
+        pad_mode: as in :func:`log_mel`. Frames are centred unless it is ``"same"``.
 
     Returns:
         ``(B,)`` integers, in frames: at least 1.
 
     Raises:
         TypeError: if ``lengths`` is not a tensor of integers, or ``hop_length`` is not an integer.
-        ValueError: if a length is below 1 (checked on the CPU), or ``hop_length`` is below 1.
+        ValueError: if a length is below 1 (checked on the CPU), ``hop_length`` is below 1, or ``pad_mode`` is
+            unknown.
 
     >>> frame_lengths(torch.tensor([1, 1023, 1024]), hop_length=1024)
+    tensor([1, 1, 2])
+    >>> frame_lengths(torch.tensor([1, 1024, 1025]), hop_length=1024, pad_mode="same")
     tensor([1, 1, 2])
     """
     check_integers("lengths", lengths)
     check_values("lengths", lengths, lengths >= 1, "values from 1")
-    return lengths // check_integer("hop_length", hop_length) + 1
+    last = lengths - 1 if check_choice("pad_mode", pad_mode, PAD_MODES) == "same" else lengths
+    return last // check_integer("hop_length", hop_length) + 1
 
 
 def zero_beyond(values: Tensor, lengths: Tensor | None, *, fill: float = 0.0) -> Tensor:

@@ -54,7 +54,8 @@ from rankaudio import (
     weighted_mixup,
 )
 from rankaudio.backbones import CBAM
-from rankaudio.losses import LqLoss, lq_loss
+from rankaudio.losses import LqLoss, SmoothedBCELoss, lq_loss, smoothed_bce_loss
+from rankaudio.masking import CutSegment, cut_segment
 from rankaudio.spectral import DecibelMel, DeltaChannels, decibel_mel
 from small_networks import N_BINS, SMALL_NETWORKS, small_tagger
 
@@ -125,6 +126,7 @@ CASES = {
         settings={"class_weight": torch.arange(1.0, 6.0), "reduction": "sum"},
     ),
     "Lq": Case(LqLoss, lambda b: (seeded(b, 5), labels(b, 5)), lq_loss),
+    "smoothed BCE": Case(SmoothedBCELoss, lambda b: (seeded(b, 5), labels(b, 5)), smoothed_bce_loss),
     "frequency encoding": Case(
         FrequencyEncoding, lambda b: (seeded(b, 6, 9),), frequency_encoding, time_axis=-1
     ),
@@ -153,6 +155,13 @@ CASES = {
         decibel_mel,
         time_axis=-1,
         settings={**MEL, "scale": 0.01},
+    ),
+    "decibel mel, same frames": Case(
+        lambda: DecibelMel(**MEL, ref="max", pad_mode="same"),
+        waves,
+        decibel_mel,
+        time_axis=-1,
+        settings={**MEL, "ref": "max", "pad_mode": "same"},
     ),
     "CBAM": Case(lambda: CBAM(4, reduction=2), lambda b: (seeded(b, 4, 6, 20),), network=True, time_axis=-1),
     "OR-mixup": Case(
@@ -206,6 +215,9 @@ CASES = {
         has_p=False,
         settings={"size": 50, "fill": "mean", "wrap": 0.5},
     ),
+    "cut segment": Case(
+        lambda: CutSegment(size=50), waves, cut_segment, random=True, has_p=False, settings={"size": 50}
+    ),
     "SpecAugment": Case(
         lambda: SpecAugment(p=1.0),
         lambda b: (seeded(b, 12, 40),),
@@ -250,6 +262,7 @@ ELSEWHERE = {
     "test_lengths.py": {"frame_lengths", "length_mask"},
     # The gradient of soft bootstrapping is not that of its value.
     "test_losses_noisy.py": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "SourceLoss", "l_soft_loss"},
+    "test_smoothed_bce.py": {"smooth_labels"},
     "test_trim.py": {"trim_silence"},
     "test_first_place_transforms.py": {"centre_crop"},
     "test_spectral.py": {"mel_filterbank"},
@@ -257,6 +270,7 @@ ELSEWHERE = {
     "test_networks.py": {"Network"},
     "test_pool_sampler.py": {"PoolDraws", "PoolSampler"},
     "test_windowed_tagger.py": {"FrameWindows", "WindowedTagger", "frame_windows"},
+    "test_segments.py": {"SegmentedTagger"},
     "test_inference.py": {"WindowScores", "predict", "predict_long"},
     "test_noisy.py": {
         "LabelQuality",
@@ -269,6 +283,7 @@ ELSEWHERE = {
         "select_agreeing",
     },
     "test_second_level.py": {"SecondLevelFit", "SecondLevelNetwork", "WindowMean", "fit_second_level"},
+    "test_linear_stacking.py": {"LinearStacking", "fit_linear_stacking"},
     "test_ensemble.py": {
         "BlendFit",
         "StackedTables",

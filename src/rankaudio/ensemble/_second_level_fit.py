@@ -3,68 +3,25 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from rankaudio._checks import (
-    check_floating,
-    check_integer,
-    check_integers,
-    check_number,
-    check_shape,
-    describe,
-)
+from rankaudio._checks import check_integer, check_number
 from rankaudio.ensemble._blend import blend
-from rankaudio.ensemble._fit import check_target
 from rankaudio.ensemble._plateau import Plateau
 from rankaudio.ensemble._second_level import SecondLevelNetwork
+from rankaudio.ensemble._second_level_folds import (
+    Problem,
+    SecondLevelFit,
+    check_folds,
+    check_problem,
+    fit_folds,
+)
 from rankaudio.ensemble._window_mean import WindowMean
-from rankaudio.metrics import lwlrap
-
-
-class SecondLevelFit(NamedTuple):
-    """The result of :func:`fit_second_level`, all on the CPU.
-
-    >>> network = SecondLevelNetwork(n_classes=5, n_members=3, hidden=8, reduction=2).eval()
-    >>> fit = SecondLevelFit((network,) * 3, torch.zeros(9, 5), 0.9, 0.9, 0.8, torch.ones(3).long())
-    >>> fit.predict(torch.rand(3, 2, 5)).shape
-    torch.Size([2, 5])
-    """
-
-    networks: tuple[SecondLevelNetwork, ...]
-    """One network for each fold, in eval mode."""
-    scores: Tensor
-    """``(N, C)``, raw scores of each clip from the network that has not used its fold."""
-    nested: float
-    """lwlrap of ``scores``. Report this value."""
-    selected: float
-    """lwlrap on the folds that chose the epochs. It is too high to report."""
-    equal: float
-    """lwlrap of the geometric mean of the members, which needs no fit."""
-    epochs: Tensor
-    """``(K,)`` int64, the epoch that was kept of each network, from 0."""
-
-    def predict(self, scores: Tensor) -> Tensor:
-        """Return probabilities ``(N, C)``: the geometric mean over the networks.
-
-        Args:
-            scores: ``(M, N, C)`` floating point, the members' probabilities of other clips.
-
-        Raises:
-            TypeError: if ``scores`` is not floating point.
-            ValueError: if ``scores`` has another shape.
-        """
-        first_level = check_floating("scores", scores).float().cpu()
-        with torch.no_grad():
-            members = [network(first_level).sigmoid() for network in self.networks]
-        return blend(members, method="geometric")
 
 
 def fit_second_level(
@@ -144,30 +101,19 @@ def fit_second_level(
     >>> len(fit.networks), fit.scores.shape, fit.nested > 0.5
     (3, torch.Size([60, 5]), True)
     """
-    problem = _problem(scores, target, counts)
+    problem = check_problem(scores, target, counts)
     mean = WindowMean(run=run, subset=subset)
     recipe = _Recipe(mean, lr, patience, factor, stop, max_epochs, draws_per_epoch, batch_size, seed)
     shape = {"n_classes": scores.shape[-1], "n_members": len(scores)}
     build = partial(SecondLevelNetwork, **shape, hidden=hidden, reduction=reduction, dropout=dropout)
-    return _fit_folds(problem, recipe, _parts(folds, problem.target), build)
 
+    def train(training: Tensor, choosing: Tensor) -> tuple[SecondLevelNetwork, int]:
+        network = build().to(problem.windows.device)
+        return network, _train(network, problem, recipe, training, choosing)
 
-@dataclass(frozen=True)
-class _Problem:
-    """The windows of all clips on the device of the training, and the labels on the CPU."""
-
-    windows: Tensor
-    """``(M, N, K, C)``."""
-    counts: Tensor
-    means: Tensor
-    """``(M, N, C)``, the plain means over the windows."""
-    target: Tensor
-
-    def scores(self, network: nn.Module, clips: Tensor) -> Tensor:
-        """Return raw scores of the chosen clips from the means over their windows, on the CPU."""
-        with torch.no_grad():
-            scores: Tensor = network.eval()(self.means[:, clips.to(self.means.device)])
-        return scores.cpu()
+    equal = blend(problem.means.cpu(), method="geometric")
+    parts = check_folds(folds, problem.target)
+    return fit_folds(problem, parts, train, seed=seed, equal=equal, method="geometric")
 
 
 @dataclass(frozen=True)
@@ -194,33 +140,7 @@ class _Recipe:
             check_integer(name, getattr(self, name))
 
 
-def _fit_folds(
-    problem: _Problem, recipe: _Recipe, parts: Sequence[Tensor], build: Callable[[], SecondLevelNetwork]
-) -> SecondLevelFit:
-    """Train a network for each fold; score the fold and the next one, which has chosen the epoch."""
-    networks, epochs = [], []
-    nested, selected = torch.empty(2, *problem.target.shape)
-    device = problem.windows.device
-    for index, held_out in enumerate(parts):
-        choosing = parts[(index + 1) % len(parts)]
-        with _seeded(recipe.seed, device):
-            network = build().to(device)
-            epochs.append(_train(network, problem, recipe, ~(held_out | choosing), choosing))
-        nested[held_out] = problem.scores(network, held_out)
-        selected[choosing] = problem.scores(network, choosing)
-        networks.append(network.cpu())
-    equal = blend(problem.means.cpu(), method="geometric")
-    return SecondLevelFit(
-        tuple(networks),
-        nested,
-        nested=float(lwlrap(nested, problem.target)),
-        selected=float(lwlrap(selected, problem.target)),
-        equal=float(lwlrap(equal, problem.target)),
-        epochs=torch.tensor(epochs),
-    )
-
-
-def _train(network: nn.Module, problem: _Problem, recipe: _Recipe, training: Tensor, choosing: Tensor) -> int:
+def _train(network: nn.Module, problem: Problem, recipe: _Recipe, training: Tensor, choosing: Tensor) -> int:
     """Train the network in place, and return the epoch that was kept."""
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr)
     plateau = Plateau(optimizer, patience=recipe.patience, factor=recipe.factor, stop=recipe.stop)
@@ -234,8 +154,7 @@ def _train(network: nn.Module, problem: _Problem, recipe: _Recipe, training: Ten
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        value = float(lwlrap(problem.scores(network, choosing), problem.target[choosing]))
-        if plateau.step(value):
+        if plateau.step(problem.lwlrap(network, choosing)):
             best = copy.deepcopy(network.state_dict())
         if plateau.finished():
             break
@@ -244,50 +163,9 @@ def _train(network: nn.Module, problem: _Problem, recipe: _Recipe, training: Ten
 
 
 def _loss(
-    network: nn.Module, problem: _Problem, mean: WindowMean, batch: Tensor, generator: torch.Generator
+    network: nn.Module, problem: Problem, mean: WindowMean, batch: Tensor, generator: torch.Generator
 ) -> Tensor:
     device = problem.windows.device
     rows, target = batch.to(device), problem.target[batch].to(device, problem.windows.dtype)
     scores = network(mean(problem.windows[:, rows], problem.counts[rows], generator=generator))
     return binary_cross_entropy_with_logits(scores, target)
-
-
-def _problem(scores: object, target: object, counts: Tensor | None) -> _Problem:
-    """Check scores, numbers of windows and labels."""
-    tensor = check_floating("scores", scores, ndim=(3, 4)).detach()
-    windows = (tensor if tensor.ndim == 4 else tensor[:, :, None]).float()
-    means = WindowMean().eval()(windows, counts)
-    if not bool(((means >= 0) & (means <= 1)).all()):
-        raise ValueError(f"scores: wanted probabilities from 0 to 1, got others in {describe(tensor)}")
-    members, clips, most, _ = windows.shape
-    if members == 0 or clips == 0:
-        raise ValueError(f"scores: wanted at least one member and one clip, got {describe(tensor)}")
-    labels = check_target(means[0].cpu(), target)
-    # Only CUDA has a random state that is restored below.
-    device = tensor.device if tensor.device.type == "cuda" else torch.device("cpu")
-    number = torch.full((clips,), most) if counts is None else counts
-    return _Problem(windows.to(device), number.to(device), means.to(device), labels)
-
-
-def _parts(folds: object, target: Tensor) -> list[Tensor]:
-    """Return ``(N,)`` bool for each fold, true for its clips."""
-    fold_of = check_shape("folds", check_integers("folds", folds), target.shape[:1]).cpu()
-    found = sorted(set(fold_of.tolist()))
-    if len(found) < 3:
-        raise ValueError(f"folds: wanted at least three different ones, got {found}")
-    parts = [fold_of == fold for fold in found]
-    for fold, part in zip(found, parts, strict=True):
-        if not target[part].any():
-            raise ValueError(f"folds: wanted a label in each fold, got none in fold {fold}")
-    return parts
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed weights and dropout, and restore the global random state afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.default_generator.manual_seed(seed)
-        for each in devices:
-            torch.cuda.default_generators[each.index].manual_seed(seed)
-        yield

@@ -80,11 +80,9 @@ def predict_long(
     check_floating("waveform", waveform, ndim=(1,))
     if len(waveform) == 0:
         raise ValueError(f"waveform: wanted shape (T,) with T from 1, got {describe(waveform)}")
-    rate = getattr(tagger, "sample_rate", None) if sample_rate is None else sample_rate
-    if rate is None:
-        raise ValueError(f"sample_rate: wanted a number, as {type(tagger).__name__} has none, got None")
-    check_integer("sample_rate", rate)
-    windows = _Windows(waveform, _samples("window", window, rate), _samples("hop", hop, rate))
+    rate = rate_of(tagger, sample_rate)
+    samples = seconds_to_samples("window", window, rate), seconds_to_samples("hop", hop, rate)
+    windows = _Windows(waveform, *samples)
     scores = predict(
         tagger,
         windows,
@@ -115,7 +113,16 @@ class _Windows(Dataset[Tensor]):
         return self.waveform[start : start + self.lengths[index]]
 
 
-def _samples(name: str, seconds: float, rate: int) -> int:
+def rate_of(tagger: nn.Module, sample_rate: int | None) -> int:
+    """Return the given sample rate, or that of the tagger."""
+    rate = getattr(tagger, "sample_rate", None) if sample_rate is None else sample_rate
+    if rate is None:
+        raise ValueError(f"sample_rate: wanted a number, as {type(tagger).__name__} has none, got None")
+    return check_integer("sample_rate", rate)
+
+
+def seconds_to_samples(name: str, seconds: float, rate: int) -> int:
+    """Round seconds to samples, and refuse a time below one sample."""
     samples = round(check_number(name, seconds, 0) * rate)
     if samples < 1:
         raise ValueError(f"{name}: wanted at least one sample of 1/{rate} s, got {seconds!r}")

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
 
 from rankaudio._checks import check_choice, check_floating, check_instance, check_integer
 from rankaudio._fill import fill_values
+from rankaudio.inference._mean import MEANS, ScoreMean, mean_of_scores
 from rankaudio.masking._frame_windows import cut_windows, window_starts
 from rankaudio.tagger import Tagger
-
-WindowAverage = Literal["arithmetic", "geometric", "scores"]
-AVERAGES: tuple[WindowAverage, ...] = ("arithmetic", "geometric", "scores")
-# Above this score, exp(-s) is below the rounding error of 1 in double precision.
-LARGE = 37.0
 
 
 class WindowedTagger(nn.Module):
@@ -70,14 +63,14 @@ class WindowedTagger(nn.Module):
         *,
         window: int = 256,
         hop: int = 128,
-        mean: WindowAverage = "arithmetic",
+        mean: ScoreMean = "arithmetic",
         batch_size: int = 64,
     ) -> None:
         super().__init__()
         self.tagger: Tagger = check_instance("tagger", tagger, Tagger)
         self.window: int = check_integer("window", window)
         self.hop: int = check_integer("hop", hop, 1, window)
-        self.mean: WindowAverage = check_choice("mean", mean, AVERAGES)
+        self.mean: ScoreMean = check_choice("mean", mean, MEANS)
         self.batch_size: int = check_integer("batch_size", batch_size)
 
     @property
@@ -102,7 +95,7 @@ class WindowedTagger(nn.Module):
                 torch.split(clip, self.batch_size), torch.split(start, self.batch_size), strict=True
             )
         ]
-        return _average(torch.cat(scores), clip, batch, self.mean)
+        return mean_of_scores(torch.cat(scores), clip, batch, self.mean)
 
     def extra_repr(self) -> str:
         """Show the settings."""
@@ -111,36 +104,3 @@ class WindowedTagger(nn.Module):
 
     def _score(self, windows: Tensor) -> Tensor:
         return check_floating("the backbone's scores", self.tagger.backbone(windows), ndim=(2,))
-
-
-def _average(scores: Tensor, clip: Tensor, batch: int, mean: WindowAverage) -> Tensor:
-    """Average scores ``(W, C)`` over the windows of each clip: ``(batch, C)`` in the dtype of the scores."""
-    wide = scores.float() if scores.device.type == "mps" else scores.double()
-    count = torch.bincount(clip, minlength=batch)[:, None].to(wide.dtype)
-    if mean == "scores":
-        average = wide.new_zeros(batch, wide.shape[1]).index_add(0, clip, wide) / count
-    elif mean == "geometric":
-        # log(-log p), which is -s where p rounds to 1.
-        log_log = torch.where(wide > LARGE, -wide, (-logsigmoid(wide.clamp(max=LARGE))).log())
-        average = _logit_from_log_log(_log_sum_exp(log_log, clip, batch) - count.log())
-    else:
-        # The factor 1 / n of both probabilities cancels.
-        average = _log_sum_exp(logsigmoid(wide), clip, batch) - _log_sum_exp(logsigmoid(-wide), clip, batch)
-    return average.to(scores.dtype)
-
-
-def _log_sum_exp(values: Tensor, clip: Tensor, batch: int) -> Tensor:
-    """Logarithm of the sum of exponentials over the rows of each clip: ``(batch, C)``."""
-    # Finite numbers, so that infinite scores give infinite sums and not NaN.
-    finite = torch.finfo(values.dtype)
-    lowest = values.new_full((batch, values.shape[1]), finite.min)
-    highest = lowest.scatter_reduce(0, clip[:, None].expand_as(values), values, "amax").clamp(max=finite.max)
-    total = torch.zeros_like(highest).index_add(0, clip, (values - highest[clip]).exp())
-    return highest + total.log()
-
-
-def _logit_from_log_log(log_log: Tensor) -> Tensor:
-    """Return the logit of p, given log(-log p)."""
-    log = -log_log.exp()
-    log_of_rest = torch.where(log_log < -LARGE, log_log, (-torch.expm1(log)).log())
-    return log - log_of_rest

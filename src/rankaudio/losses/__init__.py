@@ -1,8 +1,9 @@
-"""Losses for multi-label scores: ranking, noisy labels, auxiliary heads and several sources of labels."""
+"""Losses for multi-label scores: ranking, smoothed and noisy labels, auxiliary heads, several sources."""
 
 from rankaudio.losses._auxiliary import AuxiliaryLoss, AuxiliaryScores
 from rankaudio.losses._lsep import LSEPLoss, Reduction, lsep_loss
 from rankaudio.losses._noisy import LqLoss, LSoftLoss, l_soft_loss, lq_loss
+from rankaudio.losses._smoothed_bce import SmoothedBCELoss, smooth_labels, smoothed_bce_loss
 from rankaudio.losses._source import SourceLoss
 
 __all__ = [
@@ -12,8 +13,11 @@ __all__ = [
     "LSoftLoss",
     "LqLoss",
     "Reduction",
+    "SmoothedBCELoss",
     "SourceLoss",
     "l_soft_loss",
     "lq_loss",
     "lsep_loss",
+    "smooth_labels",
+    "smoothed_bce_loss",
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from rankaudio._checks import check_choice, check_integer, check_number, check_waveform
 from rankaudio.lengths import frame_lengths, length_mask
-from rankaudio.spectral._stft import PAD_MODES, PadMode, pad_ends
+from rankaudio.spectral._stft import pad_ends
+
+_EXTENSIONS = ("reflect", "constant")
 
 
 def trim_silence(
@@ -18,7 +22,7 @@ def trim_silence(
     frame_length: int = 2048,
     hop_length: int = 512,
     amin: float = 1e-10,
-    pad_mode: PadMode = "reflect",
+    pad_mode: Literal["reflect", "constant"] = "reflect",
     min_length: int = 1,
 ) -> tuple[Tensor, Tensor]:
     r"""Cut each clip to the part between its first and its last loud frame.
@@ -94,7 +98,7 @@ def _check_settings(*, top_db: object, frame_length: object, amin: object, pad_m
     if check_integer("frame_length", frame_length, 2) % 2:
         raise ValueError(f"frame_length: wanted an even integer, got {frame_length!r}")
     check_number("amin", amin, 1e-30)
-    check_choice("pad_mode", pad_mode, PAD_MODES)
+    check_choice("pad_mode", pad_mode, _EXTENSIONS)
 
 
 def _loud_part(

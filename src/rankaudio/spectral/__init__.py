@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from rankaudio.lengths import PadMode
 from rankaudio.spectral._decibel_mel import DecibelMel, DecibelReference, decibel_mel
 from rankaudio.spectral._decibels import power_to_db
 from rankaudio.spectral._delta_channels import DeltaChannels
@@ -9,7 +10,7 @@ from rankaudio.spectral._deltas import Deltas, deltas
 from rankaudio.spectral._filterbank import MelScale, Norm, mel_filterbank
 from rankaudio.spectral._log_mel import LogMel, log_mel
 from rankaudio.spectral._log_stft import LogSTFT, log_stft
-from rankaudio.spectral._stft import PadMode, Transform
+from rankaudio.spectral._stft import Transform
 
 __all__ = [
     "FRONTENDS",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from rankaudio._checks import check_choice, check_number
-from rankaudio.lengths import frame_lengths
+from rankaudio.lengths import PadMode, frame_lengths
 from rankaudio.spectral._decibels import power_to_db
 from rankaudio.spectral._filterbank import MelScale, Norm
 from rankaudio.spectral._log_mel import LogMel, log_mel
-from rankaudio.spectral._stft import PadMode, Transform
+from rankaudio.spectral._stft import Transform
 
 DecibelReference = float | Literal["max"]
 
@@ -59,13 +61,16 @@ def decibel_mel(
         amin: the smallest power; everything below counts as this power.
         top_db: decibels kept below the maximum of the clip; ``None`` keeps all.
         scale: :math:`c`, a factor of the result.
-        pad_mode: ``"reflect"`` or ``"constant"`` (zeros).
+        pad_mode: ``"reflect"``, ``"constant"`` (zeros) or ``"same"``, as in :func:`log_mel`.
         transform: ``"fft"`` or ``"matmul"``, as in :func:`log_mel`.
 
     Returns:
         ``(B, F, N)`` with N as for :func:`log_mel`; float64 for a float64 waveform, else float32. Frames
         beyond those of a clip's length hold what silence has there, the lowest value that a clip with this
-        maximum can show. Digital silence is constant, and its gradient is 0.
+        maximum can show. Digital silence is constant, and its gradient is 0. With ``ref="max"``, a clip
+        without any power above ``amin`` has no maximum to refer to. All of it is at the floor,
+        ``-scale * top_db``, because nothing in it is loud. Without ``top_db`` it is
+        ``scale * 10 * log10(amin)``.
 
     Raises:
         TypeError: if the waveform is not floating point, or a setting has another type.
@@ -74,12 +79,16 @@ def decibel_mel(
 
     Reference:
         The first-place system of Freesound Audio Tagging 2019, whose settings are the defaults. That system
-        divides by 100, which is ``scale=0.01``.
+        divides by 100, which is ``scale=0.01``. The second-place system has ``n_fft=1024``,
+        ``hop_length=512``, ``n_mels=64``, ``f_min=0``, ``ref="max"`` and ``pad_mode="same"``. Its silence
+        is 0 dB, as loud as the loudest sound.
 
     >>> decibel_mel(torch.zeros(1, 44100)).unique()
     tensor([-100.])
     >>> decibel_mel(torch.randn(2, 44100), ref="max").amax((1, 2))
     tensor([0., 0.])
+    >>> decibel_mel(torch.zeros(1, 44100), ref="max").unique()
+    tensor([-80.])
     """
     _check_decibels(ref=ref, amin=amin, top_db=top_db, scale=scale)
     power = log_mel(
@@ -98,7 +107,7 @@ def decibel_mel(
         pad_mode=pad_mode,
         transform=transform,
     )
-    frames = None if lengths is None else frame_lengths(lengths, hop_length=hop_length)
+    frames = None if lengths is None else frame_lengths(lengths, hop_length=hop_length, pad_mode=pad_mode)
     return _decibels(power, frames, ref=ref, amin=amin, top_db=top_db, scale=scale)
 
 
@@ -175,4 +184,7 @@ def _decibels(
     if ref != "max":
         return scale * power_to_db(power, frames, ref=float(ref), amin=amin, top_db=top_db)
     db = power_to_db(power, frames, amin=amin, top_db=top_db)
-    return scale * (db - db.amax((1, 2), keepdim=True))
+    highest = db.amax((1, 2), keepdim=True)
+    # The floor of a clip in which nothing is above the smallest power. NaN is no silence.
+    silence = 10 * math.log10(amin) if top_db is None else -top_db
+    return scale * torch.where(power.amax((1, 2), keepdim=True) <= amin, silence, db - highest)

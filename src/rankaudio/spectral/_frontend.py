@@ -12,9 +12,8 @@ from torch import Tensor
 
 from rankaudio._checks import check_integer, check_same_device, check_waveform, describe
 from rankaudio._settings import ModuleWithSettings
-from rankaudio.lengths import frame_lengths
+from rankaudio.lengths import PadMode, frame_lengths
 from rankaudio.spectral._stft import (
-    PadMode,
     Transform,
     check_eps,
     check_settings,
@@ -68,7 +67,7 @@ class Frontend(ModuleWithSettings):
         >>> LogSTFT(hop_length=128).frame_lengths(torch.tensor([44100, 1]))
         tensor([345,   1])
         """
-        return frame_lengths(lengths, hop_length=self.hop_length)
+        return frame_lengths(lengths, hop_length=self.hop_length, pad_mode=self.pad_mode)
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the spectrogram ``(B, F, N)`` of clips ``(B, T)``."""

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_waveform
+from rankaudio.lengths import PadMode
 from rankaudio.spectral._filterbank import MelScale, Norm, check_band, check_scale, mel_filterbank
 from rankaudio.spectral._frontend import Frontend, parse_descriptor
 from rankaudio.spectral._stft import (
-    PadMode,
     Transform,
     check_eps,
     check_settings,
@@ -60,18 +60,22 @@ def log_mel(
         power: :math:`p`, 1 for magnitude or 2 for power.
         eps: :math:`\varepsilon`, added before the logarithm; ``None`` takes no logarithm, as
             :func:`power_to_db` needs.
-        pad_mode: ``"reflect"`` or ``"constant"`` (zeros).
+        pad_mode: ``"reflect"``, ``"constant"`` (zeros), or ``"same"``: zeros, and :math:`N` frames as below.
         transform: how :math:`X` is computed: ``"fft"`` or ``"matmul"``. The latter multiplies real matrices,
             for exported programs on runtimes without complex numbers. The results differ by rounding only;
             it takes about three times as long.
 
     Returns:
         ``(B, F, N)`` with :math:`N = \lfloor T / H \rfloor + 1` frames; float64 for a float64
-        waveform, else float32. Frames after a clip's end hold the value of digital silence,
-        ``log(eps)``, or 0 without logarithm. A clip shorter than the window is mirrored several times. The
-        mirror image of a single sample is the sample itself. At digital silence the gradient is 0. In float32
-        the window is that of ``torch.hann_window``, because the published models were trained on it; it
-        differs from the exact window by up to 2e-7. In float64 the window is exact.
+        waveform, else float32. With ``pad_mode="same"`` it is :math:`N = \lceil T / H \rceil`. Frame
+        :math:`j` then begins at sample :math:`jH - \lfloor \max((N-1)H + n - T, \, 0) / 2 \rfloor`, as
+        TensorFlow's rule "SAME" has it. With ``lengths``, a clip has the same frames as alone.
+
+        Frames after a clip's end hold the value of digital silence, ``log(eps)``, or 0 without logarithm. A
+        clip shorter than the window is mirrored several times. The mirror image of a single sample is the
+        sample itself. At digital silence the gradient is 0. In float32 the window is that of
+        ``torch.hann_window``, because the published models were trained on it; it differs from the exact
+        window by up to 2e-7. In float64 the window is exact.
 
     Raises:
         TypeError: if the waveform is not floating point, or a setting has another type.

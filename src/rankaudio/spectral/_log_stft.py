@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_waveform
+from rankaudio.lengths import PadMode
 from rankaudio.spectral._frontend import Frontend, parse_descriptor
 from rankaudio.spectral._stft import (
-    PadMode,
     Transform,
     check_eps,
     check_settings,
@@ -45,7 +45,7 @@ def log_stft(
         hop_length: :math:`H`, samples from one frame to the next.
         power: :math:`p`, 1 for magnitude or 2 for power.
         eps: :math:`\varepsilon`, added before the logarithm; ``None`` takes no logarithm.
-        pad_mode: ``"reflect"`` or ``"constant"`` (zeros).
+        pad_mode: ``"reflect"``, ``"constant"`` (zeros) or ``"same"``, as in :func:`log_mel`.
         transform: ``"fft"`` or ``"matmul"``, as in :func:`log_mel`.
 
     Returns:

@@ -1,8 +1,7 @@
 """Frames, spectra and bands of a padded batch: the computation of every spectrogram.
 
-Each clip is centred and reflected at its own end, so that its frames are the same alone and in any
-batch. Spectra are real numbers, and the square root never gets a zero. So every gradient is finite at
-digital silence.
+Each clip is extended at its own end, so that its frames are the same alone and in any batch. Spectra are real
+numbers, and the square root never gets a zero. So every gradient is finite at digital silence.
 """
 
 from __future__ import annotations
@@ -18,11 +17,9 @@ from torch import Tensor
 from rankaudio._autocast import full_precision
 from rankaudio._checks import check_choice, check_number, describe
 from rankaudio._chunks import rows_per_chunk
-from rankaudio.lengths import frame_lengths, length_mask, zero_beyond
+from rankaudio.lengths import PAD_MODES, PadMode, frame_lengths, length_mask, zero_beyond
 from rankaudio.spectral._filterbank import check_frames, target_and_work_device
 
-PadMode = Literal["reflect", "constant"]
-PAD_MODES: tuple[PadMode, ...] = ("reflect", "constant")
 Transform = Literal["fft", "matmul"]
 TRANSFORMS: tuple[Transform, ...] = ("fft", "matmul")
 
@@ -70,12 +67,12 @@ def spectrogram(
     """
 
     def of_chunk(clips: Tensor, ends: Tensor | None) -> Tensor:
-        frames = pad_ends(clips, ends, window.shape[0] // 2, pad_mode).unfold(-1, window.shape[0], hop_length)
+        frames = _frames(clips, ends, window.shape[0], hop_length, pad_mode)
         bins = _spectrum(frames * window.to(clips.dtype), power, stages).mT
         # With the filterbank on the left, the product is (B, F, N) in memory too, without a copy.
         bins = bins.contiguous() if filterbank is None else filterbank.to(clips.dtype) @ bins
         if ends is not None:
-            bins = zero_beyond(bins, frame_lengths(ends, hop_length=hop_length))
+            bins = zero_beyond(bins, frame_lengths(ends, hop_length=hop_length, pad_mode=pad_mode))
         return bins if eps is None else (bins + eps).log()
 
     with full_precision(waveform.device):
@@ -94,6 +91,37 @@ def _in_chunks(
     clips = torch.split(waveform, rows)
     ends = [None] * len(clips) if lengths is None else torch.split(lengths, rows)
     return torch.cat([function(*chunk) for chunk in zip(clips, ends, strict=True)])
+
+
+def _frames(
+    waveform: Tensor, lengths: Tensor | None, n_fft: int, hop_length: int, pad_mode: PadMode
+) -> Tensor:
+    """Cut clips ``(B, T)`` into overlapping frames ``(B, N, n_fft)``."""
+    if pad_mode == "same":
+        padded = _pad_same(waveform, lengths, n_fft, hop_length)
+    else:
+        padded = pad_ends(waveform, lengths, n_fft // 2, pad_mode)
+    return padded.unfold(-1, n_fft, hop_length)
+
+
+def _pad_same(waveform: Tensor, lengths: Tensor | None, n_fft: int, hop_length: int) -> Tensor:
+    """Put zeros around each clip, so that its frames fit exactly; half of the zeros are before the clip.
+
+    Half is rounded down. The number of zeros depends on the length of a clip, so in a padded batch each clip
+    has its own start.
+    """
+    longest = waveform.shape[1]
+    size = (longest - 1) // hop_length * hop_length + n_fft
+    if lengths is None and not torch.compiler.is_compiling():
+        front = max(size - longest, 0) // 2
+        return F.pad(waveform, (front, size - longest - front))
+    if lengths is None:
+        lengths = torch.full((waveform.shape[0],), longest, device=waveform.device)
+    needed = (lengths - 1) // hop_length * hop_length + n_fft
+    before = (needed - lengths).clamp(min=0) // 2
+    source = torch.arange(size, device=waveform.device) - before[:, None]
+    inside = (source >= 0) & (source < lengths[:, None])
+    return waveform.gather(1, source.clamp(0, longest - 1)).masked_fill(~inside, 0)
 
 
 def pad_ends(waveform: Tensor, lengths: Tensor | None, width: int, pad_mode: PadMode) -> Tensor:
