@@ -193,7 +193,7 @@ IN_MODULES_ONLY = {
     "ensemble": None,
     "inference": {"WindowScores", "WindowedTagger"},
     "metrics": {"ClassLwlrap"},
-    "backbones": {"CBAM", "Network"},
+    "backbones": {"AxisPool", "CBAM", "Network", "SqueezeExcite"},
     "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}
     | {"l_soft_loss", "lq_loss"},
     "masking": {"FrameWindows", "centre_crop", "frame_windows", "trim_silence"},

@@ -53,7 +53,7 @@ from rankaudio import (
     tempo,
     weighted_mixup,
 )
-from rankaudio.backbones import CBAM
+from rankaudio.backbones import CBAM, AxisPool, SqueezeExcite
 from rankaudio.losses import LqLoss, lq_loss
 from rankaudio.spectral import DecibelMel, DeltaChannels, decibel_mel
 from small_networks import N_BINS, SMALL_NETWORKS, small_tagger
@@ -155,6 +155,16 @@ CASES = {
         settings={**MEL, "scale": 0.01},
     ),
     "CBAM": Case(lambda: CBAM(4, reduction=2), lambda b: (seeded(b, 4, 6, 20),), network=True, time_axis=-1),
+    "squeeze and excitation": Case(
+        lambda: SqueezeExcite(4), lambda b: (seeded(b, 4, 6, 20),), network=True, time_axis=-1
+    ),
+    "axis pooling": Case(AxisPool, lambda b: (seeded(b, 4, 6, 20),), network=True, time_axis=-1),
+    "axis pooling, size 3": Case(
+        lambda: AxisPool(size=3, first="frequency"),
+        lambda b: (seeded(b, 4, 7, 20),),
+        network=True,
+        time_axis=-1,
+    ),
     "OR-mixup": Case(
         lambda: ORMixup(p=1.0),
         lambda b: (seeded(b, 200), labels(b, 4)),
