@@ -356,7 +356,7 @@ def test_a_network_with_side_inputs_exports_with_dynamic_batch_and_time():
 def test_a_network_with_side_inputs_compiles_into_one_graph_in_training():
     torch.compiler.reset()
     torch.manual_seed(0)
-    model, side = tiny(**VARIANTS["everything"]).double(), tiny_inputs(3, windows=2)
+    model, side = tiny().double(), tiny_inputs(3, windows=2)
     x, lengths = torch.randn(3, 12, 40).double(), torch.tensor([40, 9, 1])
     expected = copy.deepcopy(model)(x, lengths, side)
     with torch._dynamo.config.patch(allow_rnn=True):

@@ -158,12 +158,9 @@ CASES = {
     "squeeze and excitation": Case(
         lambda: SqueezeExcite(4), lambda b: (seeded(b, 4, 6, 20),), network=True, time_axis=-1
     ),
-    "axis pooling": Case(AxisPool, lambda b: (seeded(b, 4, 6, 20),), network=True, time_axis=-1),
+    "axis pooling": Case(AxisPool, lambda b: (seeded(b, 4, 6, 20),), time_axis=-1),
     "axis pooling, size 3": Case(
-        lambda: AxisPool(size=3, first="frequency"),
-        lambda b: (seeded(b, 4, 7, 20),),
-        network=True,
-        time_axis=-1,
+        lambda: AxisPool(size=3, first="frequency"), lambda b: (seeded(b, 4, 7, 20),), time_axis=-1
     ),
     "OR-mixup": Case(
         lambda: ORMixup(p=1.0),

@@ -99,7 +99,8 @@ class StatisticsGRU(nn.Module):
         for gru in self.layers:
             forwards, backwards = gru(x)[0].chunk(2, dim=-1)
             x = forwards + backwards
-        return x.amax(1)
+        maximum: Tensor = x.amax(1)
+        return maximum
 
 
 def pool_bin_pairs(x: Tensor, lengths: Tensor | None) -> Tensor:
