@@ -2,8 +2,8 @@
 
 from rankaudio.backbones._network import Network
 from rankaudio.backbones.aux_skip_attention import AuxSkipAttention, RnnAuxSkipAttention
-from rankaudio.backbones.axis_pool import AxisPool
-from rankaudio.backbones.axis_pooling import AxisPoolCNN
+from rankaudio.backbones.axis_pool import Axis, AxisPool, Reduction
+from rankaudio.backbones.axis_pooling import AxisPoolCNN, StemKind
 from rankaudio.backbones.cbam import CBAM
 from rankaudio.backbones.hierarchical_cnn import CNN1d, CNN2d, Pooling
 from rankaudio.backbones.skip_attention import SkipAttention
@@ -13,15 +13,18 @@ __all__ = [
     "CBAM",
     "NETWORKS",
     "AuxSkipAttention",
+    "Axis",
     "AxisPool",
     "AxisPoolCNN",
     "CNN1d",
     "CNN2d",
     "Network",
     "Pooling",
+    "Reduction",
     "RnnAuxSkipAttention",
     "SkipAttention",
     "SqueezeExcite",
+    "StemKind",
 ]
 
 NETWORKS: dict[str, type[Network]] = {

@@ -119,7 +119,7 @@ class AxisPoolCNN(Network):
         super().__post_init__()
         self._check_settings()
         used = {"statistics": self.statistics, "duration": self.duration}
-        self.side_inputs = tuple(name for name, taken in used.items() if taken)
+        self.side_inputs: tuple[str, ...] = tuple(name for name, taken in used.items() if taken)
         self._build_blocks()
         if self.statistics:
             self.statistics_gru: StatisticsGRU = StatisticsGRU(
