@@ -193,7 +193,7 @@ IN_MODULES_ONLY = {
     "ensemble": None,
     "inference": {"SegmentedTagger", "WindowScores", "WindowedTagger"},
     "metrics": {"ClassLwlrap"},
-    "backbones": {"CBAM", "Network"},
+    "backbones": {"AxisPool", "CBAM", "Network", "SqueezeExcite"},
     "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}
     | {"SmoothedBCELoss", "l_soft_loss", "lq_loss", "smooth_labels", "smoothed_bce_loss"},
     "masking": {"CutSegment", "FrameWindows", "centre_crop", "cut_segment", "frame_windows", "trim_silence"},

@@ -6,7 +6,14 @@ noisy labels in :mod:`rankaudio.noisy`, and ensembles in :mod:`rankaudio.ensembl
 
 from rankaudio import data, ensemble, noisy
 from rankaudio.augmentation import Augmentation, Mixer
-from rankaudio.backbones import AuxSkipAttention, CNN1d, CNN2d, RnnAuxSkipAttention, SkipAttention
+from rankaudio.backbones import (
+    AuxSkipAttention,
+    AxisPoolCNN,
+    CNN1d,
+    CNN2d,
+    RnnAuxSkipAttention,
+    SkipAttention,
+)
 from rankaudio.chain import Chain
 from rankaudio.data import ClipDataset, LengthBucketSampler, load_audio, multilabel_folds, pad_collate
 from rankaudio.effects import (
@@ -68,6 +75,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Augmentation",
     "AuxSkipAttention",
+    "AxisPoolCNN",
     "CNN1d",
     "CNN2d",
     "Chain",

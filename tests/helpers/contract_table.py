@@ -53,7 +53,7 @@ from rankaudio import (
     tempo,
     weighted_mixup,
 )
-from rankaudio.backbones import CBAM
+from rankaudio.backbones import CBAM, AxisPool, SqueezeExcite
 from rankaudio.losses import LqLoss, SmoothedBCELoss, lq_loss, smoothed_bce_loss
 from rankaudio.masking import CutSegment, cut_segment
 from rankaudio.spectral import DecibelMel, DeltaChannels, decibel_mel
@@ -164,6 +164,13 @@ CASES = {
         settings={**MEL, "ref": "max", "pad_mode": "same"},
     ),
     "CBAM": Case(lambda: CBAM(4, reduction=2), lambda b: (seeded(b, 4, 6, 20),), network=True, time_axis=-1),
+    "squeeze and excitation": Case(
+        lambda: SqueezeExcite(4), lambda b: (seeded(b, 4, 6, 20),), network=True, time_axis=-1
+    ),
+    "axis pooling": Case(AxisPool, lambda b: (seeded(b, 4, 6, 20),), time_axis=-1),
+    "axis pooling, size 3": Case(
+        lambda: AxisPool(size=3, first="frequency"), lambda b: (seeded(b, 4, 7, 20),), time_axis=-1
+    ),
     "OR-mixup": Case(
         lambda: ORMixup(p=1.0),
         lambda b: (seeded(b, 200), labels(b, 4)),

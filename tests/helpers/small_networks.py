@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from rankaudio import CNN1d, CNN2d, Tagger
-from rankaudio.backbones import AuxSkipAttention, Network, RnnAuxSkipAttention, SkipAttention
+from rankaudio.backbones import AuxSkipAttention, AxisPoolCNN, Network, RnnAuxSkipAttention, SkipAttention
 from rankaudio.losses import AuxiliaryScores
 from rankaudio.spectral import FRONTENDS
 
@@ -35,6 +35,18 @@ SMALL_NETWORKS: dict[str, Callable[[int], Network]] = {
     "SkipAttention": lambda n: SkipAttention(n, base_depth=3, spatial_kernel=3, dropout=0.0),
     "AuxSkipAttention": lambda n: AuxSkipAttention(n, base_depth=3, dropout=0.0),
     "RnnAuxSkipAttention": lambda n: RnnAuxSkipAttention(n, base_depth=3, dropout=0.0),
+    # Tests of the side inputs are in test_axis_pooling.py.
+    "AxisPoolCNN": lambda n: AxisPoolCNN(n, base_depth=4, statistics=False, duration=False),
+    "AxisPoolCNN, multi-scale": lambda n: AxisPoolCNN(
+        n,
+        base_depth=2,
+        stem="multi_scale",
+        squeeze_excite=True,
+        highway=True,
+        pool_first="frequency",
+        statistics=False,
+        duration=False,
+    ),
 }
 every_network = pytest.mark.parametrize("name", SMALL_NETWORKS)
 

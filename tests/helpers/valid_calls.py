@@ -10,6 +10,7 @@ from torch import nn
 import rankaudio
 from public_names import public_names
 from rankaudio import LogMel, ORMixup, ShuffleChunks, Tagger, WeightedMixup
+from rankaudio.backbones import AxisPool, AxisPoolCNN
 from rankaudio.data import LabelTable, ScoreTable
 from rankaudio.losses import LqLoss, LSoftLoss, lsep_loss
 from small_networks import SMALL_NETWORKS, small_tagger
@@ -34,6 +35,11 @@ CNN = {"n_classes": 2, "n_blocks": 2, "base_depth": 2, "growth_rate": 1.5, "pool
        "start_deep_supervision_on": 1, "rnn_units": 2, "dropout": 0.0}  # fmt: skip
 SKIP = {"n_classes": 2, "in_channels": 3, "delta_width": 9, "base_depth": 2, "spatial_kernel": 3,
         "reduction": 2, "hidden_factor": 2, "dropout": 0.2}  # fmt: skip
+AXIS = {"n_classes": 2, "in_channels": 1, "base_depth": 2, "width": 1.0, "stem": "plain", "stem_depth": 2,
+        "squeeze_excite": True, "reduction": 2, "highway": False, "pool_time": "mean",
+        "pool_frequency": "max", "pool_first": "time", "statistics": True, "duration": True, "rnn_units": 2,
+        "statistics_momentum": 0.01}  # fmt: skip
+SIDE = {"statistics": torch.zeros(3, 5, 12), "duration": torch.ones(3, 1)}
 MIXING = {"lengths": LENGTHS, "p": 1.0, "partners": torch.ones(3, dtype=torch.bool),
           "groups": torch.zeros(3, dtype=torch.long), "generator": GENERATOR}  # fmt: skip
 CLIPS = {"clips": WAVES[:, :40], "lengths": LENGTHS}
@@ -66,6 +72,8 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
     return {
         "AuxSkipAttention": SKIP, "SkipAttention": SKIP, "RnnAuxSkipAttention": SKIP,
         "AuxiliaryLoss": {"criterion": lsep_loss, "weights": (1.0, 0.4)},
+        "AxisPool": {"time": "mean", "frequency": "max", "first": "time", "size": 2, "stride": 2},
+        "AxisPoolCNN": AXIS,
         "CBAM": {"channels": 4, "reduction": 2, "kernel_size": 3},
         "CNN1d": {**CNN, "n_bins": 12}, "CNN2d": {**CNN, "in_channels": 1, "frequency_encoding": True},
         "Chain": {"parts": {"mix": ORMixup()}},
@@ -110,6 +118,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "SourceLoss": {"criteria": [LqLoss(reduction="none"), LSoftLoss(reduction="none")],
                        "weights": [1.0, 2.0]},
         "SpecAugment": {"masks": 2, "frequency": 0.15, "time": 0.2, "fill": "minimum", "p": 0.5},
+        "SqueezeExcite": {"channels": 4, "reduction": 2},
         "Speed": {"p": 0.5, "factor": (0.9, 1.1)},
         "Tagger": {"frontend": LogMel(), "backbone": SMALL_NETWORKS["CNN2d, max"](4), "classes": CLASSES},
         "Tempo": {"p": 0.5, "factor": (0.9, 1.1), "n_fft": 48},
@@ -216,6 +225,8 @@ def valid_calls(folder: Path) -> dict[str, Call]:
         (small_tagger("CNN2d, max"), {"waveform": WAVES[:, :40], "lengths": LENGTHS}),
         (SMALL_NETWORKS["CNN2d, max"](3), SPEC),
         (SMALL_NETWORKS["SkipAttention"](3), SPEC),
+        (AxisPool(), {"x": SPECTROGRAM[:, None], "lengths": LENGTHS}),
+        (AxisPoolCNN(**AXIS), {**SPEC, "side_inputs": SIDE}),
     ]
     for module, given in modules:
         calls[f"{type(module).__name__}()"] = Call(module, given)

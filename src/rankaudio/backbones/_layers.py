@@ -14,10 +14,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rankaudio._checks import check_floating, describe
 from rankaudio.backbones._masked_norm import MaskedBatchNorm
 from rankaudio.lengths import time_mask, zero_beyond
 
 CONV: dict[int, type[nn.Conv1d | nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
+
+
+def with_channels(spectrogram: Tensor, in_channels: int) -> Tensor:
+    """Check a spectrogram ``(B, F, N)`` or ``(B, in_channels, F, N)``, and return it with channels."""
+    x = check_floating("spectrogram", spectrogram, ndim=(3, 4))
+    if x.ndim == 3:
+        x = x.unsqueeze(1)
+    if x.shape[1] != in_channels or 0 in x.shape[2:]:
+        raise ValueError(
+            f"spectrogram: wanted (B, {in_channels}, F, N) with F and N from 1"
+            f"{' or (B, F, N)' if in_channels == 1 else ''}, got {describe(spectrogram)}"
+        )
+    return x
 
 
 def pad_to(x: Tensor, lengths: Tensor | None, size: int) -> tuple[Tensor, Tensor | None]:

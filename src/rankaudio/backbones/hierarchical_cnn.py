@@ -19,7 +19,14 @@ from rankaudio._checks import (
     check_number,
     describe,
 )
-from rankaudio.backbones._layers import ConvBlock, GlobalMaxPool, GRUPool, pad_to, to_channels_last
+from rankaudio.backbones._layers import (
+    ConvBlock,
+    GlobalMaxPool,
+    GRUPool,
+    pad_to,
+    to_channels_last,
+    with_channels,
+)
 from rankaudio.backbones._masked_norm import MaskedBatchNorm
 from rankaudio.backbones._network import Network
 from rankaudio.encoding import frequency_encoding
@@ -225,14 +232,7 @@ class CNN2d(_HierarchicalCNN):
         self._build(check_integer("in_channels", self.in_channels) + encoding, dims=2)
 
     def _channels(self, spectrogram: Tensor) -> Tensor:
-        x = check_floating("spectrogram", spectrogram, ndim=(3, 4))
-        if x.ndim == 3:
-            x = x.unsqueeze(1)
-        if x.shape[1] != self.in_channels or 0 in x.shape[2:]:
-            raise ValueError(
-                f"spectrogram: wanted (B, {self.in_channels}, F, N) with F and N from 1"
-                f"{' or (B, F, N)' if self.in_channels == 1 else ''}, got {describe(spectrogram)}"
-            )
+        x = with_channels(spectrogram, self.in_channels)
         return frequency_encoding(x) if self.frequency_encoding else x
 
 
