@@ -20,6 +20,7 @@ QUICK = [
     "lwlrap",
     "frontends",
     "training_step",
+    "first_place_step",
     "inference",
     "batching",
     "noisy",

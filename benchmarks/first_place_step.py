@@ -147,7 +147,9 @@ def runs_of(depth: int, crops: int) -> dict[str, Trained]:
     last.to(memory_format=torch.channels_last)
     return {
         "written plainly": Trained(plain, plain_loss, x, target),
-        "... channels last": Trained(last, plain_loss, x.contiguous(memory_format=torch.channels_last), target),
+        "... channels last": Trained(
+            last, plain_loss, x.contiguous(memory_format=torch.channels_last), target
+        ),
         "rankaudio": Trained(ours, AuxiliaryLoss(nn.BCEWithLogitsLoss(), weights=HEAD_WEIGHTS), x, target),
     }
 
