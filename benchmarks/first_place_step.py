@@ -204,7 +204,8 @@ def main() -> None:
     for _ in range(arguments.rounds):
         for run in runs.values():
             run.step()
-    title = f"{arguments.crops} crops of 256 frames, base depth {arguments.depth}, median of {arguments.rounds} rounds"
+    crops, depth, rounds = arguments.crops, arguments.depth, arguments.rounds
+    title = f"{crops} crops of 256 frames, base depth {depth}, median of {rounds} rounds"
     columns = ["", "time", "CPU time", "CPU time / plain", "error of the scores", "peak memory"]
     with published(arguments.out):
         show(title, columns, rows_of(runs, exact, peaks))

@@ -50,7 +50,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         x = input
         eager_cpu = x.device.type == "cpu" and not torch.compiler.is_compiling()
         if self.training and x.numel() > x.shape[1] and eager_cpu:
-            return self._normalise_chunks(x, mask, None if act is None else act.weight, relu)
+            return self._normalise_chunks(x, mask, None if act is None else act.weight, relu=relu)
         # In place is safe, because `y` is new.
         y = self._normalise(x, mask)
         y = y if act is None else act(y)
@@ -77,7 +77,9 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         scale = self.weight * (variance + self.eps).rsqrt()
         return (centred * _per_channel(scale, x) + _per_channel(self.bias, x)).to(dtype)
 
-    def _normalise_chunks(self, x: Tensor, mask: Tensor | None, slope: Tensor | None, relu: bool) -> Tensor:
+    def _normalise_chunks(
+        self, x: Tensor, mask: Tensor | None, slope: Tensor | None, *, relu: bool
+    ) -> Tensor:
         y: Tensor
         y, mean, variance, _, count = ChunkedBatchNorm.apply(  # type: ignore[no-untyped-call]
             x, self.weight, self.bias, slope, mask, self.eps, relu
@@ -125,7 +127,7 @@ class ChunkedBatchNorm(torch.autograd.Function):
         slope: Tensor | None,
         mask: Tensor | None,
         eps: float,
-        relu: bool,
+        relu: bool,  # noqa: FBT001
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Return the result ``(B, C, ...)``; mean, variance and 1 / sigma ``(C,)``; the number of values."""
         count = _count_values(x, mask)
@@ -165,8 +167,8 @@ class ChunkedBatchNorm(torch.autograd.Function):
         grad_x = torch.empty_like(x)
         sums = torch.zeros(3, x.shape[1], dtype=mean.dtype)
         for real, chunk, grad_out, out, result in _chunks(mask, x, grad, grad_x, x if y is None else y):
-            grad_out = grad_out if y is None else torch.ops.aten.threshold_backward(grad_out, result, 0)
-            g = grad_out.to(mean.dtype) if real is None else grad_out * real
+            g = grad_out if y is None else torch.ops.aten.threshold_backward(grad_out, result, 0)
+            g = g.to(mean.dtype) if real is None else g * real
             standardised = affine.standardised(chunk)
             if slope is not None:
                 z = affine.scaled(standardised)
