@@ -2,10 +2,10 @@
 
     python benchmarks/full_size.py [--batch 128] [--only AuxSkipAttention ...]
 
-Each network takes a batch of random spectrograms of the original's size, in a fresh process. A step is forward, loss,
-backward and Adam. With an accelerator it runs there in float16 (autocast), after a first step that is not
-timed. Without one it runs on the CPU in float32, and the first step is the only one. The operations are
-counted by `torch.utils.flop_counter`, without running anything. The frontend and augmentation are not part of the step.
+Each network takes a batch of random spectrograms of the original's size, in a fresh process. A step is
+forward, loss, backward and Adam, without frontend and augmentation. With an accelerator it runs there in
+float16 (autocast), after a first step that is not timed. Without one it runs on the CPU in float32, and the
+first step is the only one. `torch.utils.flop_counter` counts the operations without running them.
 
 A network of another system is one more entry in MEMBERS.
 """
@@ -85,9 +85,8 @@ def operations(member: Member) -> float:
 
 def accelerator() -> torch.device:
     """Return the accelerator of this machine, or the CPU."""
-    return (
-        torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    ) or torch.device("cpu")
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found or torch.device("cpu")
 
 
 def measure(member: Member, batch: int) -> dict[str, float]:
