@@ -269,6 +269,7 @@ ELSEWHERE = {
         "select_agreeing",
     },
     "test_second_level.py": {"SecondLevelFit", "SecondLevelNetwork", "WindowMean", "fit_second_level"},
+    "test_second_level_search.py": {"SecondLevelSearch", "SecondLevelTrial", "search_second_level"},
     "test_ensemble.py": {
         "BlendFit",
         "StackedTables",

@@ -5,6 +5,7 @@ from rankaudio.ensemble._fit import BlendFit, fit_blend_weights
 from rankaudio.ensemble._members import Method
 from rankaudio.ensemble._second_level import SecondLevelNetwork
 from rankaudio.ensemble._second_level_fit import SecondLevelFit, fit_second_level
+from rankaudio.ensemble._second_level_search import SecondLevelSearch, SecondLevelTrial, search_second_level
 from rankaudio.ensemble._tables import StackedTables, blend_tables, stack_tables
 from rankaudio.ensemble._window_mean import WindowMean
 
@@ -13,11 +14,14 @@ __all__ = [
     "Method",
     "SecondLevelFit",
     "SecondLevelNetwork",
+    "SecondLevelSearch",
+    "SecondLevelTrial",
     "StackedTables",
     "WindowMean",
     "blend",
     "blend_tables",
     "fit_blend_weights",
     "fit_second_level",
+    "search_second_level",
     "stack_tables",
 ]

@@ -149,7 +149,7 @@ def fit_second_level(
     recipe = _Recipe(mean, lr, patience, factor, stop, max_epochs, draws_per_epoch, batch_size, seed)
     shape = {"n_classes": scores.shape[-1], "n_members": len(scores)}
     build = partial(SecondLevelNetwork, **shape, hidden=hidden, reduction=reduction, dropout=dropout)
-    return _fit_folds(problem, recipe, _parts(folds, problem.target), build)
+    return _fit_folds(problem, recipe, fold_parts(folds, problem.target), build)
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ def _problem(scores: object, target: object, counts: Tensor | None) -> _Problem:
     return _Problem(windows.to(device), number.to(device), means.to(device), labels)
 
 
-def _parts(folds: object, target: Tensor) -> list[Tensor]:
+def fold_parts(folds: object, target: Tensor) -> list[Tensor]:
     """Return ``(N,)`` bool for each fold, true for its clips."""
     fold_of = check_shape("folds", check_integers("folds", folds), target.shape[:1]).cpu()
     found = sorted(set(fold_of.tolist()))
