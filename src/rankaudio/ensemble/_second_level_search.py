@@ -106,10 +106,10 @@ def search_second_level(
     trials of earlier calls as ``done``, and their seeds are not trained again.
 
     Args:
-        scores: as in :func:`fit_second_level`, like the next three.
-        target: the labels.
-        folds: the fold of each clip.
-        counts: number of windows of each clip.
+        scores: ``(M, N, C)`` out-of-fold probabilities, or ``(M, N, K, C)`` with the windows of each clip.
+        target: ``(N, C)`` bool or 0/1.
+        folds: ``(N,)`` integers, the fold of each clip, at least three.
+        counts: ``(N,)`` integers, number of windows of each clip; None: all K.
         trials: number of trials, those in ``done`` included if their seeds belong to the search.
         seed: seed of the first trial, below 2^32.
         done: trials of earlier calls with the same scores, target and folds. All of them take part.
@@ -142,7 +142,7 @@ def search_second_level(
     >>> target = torch.eye(5).repeat(12, 1)
     >>> noise = torch.rand(3, 60, 5, generator=torch.Generator().manual_seed(0))
     >>> scores, folds = 0.5 * noise + 0.2 * target, torch.arange(60) % 3
-    >>> small = {"hidden": (8, 16), "lr": (1e-3, 1e-2), "max_epochs": 3, "draws_per_epoch": 128}
+    >>> small = {"hidden": (8, 16), "reduction": (2, 3), "max_epochs": 3, "draws_per_epoch": 128}
     >>> part = search_second_level(scores, target, folds=folds, trials=1, **small)
     >>> search = search_second_level(scores, target, folds=folds, trials=2, done=part.trials, **small)
     >>> sorted(trial.seed for trial in search.trials)
