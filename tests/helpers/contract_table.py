@@ -289,6 +289,7 @@ ELSEWHERE = {
         "load_audio",
         "multilabel_folds",
         "pad_collate",
+        "random_folds",
         "read_classes",
         "read_labels",
         "read_scores",

@@ -158,6 +158,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
                          "hop": 0.01, "sample_rate": 8000, "embed": False, "max_samples": 1000,
                          "progress": None},
         "random_crop": {**CLIPS, "size": (5, 7), "p": 1.0, "generator": GENERATOR},
+        "random_folds": {"clips": 5, "n_folds": 2, "seed": 1},
         "random_resized_crop": {**SPEC, "scale": (0.8, 1.0), "ratio": (1.7, 2.3), "p": 1.0,
                                 "generator": GENERATOR},
         "read_classes": {"path": folder / "scores.csv"},
