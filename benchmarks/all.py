@@ -2,8 +2,8 @@
 
     python benchmarks/all.py [--only losses lwlrap ...]
 
-Nothing else should run meanwhile. Those that need a folder of sounds or hours are not among them:
-ingredients, padding, plan and interrupt, each of which says how it is called.
+Nothing else should run meanwhile. Those that need a folder of sounds, hours or 10 GB of memory are not among
+them: ingredients, padding, plan, interrupt and full_size, each of which says how it is called.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ QUICK = [
     "lwlrap",
     "frontends",
     "training_step",
+    "first_place_step",
     "inference",
     "batching",
     "noisy",

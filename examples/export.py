@@ -8,6 +8,9 @@
     tagger.onnx   for ONNX Runtime and others, with sample rate and classes as metadata
     compiled.pt2  machine code for torch._inductor.aoti_load_package, if there is a C++ compiler
 
+The scores are those of the whole clip. A WindowedTagger is not exported, because the number of its windows
+depends on the lengths. Auxiliary heads are not in the files, because a tagger in eval mode leaves them out.
+
 Each file is run on clips of several lengths, and its scores must equal those of PyTorch to 1e-4. Then all
 files are timed on the same clips. `pip install ".[onnx]"` installs the packages for ONNX.
 """

@@ -26,7 +26,7 @@ IN_WORDS = {
     *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable"),
     "FrameWindows",
     "PoolDraws",
-    "SecondLevelFit",
+    *("SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial"),
     *("ScoreTable", "StackedTables", "WindowScores"),
     *("audio_info", "read_classes", "read_labels", "read_scores", "write_labels", "write_scores"),
     *("write_bytes", "write_text"),

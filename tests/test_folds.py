@@ -1,12 +1,17 @@
 """Folds have equal sizes, and every label is spread better than at random."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rankaudio.data import multilabel_folds
+from rankaudio.data import multilabel_folds, random_folds
+
+GOLDEN = np.load(Path(__file__).parent / "golden" / "argus_folds.npz")
 
 
 def labels(clips: int, classes: int, *, seed: int, mean: float = 1.2) -> Tensor:
@@ -22,7 +27,7 @@ def unevenness(target: Tensor, folds: Tensor, n_folds: int) -> float:
     return float((counts - counts.mean(0)).abs().mean())
 
 
-def random_folds(clips: int, n_folds: int, *, seed: int = 0) -> Tensor:
+def shuffled_folds(clips: int, n_folds: int, *, seed: int = 0) -> Tensor:
     return torch.randperm(clips, generator=torch.Generator().manual_seed(seed)) % n_folds
 
 
@@ -42,7 +47,7 @@ def test_folds_have_equal_sizes(clips, classes, n_folds, seed, mean):
 def test_labels_are_spread_far_better_than_at_random(clips, classes, n_folds, seed):
     target = labels(clips, classes, seed=seed)
     ours = unevenness(target, multilabel_folds(target, n_folds=n_folds, seed=seed), n_folds)
-    chance = min(unevenness(target, random_folds(clips, n_folds, seed=s), n_folds) for s in range(20))
+    chance = min(unevenness(target, shuffled_folds(clips, n_folds, seed=s), n_folds) for s in range(20))
     assert ours < 0.5 * chance
 
 
@@ -96,3 +101,32 @@ def test_bad_arguments_are_named(change, error, message):
     arguments = {"target": torch.ones(4, 2)} | change
     with pytest.raises(error, match=message):
         multilabel_folds(arguments.pop("target"), **arguments)
+
+
+@pytest.mark.parametrize("clips", [103, 600, 4970])
+def test_random_folds_equal_those_of_the_first_place_system(clips):
+    assert random_folds(clips).tolist() == GOLDEN[f"fold_n{clips}"].tolist()
+
+
+@pytest.mark.parametrize(("clips", "n_folds", "sizes"), [(7, 3, [3, 2, 2]), (2, 2, [1, 1]), (10, 5, [2] * 5)])
+def test_random_folds_have_equal_sizes_and_depend_on_the_seed(clips, n_folds, sizes):
+    before = repr(np.random.get_state(legacy=False))
+    folds = [random_folds(clips, n_folds=n_folds, seed=seed) for seed in range(20)]
+    assert all(each.bincount().tolist() == sizes for each in folds)
+    assert len({tuple(each.tolist()) for each in folds}) > 1
+    assert repr(np.random.get_state(legacy=False)) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"clips": 1}, ValueError, "clips: wanted an integer >= 2, got 1"),
+        ({"clips": torch.ones(3, 2)}, TypeError, "clips: wanted an integer"),
+        ({"n_folds": 8}, ValueError, "n_folds: wanted an integer from 2 to 7, got 8"),
+        ({"seed": 2**32}, ValueError, "seed: wanted an integer from 0 to"),
+    ],
+)
+def test_bad_settings_of_random_folds_are_named(change, error, message):
+    arguments = {"clips": 7, "n_folds": 3, "seed": 0} | change
+    with pytest.raises(error, match=message):
+        random_folds(arguments.pop("clips"), **arguments)

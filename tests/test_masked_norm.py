@@ -72,6 +72,26 @@ def test_normalising_in_chunks_has_the_values_and_gradients_of_the_formula(
         torch.testing.assert_close(torch.where(mask, plain._normalise(x, mask), 0), norm(x, mask))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_relu_in_the_same_pass_changes_no_bit(dtype, masked, training):
+    torch.manual_seed(0)
+    norm = MaskedBatchNorm(3).train(training)
+    nn.init.normal_(norm.weight)
+    x, towards = torch.randn(4, 3, 5, 7), torch.randn(4, 3, 5, 7).to(dtype)
+    x = x.contiguous(memory_format=torch.channels_last).to(dtype).requires_grad_()
+    norm = norm if dtype == torch.bfloat16 else norm.to(dtype)
+    mask = (torch.arange(7) < torch.tensor([7, 3, 1, 5])[:, None])[:, None, None] if masked else None
+    leaves = [x, norm.weight, norm.bias]
+    one, two = norm(x, mask, relu=True), torch.relu(norm(x, mask))
+    assert torch.equal(one, two)
+    for ours, theirs in zip(
+        torch.autograd.grad(one, leaves, towards), torch.autograd.grad(two, leaves, towards), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+
+
 def test_statistics_of_a_channels_last_batch_are_exact():
     # A million values per channel. The variance of PyTorch's batch norm is off by 1e-4 here.
     torch.manual_seed(0)

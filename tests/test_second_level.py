@@ -91,7 +91,7 @@ def test_means_over_drawn_windows_equal_those_of_the_original(kept, name):
     torch.testing.assert_close(ours, golden(name), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("net", ["stack43040", "stack45041", "stack50013"])
+@pytest.mark.parametrize("net", ["first", "stack43040", "stack45041", "stack50013"])
 def test_the_schedule_equals_that_of_the_original(net):
     lr, patience, factor, stop = SCHEDULE[f"{net}_lr_patience_factor_stop"]
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=lr)

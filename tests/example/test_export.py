@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import export
-from small_networks import SMALL_FRONTENDS, used_tagger
+from small_networks import SMALL_FRONTENDS, sum_of_heads, used_tagger
 
 HOP = max(settings["hop_length"] for settings in SMALL_FRONTENDS.values())
 # One hop is the shortest clip of a program. The batches have one clip and more.
@@ -18,8 +18,20 @@ RECURRENT = "CNN2d, rnn"
 
 @functools.cache
 def tagger_and_program(network, transform, with_lengths):
-    model = used_tagger(network, transform=transform)
+    model = trained_tagger(network, transform=transform)
     return model, export.exported(model, with_lengths=with_lengths)
+
+
+def trained_tagger(network, *, transform="fft"):
+    """Return a tagger in eval mode after three steps of Adam, the auxiliary heads included."""
+    model = used_tagger(network, transform=transform).train()
+    torch.manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(3):
+        optimizer.zero_grad()
+        sum_of_heads(model(torch.randn(4, 2000))).square().mean().backward()
+        optimizer.step()
+    return model.eval()
 
 
 def clips(batch, samples):
@@ -42,7 +54,12 @@ def check(runner, model, batches, *, with_lengths):
 
 every_program = pytest.mark.parametrize(
     ("network", "transform", "with_lengths"),
-    [("CNN2d, max", "fft", False), ("CNN1d, max", "matmul", True)],
+    [
+        ("CNN2d, max", "fft", False),
+        ("CNN1d, max", "matmul", True),
+        pytest.param("SkipAttention", "matmul", False, marks=pytest.mark.slow),
+        pytest.param("AuxSkipAttention", "fft", True, marks=pytest.mark.slow),
+    ],
 )
 
 
@@ -74,8 +91,9 @@ def test_onnx_scores_any_batch_and_length(network, transform, with_lengths, tmp_
     assert "STFT" not in operators
 
 
-def test_recurrent_pooling_is_exported_for_one_length(tmp_path):
-    model, path = used_tagger(RECURRENT), tmp_path / "tagger.onnx"
+@pytest.mark.parametrize("network", [RECURRENT, pytest.param("RnnAuxSkipAttention", marks=pytest.mark.slow)])
+def test_recurrent_pooling_is_exported_for_one_length(network, tmp_path):
+    model, path = trained_tagger(network), tmp_path / "tagger.onnx"
     batches = [(1, 300), (4, 300)]
     program = export.exported(model, with_lengths=True, samples=300)
     check(program.module(), model, batches, with_lengths=True)

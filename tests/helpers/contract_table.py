@@ -291,6 +291,7 @@ ELSEWHERE = {
     },
     "test_second_level.py": {"SecondLevelFit", "SecondLevelNetwork", "WindowMean", "fit_second_level"},
     "test_linear_stacking.py": {"LinearStacking", "fit_linear_stacking"},
+    "test_second_level_search.py": {"SecondLevelSearch", "SecondLevelTrial", "search_second_level"},
     "test_ensemble.py": {
         "BlendFit",
         "StackedTables",
@@ -310,6 +311,7 @@ ELSEWHERE = {
         "load_audio",
         "multilabel_folds",
         "pad_collate",
+        "random_folds",
         "read_classes",
         "read_labels",
         "read_scores",

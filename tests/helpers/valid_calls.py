@@ -18,7 +18,8 @@ from small_networks import SMALL_NETWORKS, small_tagger
 # Records that functions return. A user does not build them.
 RECORDS = {
     "AudioInfo", "AuxiliaryScores", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "StackedTables",
-    "WindowScores", "FrameWindows", "PoolDraws", "SecondLevelFit", "Network", "Augmentation", "Mixer",
+    "WindowScores", "FrameWindows", "PoolDraws", "SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial",
+    "Network", "Augmentation", "Mixer",
 }  # fmt: skip
 GENERATOR = torch.Generator()
 WAVES = torch.randn(3, 200, generator=torch.Generator().manual_seed(0))
@@ -175,6 +176,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
                          "hop": 0.01, "sample_rate": 8000, "embed": False, "max_samples": 1000,
                          "progress": None},
         "random_crop": {**CLIPS, "size": (5, 7), "p": 1.0, "generator": GENERATOR},
+        "random_folds": {"clips": 5, "n_folds": 2, "seed": 1},
         "random_resized_crop": {**SPEC, "scale": (0.8, 1.0), "ratio": (1.7, 2.3), "p": 1.0,
                                 "generator": GENERATOR},
         "read_classes": {"path": folder / "scores.csv"},
@@ -186,6 +188,11 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "resample": {**WAVE, "old_rate": 3, "new_rate": 2},
         "reverb": {**WAVE, "reverberance": 5.0, "damping": 5.0, "room_scale": 5.0, "stereo_depth": 0.0,
                    "pre_delay": 0.0, "wet_gain": 0.0, "sample_rate": 8000, "tail": 0.01},
+        "search_second_level": {"scores": torch.rand(2, 3, 4), "target": TARGET, "folds": torch.arange(3),
+                                "counts": None, "trials": 1, "seed": 0, "done": (), "hidden": (2,),
+                                "reduction": (2,), "dropout": (0.0, 0.5), "lr": (1e-3, 1e-2),
+                                "patience": (1, 2), "factor": (0.5, 0.6), "batch_size": (4,), "run": 0.5,
+                                "subset": 0.5, "stop": 1, "max_epochs": 1, "draws_per_epoch": 4},
         "select_agreeing": {**LOSS, "k": 1, "balanced": False},
         "shuffle_chunks": {**CLIPS, "chunk_length": 9, "p": 1.0, "generator": GENERATOR},
         "smooth_labels": {"target": TARGET, "amount": 0.01},

@@ -1,4 +1,4 @@
-"""Batch norm over the frames that are not padding, with an optional PReLU after it.
+"""Batch norm over the frames that are not padding, with an optional PReLU or ReLU after it.
 
 There are three implementations of the same result:
 
@@ -41,20 +41,23 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         mask: Tensor | None = None,
         *,
         act: nn.PReLU | None = None,
+        relu: bool = False,
     ) -> Tensor:
-        """Normalise each channel and apply ``act``. Padding is zero in the result.
+        """Normalise each channel and apply ``act`` or ReLU. Padding is zero in the result.
 
         ``mask`` is false in the padding and broadcasts to the input. The input must be finite everywhere.
         """
         x = input
         eager_cpu = x.device.type == "cpu" and not torch.compiler.is_compiling()
         if self.training and x.numel() > x.shape[1] and eager_cpu:
-            return self._normalise_chunks(x, mask, None if act is None else act.weight)
+            return self._normalise_chunks(x, mask, None if act is None else act.weight, relu=relu)
+        # In place is safe, because `y` is new.
         y = self._normalise(x, mask)
         y = y if act is None else act(y)
+        y = F.relu(y, inplace=True) if relu else y
         if mask is None:
             return y
-        # Faster than masked_fill, and equal for finite values. In place is safe, because `y` is new.
+        # Faster than masked_fill, and equal for finite values.
         real = mask.to(y.dtype)
         return y * real if y.requires_grad else y.mul_(real)
 
@@ -74,10 +77,12 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         scale = self.weight * (variance + self.eps).rsqrt()
         return (centred * _per_channel(scale, x) + _per_channel(self.bias, x)).to(dtype)
 
-    def _normalise_chunks(self, x: Tensor, mask: Tensor | None, slope: Tensor | None) -> Tensor:
+    def _normalise_chunks(
+        self, x: Tensor, mask: Tensor | None, slope: Tensor | None, *, relu: bool
+    ) -> Tensor:
         y: Tensor
         y, mean, variance, _, count = ChunkedBatchNorm.apply(  # type: ignore[no-untyped-call]
-            x, self.weight, self.bias, slope, mask, self.eps
+            x, self.weight, self.bias, slope, mask, self.eps, relu
         )
         self._track(mean, variance, count)
         return y
@@ -107,7 +112,7 @@ def _count_values(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class ChunkedBatchNorm(torch.autograd.Function):
-    r"""Batch norm, PReLU and zeroed padding, some clips at a time on a CPU.
+    r"""Batch norm, PReLU or ReLU, and zeroed padding, some clips at a time on a CPU.
 
     With :math:`\hat x = (x - \mu) / \sigma` the gradient of the normalisation is
     :math:`\frac{w}{\sigma} (g - \overline{g} - \hat x \, \overline{g \hat x})`. The means do not include
@@ -116,7 +121,13 @@ class ChunkedBatchNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(  # noqa: PLR0917  (autograd passes positional arguments)
-        x: Tensor, weight: Tensor, bias: Tensor, slope: Tensor | None, mask: Tensor | None, eps: float
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        slope: Tensor | None,
+        mask: Tensor | None,
+        eps: float,
+        relu: bool,  # noqa: FBT001
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Return the result ``(B, C, ...)``; mean, variance and 1 / sigma ``(C,)``; the number of values."""
         count = _count_values(x, mask)
@@ -126,28 +137,38 @@ class ChunkedBatchNorm(torch.autograd.Function):
         affine = _Affine(mean=mean, scale=scale, weight=weight, bias=bias, like=x)
         y = torch.empty_like(x)
         for real, chunk, out in _chunks(mask, x, y):
-            z = affine.scaled(affine.standardised(chunk))
+            # A result in low precision is rounded once, at the end.
+            z = affine.standardised(chunk, out=out if out.dtype == mean.dtype else None)
+            z = affine.scaled(z, out=z)
             z = z if slope is None else F.prelu(z, slope.to(z.dtype))
-            out.copy_(z if real is None else z.mul_(real))
+            z = z.clamp_(min=0) if relu else z
+            z = z if real is None else z.mul_(real)
+            if z is not out:
+                out.copy_(z)
         return y, mean, variance, scale, count
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        """Keep the input; the backward pass computes the intermediate results again."""
-        _, mean, _, scale, count = output
+        """Keep the input; the backward pass computes the intermediate results again.
+
+        After ReLU the result is kept too. The next layer keeps it anyway, so that costs no memory.
+        """
+        y, mean, _, scale, count = output
+        *tensors, _, relu = inputs
         ctx.mark_non_differentiable(*output[1:])
-        ctx.save_for_backward(*inputs[:-1], mean, scale, count)
+        ctx.save_for_backward(*tensors, mean, scale, count, y if relu else None)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the input, weight, bias and slope."""
-        x, weight, bias, slope, mask, mean, scale, count = ctx.saved_tensors
+        x, weight, bias, slope, mask, mean, scale, count, y = ctx.saved_tensors
         affine = _Affine(mean=mean, scale=scale, weight=weight, bias=bias, like=x)
         grad_x = torch.empty_like(x)
         sums = torch.zeros(3, x.shape[1], dtype=mean.dtype)
-        for real, chunk, grad_out, out in _chunks(mask, x, grad, grad_x):
-            g = grad_out.to(mean.dtype) if real is None else grad_out * real
+        for real, chunk, grad_out, out, result in _chunks(mask, x, grad, grad_x, x if y is None else y):
+            g = grad_out if y is None else torch.ops.aten.threshold_backward(grad_out, result, 0)
+            g = g.to(mean.dtype) if real is None else g * real
             standardised = affine.standardised(chunk)
             if slope is not None:
                 z = affine.scaled(standardised)
@@ -162,9 +183,12 @@ class ChunkedBatchNorm(torch.autograd.Function):
         mean_g, mean_gx = _per_channel(grad_bias / count, x), _per_channel(grad_weight / count, x)
         for real, chunk, out in _chunks(mask, x, grad_x):
             projection = affine.standardised(chunk).mul_(mean_gx).add_(mean_g)
-            g = (out - projection).mul_(affine.factor)
-            out.copy_(g if real is None else g.mul_(real))
-        return grad_x, grad_weight, grad_bias, None if slope is None else grad_slope, None, None
+            g = torch.sub(out, projection, out=out if out.dtype == mean.dtype else None)
+            g = g.mul_(affine.factor)
+            g = g if real is None else g.mul_(real)
+            if g is not out:
+                out.copy_(g)
+        return grad_x, grad_weight, grad_bias, None if slope is None else grad_slope, None, None, None
 
 
 class _Affine:
@@ -176,13 +200,13 @@ class _Affine:
             _per_channel(values.to(mean.dtype), like) for values in columns
         )
 
-    def standardised(self, chunk: Tensor) -> Tensor:
+    def standardised(self, chunk: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Return values with mean 0 and variance 1."""
-        return (chunk - self.mean).mul_(self.scale)
+        return torch.sub(chunk, self.mean, out=out).mul_(self.scale)
 
-    def scaled(self, standardised: Tensor) -> Tensor:
+    def scaled(self, standardised: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Apply weight and bias."""
-        return torch.addcmul(self.bias, standardised, self.weight)
+        return torch.addcmul(self.bias, standardised, self.weight, out=out)
 
 
 def _chunks(mask: Tensor | None, *values: Tensor) -> Iterator[tuple[Any, ...]]:

@@ -24,7 +24,8 @@ class ConvNormReLU(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Return ``(B, depth, F, N)``, zero in the padding."""
-        return F.relu(self.norm(self.conv(x), mask), inplace=True)
+        out: Tensor = self.norm(self.conv(x), mask, relu=True)
+        return out
 
 
 class SkipBlock(nn.Module):

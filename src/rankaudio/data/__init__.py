@@ -4,7 +4,7 @@ from rankaudio._files import write_bytes, write_text
 from rankaudio.data._audio import AudioInfo, audio_info, load_audio
 from rankaudio.data._collate import Batch, pad_collate
 from rankaudio.data._dataset import ClipDataset, Crop
-from rankaudio.data._folds import multilabel_folds
+from rankaudio.data._folds import multilabel_folds, random_folds
 from rankaudio.data._label_files import read_labels, write_labels
 from rankaudio.data._pool_sampler import PoolDraws, PoolSampler
 from rankaudio.data._sampler import LengthBucketSampler
@@ -25,6 +25,7 @@ __all__ = [
     "load_audio",
     "multilabel_folds",
     "pad_collate",
+    "random_folds",
     "read_classes",
     "read_labels",
     "read_scores",

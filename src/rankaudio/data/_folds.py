@@ -1,4 +1,4 @@
-"""Folds for cross-validation with the same share of every label."""
+"""Folds for cross-validation: with the same share of every label, or at random."""
 
 from __future__ import annotations
 
@@ -9,7 +9,46 @@ from torch import Tensor
 
 from rankaudio._checks import check_integer, check_tensor, check_zeros_and_ones, describe
 
-__all__ = ["multilabel_folds"]
+__all__ = ["multilabel_folds", "random_folds"]
+
+
+def random_folds(clips: int, *, n_folds: int = 5, seed: int = 42) -> Tensor:
+    r"""Divide clips into random folds, as scikit-learn's ``KFold`` with ``shuffle=True`` does.
+
+    With a random permutation :math:`\pi` of the N clips, the folds are consecutive parts of
+    :math:`\pi_0, \dots, \pi_{N - 1}`. The first :math:`N \bmod K` of the K folds have one clip more than the
+    others. Labels have no influence. :func:`multilabel_folds` spreads rare labels more evenly.
+
+    Args:
+        clips: N.
+        n_folds: K, from 2 to N.
+        seed: of numpy's ``RandomState``, below 2^32; a different seed gives different folds.
+
+    Returns:
+        ``(N,)`` int64 on the CPU, the fold of each clip from 0 to ``n_folds - 1``. The global random state
+        does not change.
+
+    Raises:
+        TypeError: if an argument is not an integer.
+        ValueError: if an argument is out of range.
+
+    Reference:
+        The first-place system of Freesound Audio Tagging 2019 has five such folds with seed 42, over the rows
+        of its table of curated clips.
+
+    >>> random_folds(7, n_folds=3)
+    tensor([0, 0, 1, 2, 1, 0, 2])
+    """
+    import numpy as np
+
+    check_integer("clips", clips, 2)
+    check_integer("n_folds", n_folds, 2, clips)
+    order = np.arange(clips)
+    np.random.RandomState(check_integer("seed", seed, 0, 2**32 - 1)).shuffle(order)
+    folds = torch.empty(clips, dtype=torch.int64)
+    for fold, part in enumerate(np.array_split(order, n_folds)):
+        folds[torch.from_numpy(part)] = fold
+    return folds
 
 
 def multilabel_folds(target: Tensor, *, n_folds: int = 5, seed: int = 42) -> Tensor:

@@ -8,6 +8,7 @@ from rankaudio.ensemble._members import Method
 from rankaudio.ensemble._second_level import SecondLevelNetwork
 from rankaudio.ensemble._second_level_fit import fit_second_level
 from rankaudio.ensemble._second_level_folds import SecondLevelFit
+from rankaudio.ensemble._second_level_search import SecondLevelSearch, SecondLevelTrial, search_second_level
 from rankaudio.ensemble._tables import StackedTables, blend_tables, stack_tables
 from rankaudio.ensemble._window_mean import WindowMean
 
@@ -17,6 +18,8 @@ __all__ = [
     "Method",
     "SecondLevelFit",
     "SecondLevelNetwork",
+    "SecondLevelSearch",
+    "SecondLevelTrial",
     "StackedTables",
     "WindowMean",
     "blend",
@@ -24,5 +27,6 @@ __all__ = [
     "fit_blend_weights",
     "fit_linear_stacking",
     "fit_second_level",
+    "search_second_level",
     "stack_tables",
 ]
