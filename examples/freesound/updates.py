@@ -64,7 +64,10 @@ class Updates:
             batch.waveform, batch.target, batch.lengths, generator=generator
         )
         spectrogram, frames = system.tagger.spectrogram(waveform, lengths)
-        spectrogram, target, frames = system.on_spectrograms(spectrogram, target, frames, generator=generator)
+        groups = batch.source if system.mix_within_source else None
+        spectrogram, target, frames = system.on_spectrograms(
+            spectrogram, target, frames, groups=groups, generator=generator
+        )
         with self._autocast():
             return system.criterion(self.network(spectrogram, frames), target, batch.source)
 
