@@ -50,6 +50,7 @@ class Scale:
     epochs: int = 700
     lr: float = 9e-4
     patience: int = 6
+    factor: float = 0.6
     early_stop: int = 18
     precision: str = "fp16"
 
@@ -128,6 +129,7 @@ def make_member(row: Row, scale: Scale) -> Member:
             schedule="plateau",
             lr_max=scale.lr,
             patience=scale.patience,
+            factor=scale.factor,
             early_stop=scale.early_stop,
             epochs=scale.epochs,
             precision=scale.precision,
@@ -312,11 +314,12 @@ SMALL = Scale(
     ratio=0.75,
     max_seconds=15.0,
     draws=640,
-    batch_size=32,
+    batch_size=16,
     dropout=0.5,
     epochs=14,
-    lr=3e-3,
+    lr=5e-3,
     patience=2,
+    factor=0.5,
     early_stop=8,
     precision="fp32",
 )
