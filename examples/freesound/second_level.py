@@ -5,7 +5,7 @@
     RUN/second_level/NET.nested.csv    raw scores of each curated clip by a network that has not used its fold
     RUN/second_level/NET.pt            the networks of all folds, and their figures
     RUN/submission.csv                 geometric mean of all members and networks
-    RUN/blend/figures.csv              lwlrap of curated clips
+    RUN/blend/figures.csv, weights.csv lwlrap of curated clips, and the weights of members, which are equal
     RUN/summary.csv                    lwlrap and time of each member and network
 
 No label of the test part is read.
@@ -208,6 +208,9 @@ def _write_figures(job: Job, members: Sequence[Member], nets: Sequence[str]) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [[name, f"{value:.6f}"] for name, value in figures.items()]
     write_table(path, ["what", "lwlrap"], rows)
+    equal = f"{1 / len(members):.6f}"
+    weights = [[member.name, f"{figures[member.name]:.6f}", equal] for member in members]
+    write_table(path.with_name("weights.csv"), ["member", "lwlrap", "weight"], weights)
 
 
 def write_summary(

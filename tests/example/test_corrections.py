@@ -149,3 +149,14 @@ class TestChoice:
         assert [tuple(row.values()) for row in rows_of(tables / "trusted.csv")] == [("d.wav", "Bark,Purr")]
         assert self.names(tables / "kept.csv") == ["b.wav", "d.wav", "e.wav"]
         assert self.names(tables / "dropped.csv") == ["a.wav", "c.wav"]
+
+    def test_nothing_is_dropped(self, tables):
+        """Tables without rows are written too."""
+        write_csv(tables / "noisy.csv", ["fname", "labels"], [row for row in GIVEN if row[1] != "Hum"])
+        paths = [tables / name for name in ("noisy.csv", "scores.csv", "trusted.csv")]
+        choose_by_agreement(*paths, classes=CLASSES, trusted=0.5, dropped=0.0)
+        assert len(rows_of(tables / "kept.csv")) == 4
+        assert rows_of(tables / "dropped.csv") == []
+        take_decisions(paths[0], write(tables, ["fname"], ["b.wav"]), paths[2], classes=CLASSES)
+        assert len(rows_of(tables / "kept.csv")) == 4
+        assert rows_of(tables / "dropped.csv") == []
