@@ -1,4 +1,4 @@
-"""From the settings of a model to the objects that train it. Only this file turns names into objects.
+"""From the settings of a model to the objects that train it.
 
 A new network of ``rankaudio.backbones.NETWORKS`` needs no line here. A new loss, schedule or kind of batch
 is a new entry in a table.
