@@ -3,12 +3,17 @@
 import dataclasses
 
 import pytest
+import torch
 
+from freesound.build import MemberSystem
+from freesound.data import Batch
 from freesound.job import Job
 from freesound.plan_file import plan_from_dict, plan_to_dict, with_settings
 from freesound.plans.first import KEPT, PLANS, SELECTOR, TRUSTED, Noisy, SecondLevel
 from freesound.recipe import SYSTEMS
 from freesound.steps import check_steps
+from freesound.updates import Updates
+from training import ALONE
 
 AUX, RNN, SKIP = "AuxSkipAttention", "RnnAuxSkipAttention", "SkipAttention"
 # Written out by hand: shares of noisy, trusted and curated draws, all noisy clips, table of noisy clips,
@@ -172,3 +177,17 @@ def test_a_table_of_trusted_clips_needs_no_selector(job):
 def test_plans_that_would_fail_later(job, word, message):
     with pytest.raises(ValueError, match=message):
         with_settings(PLANS["small"], [word]).check(job)
+
+
+@pytest.mark.parametrize("member", PLANS["small"].members, ids=lambda member: member.name)
+def test_every_member_takes_a_training_step(member):
+    system = MemberSystem(member, ["a", "b"])
+    updates = Updates(system, member.optim, ALONE, steps=1)
+    source = torch.tensor([0, 0, 1, 2])  # curated, noisy, trusted
+    lengths = torch.tensor([44_100, 30_000, 9000, 44_100])
+    batch = Batch(torch.randn(4, 44_100), torch.eye(2).repeat(2, 1), lengths, source)
+    loss = updates.backward(batch, of=4, final=True)
+    assert loss.isfinite()
+    assert all(p.grad is not None for p in system.tagger.parameters())
+    updates.step()
+    assert updates.learning_rate == member.optim.lr_max

@@ -169,11 +169,11 @@ class Optim(Checked):
     optimizer: str = option("amsgrad", "Adam, or its AMSGrad form", choices=("amsgrad", "adam"))
     schedule: str = option(
         "cycle",
-        "learning rates: one cycle, or a constant rate that falls where validation is on a plateau",
+        "one cycle, or the rate lr_max, which is lowered when validation is on a plateau",
         choices=("cycle", "plateau"),
     )
     lr_min: float = option(1e-4, "learning rate at the start of the cycle", low=0)
-    lr_max: float = option(5e-3, "learning rate at its top, or at the start of a plateau schedule", low=0)
+    lr_max: float = option(5e-3, "learning rate at its top", low=0)
     patience: int = option(6, "epochs without a gain after which a plateau schedule lowers the rate", low=0)
     factor: float = option(0.6, "factor by which a plateau schedule lowers the rate", above=0, below=1)
     clip_norm: float | None = option(
