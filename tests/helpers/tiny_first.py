@@ -16,7 +16,6 @@ TINY = Scale(
     batch_size=4,
     epochs=1,
     lr=1e-3,
-    precision="fp32",
 )
 NET = SecondLevel(
     names=("net",),

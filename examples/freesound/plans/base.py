@@ -181,8 +181,9 @@ class Optim(Checked):
     )
     precision: str = option(
         "fp32",
-        "of the network in training; weights, spectrograms, losses and validation stay in fp32",
-        choices=("fp32", "bf16", "fp16"),
+        "of the network in training; weights, spectrograms, losses and validation stay in fp32; auto: fp16 "
+        "on an accelerator, fp32 on a CPU",
+        choices=("fp32", "bf16", "fp16", "auto"),
     )
     compile: bool = option(
         False, "compile the network for training, which takes minutes; on a CPU again for new lengths"

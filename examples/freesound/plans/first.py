@@ -53,7 +53,7 @@ class Scale:
     patience: int = 6
     factor: float = 0.6
     early_stop: int = 18
-    precision: str = "fp16"
+    precision: str = "auto"
 
 
 class Row(NamedTuple):
@@ -265,12 +265,11 @@ SMALL = Scale(
     draws=640,
     batch_size=16,
     dropout=0.5,
-    epochs=16,
+    epochs=14,
     lr=5e-3,
     patience=2,
     factor=0.5,
     early_stop=8,
-    precision="fp32",
 )
 SMALL_SECOND = SecondLevel(
     lr=(1e-3, 1e-3, 1e-3), hidden=64, stop=10, max_epochs=60, draws_per_epoch=1024, batch_size=32
