@@ -15,6 +15,8 @@ Run the whole third-place system. It can be interrupted at any time and continue
 
     python examples/freesound2019.py recipe --data DIR --run RUN
 
+The first-place system is another plan: recipe --system first.
+
 The programs in examples/tools/ download the data of the competition and look at data and results.
 """
 

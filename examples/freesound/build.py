@@ -1,4 +1,4 @@
-"""From the settings of a model to the objects that train it. Only this file turns names into objects.
+"""From the settings of a model to the objects that train it.
 
 A new network of ``rankaudio.backbones.NETWORKS`` needs no line here. A new loss, schedule or kind of batch
 is a new entry in a table.
@@ -9,38 +9,38 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from freesound.averaging import Average, AverageOfLast, ExponentialAverage
-from freesound.data import Split
+from freesound.batches import build_batches
+from freesound.chains import disable_augmentation, spectrogram_chain, waveform_chain
+from freesound.criteria import build_criterion
+from freesound.data import BatchSampler, Split
 from freesound.distributed import Group
-from freesound.plans.base import Augment, Member, Network, Optim, Sound
-from freesound.schedule import OneCycle
-from freesound.system import Criterion, Schedule
-from rankaudio import (
-    Chain,
-    LengthBucketSampler,
-    LSEPLoss,
-    ORMixup,
-    ShuffleChunks,
-    Tagger,
-    ThirdPlaceEffects,
-    predict,
-)
+from freesound.plans.base import Member, Network, Optim, Sound
+from freesound.schedule import OneCycle, Plateau
+from freesound.system import Schedule
+from rankaudio import Tagger, predict
 from rankaudio.backbones import NETWORKS
-from rankaudio.losses import AuxiliaryLoss
+from rankaudio.inference import WindowedTagger
 from rankaudio.spectral import FRONTENDS
 
-LOSSES: dict[str, Callable[[], Callable[[Tensor, Tensor], Tensor]]] = {
-    "lsep": LSEPLoss,
-    "bce": lambda: F.binary_cross_entropy_with_logits,
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "amsgrad": partial(torch.optim.Adam, amsgrad=True),
+    "adam": torch.optim.Adam,
+}
+SCHEDULES: dict[str, Callable[[Optim, Optimizer, int], Schedule]] = {
+    "cycle": lambda optim, optimizer, steps: OneCycle(optimizer, steps, low=optim.lr_min, high=optim.lr_max),
+    "plateau": lambda optim, optimizer, _: Plateau(
+        optimizer, rate=optim.lr_max, patience=optim.patience, factor=optim.factor
+    ),
 }
 
 
@@ -52,37 +52,29 @@ class MemberSystem:
         torch.manual_seed(member.optim.seed)
         self.tagger = build_tagger(member, classes)
         self.on_waveforms = waveform_chain(member.augment, sample_rate=member.sound.sample_rate)
-        self.on_spectrograms = Chain({})
-        self.criterion = build_criterion(member.optim)
+        self.on_spectrograms = spectrogram_chain(member.crops, **_deltas_of(self.tagger))
+        self.mix_within_source = member.pools.draws is not None
+        self.criterion = build_criterion(member.optim, member.pools)
 
-    def batches(self, split: Split, group: Group) -> LengthBucketSampler:
-        """Return batches of clips of similar length."""
-        clips, rate = self.member.clips, self.member.sound.sample_rate
-        return LengthBucketSampler(
-            split.train.lengths,
-            batch_size=clips.batch_size,
-            max_samples=round(clips.batch_size * clips.max_seconds * rate),
-            spread=clips.spread,
-            seed=self.member.optim.seed,
-            rank=group.rank,
-            world_size=group.world_size,
-        )
+    def batches(self, split: Split, group: Group) -> BatchSampler:
+        """Return the batches of this rank."""
+        return build_batches(self.member, split, group)
 
     def optimizer(self) -> Optimizer:
-        """Return Adam in its AMSGrad form."""
-        return torch.optim.Adam(self.tagger.parameters(), lr=self.member.optim.lr_min, amsgrad=True)
+        """Return the optimiser of all parameters."""
+        optim = self.member.optim
+        return OPTIMIZERS[optim.optimizer](self.tagger.parameters(), lr=optim.lr_min)
 
     def schedule(self, optimizer: Optimizer, steps: int) -> Schedule:
-        """Return one cycle over all steps."""
-        optim = self.member.optim
-        return OneCycle(optimizer, steps, low=optim.lr_min, high=optim.lr_max)
+        """Return the learning rates of a training of so many steps."""
+        return SCHEDULES[self.member.optim.schedule](self.member.optim, optimizer, steps)
 
     def begin_epoch(self, epoch: int) -> None:
         """Switch augmentation off in the last epochs, if the settings say so."""
         until = self.member.augment.augment_until
         if until is not None and epoch >= until:
-            self.on_waveforms.disable()
-            self.on_spectrograms.disable()
+            disable_augmentation(self.on_waveforms)
+            disable_augmentation(self.on_spectrograms)
 
     def scores(
         self,
@@ -94,7 +86,7 @@ class MemberSystem:
         progress: Callable[[int, int], None] | None = None,
         on_error: Callable[[int, Exception], None] | None = None,
     ) -> Tensor:
-        """Score whole clips."""
+        """Score whole clips, by windows if the model is trained on crops."""
         return score_clips(
             self.member,
             tagger,
@@ -107,7 +99,7 @@ class MemberSystem:
 
 
 def score_clips(
-    member: Member,  # noqa: ARG001  (each system scores clips in its own way; this one reads no setting)
+    member: Member,
     tagger: Tagger,
     clips: Sequence[Tensor] | Dataset[Any],
     *,
@@ -117,8 +109,16 @@ def score_clips(
     on_error: Callable[[int, Exception], None] | None = None,
 ) -> Tensor:
     """Return raw scores of clips, as the settings have it; arguments as in :func:`rankaudio.predict`."""
-    sizes = None if lengths is None else list(lengths)
-    return predict(tagger, clips, lengths=sizes, workers=workers, progress=progress, on_error=on_error)
+    sizes, scorer = None if lengths is None else list(lengths), build_scorer(member, tagger)
+    return predict(scorer, clips, lengths=sizes, workers=workers, progress=progress, on_error=on_error)
+
+
+def build_scorer(member: Member, tagger: Tagger) -> Tagger | WindowedTagger:
+    """Return what scores whole clips: the tagger, or its mean over windows of the size of a crop."""
+    crops = member.crops
+    if crops.crop_frames is None:
+        return tagger
+    return WindowedTagger(tagger, window=crops.crop_frames, hop=crops.hop)
 
 
 def resolved(member: Member) -> Member:
@@ -136,7 +136,9 @@ def build_tagger(member: Member, classes: Sequence[str]) -> Tagger:
     """Return the model: frontend, network, and the weights to start from if there are any."""
     member = resolved(member)
     frontend = build_frontend(member.sound)
-    backbone = build_network(member.network, n_classes=len(classes), n_bins=frontend.n_bins)
+    backbone = build_network(
+        member.network, n_classes=len(classes), n_bins=frontend.n_bins, deltas=member.sound.deltas
+    )
     tagger = Tagger(frontend, backbone, classes=classes)
     if member.network.start_from is not None:
         load_weights(tagger, Path(member.network.start_from))
@@ -151,11 +153,23 @@ def build_frontend(sound: Sound) -> nn.Module:
     return cls(**{name: value for name, value in given.items() if value is not None})
 
 
-def build_network(network: Network, *, n_classes: int, n_bins: int) -> nn.Module:
-    """Return the network, with ``n_bins`` if its class wants to know."""
+def build_network(network: Network, *, n_classes: int, n_bins: int, deltas: int | None = None) -> nn.Module:
+    """Return the network, with ``n_bins`` and channels for derivatives if its class wants to know."""
     cls = NETWORKS[network.name]
-    bins = {"n_bins": n_bins} if "n_bins" in inspect.signature(cls).parameters else {}
-    return cls(n_classes, **bins, **network.settings)
+    known = inspect.signature(cls).parameters
+    given = {"n_bins": n_bins} if "n_bins" in known else {}
+    if deltas is not None and "delta_width" in known:
+        given["in_channels"] = 1 + deltas
+    elif deltas:
+        raise ValueError(f"deltas: wanted 0 for {network.name}, which takes no channels, got {deltas}")
+    return cls(n_classes, **given, **network.settings)
+
+
+def _deltas_of(tagger: Tagger) -> dict[str, Any]:
+    """Return width and highest order of the derivatives that the network has as channels."""
+    backbone = tagger.backbone
+    width = getattr(backbone, "delta_width", None)
+    return {} if width is None else {"delta_width": width, "orders": backbone.in_channels - 1}
 
 
 def load_weights(tagger: Tagger, path: Path) -> None:
@@ -188,23 +202,6 @@ def _shape_of(module: nn.Module) -> dict[str, Any]:
 
 def _listed(settings: dict[str, Any], keys: list[str]) -> str:
     return ", ".join(f"{key} {settings.get(key)}" for key in keys)
-
-
-def waveform_chain(augment: Augment, *, sample_rate: int) -> Chain:
-    """Return mixup, effects and chunk shuffle of the third-place system, each with its probability."""
-    return Chain(
-        {
-            "mixup": ORMixup(p=augment.mixup),
-            "effects": ThirdPlaceEffects(p=augment.effects, sample_rate=sample_rate),
-            "shuffle": ShuffleChunks(chunk_length=sample_rate // 2, p=augment.shuffle),
-        }
-    )
-
-
-def build_criterion(optim: Optim) -> Criterion:
-    """Return the loss, over all heads of the network; it treats clips of all sources alike."""
-    loss = AuxiliaryLoss(LOSSES[optim.loss]())
-    return lambda outputs, target, source: loss(outputs, target)  # noqa: ARG005
 
 
 def build_average(optim: Optim, model: nn.Module, group: Group) -> Average | None:

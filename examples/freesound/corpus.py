@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from freesound.audio_folder import list_files
+from freesound.corrections import with_corrections
 from freesound.names import NameIndex, first_few
 from freesound.plans.base import KAGGLE, Table
 from freesound.tables import in_order, read_labels_of, read_values
-from rankaudio.data import LabelTable, read_classes, read_labels
+from rankaudio.data import LabelTable, multilabel_folds, read_classes, read_labels
 
 TRAIN, VALID = ("train", "training"), ("val", "valid", "validation")
 NOT_USED = ("test", "testing", "eval", "evaluation")
@@ -29,6 +30,9 @@ class Corpus:
         classes: names of the classes.
         curated: labels; the names are paths in ``audio``.
         noisy: clips of ``train_noisy`` to train on.
+        trusted: clips of ``train_noisy`` whose labels count like curated ones; they may be in ``noisy`` too.
+        original: labels of all curated clips before corrections, from which folds are drawn.
+        kept: rows of ``original`` that ``curated`` has.
         audio: folder of the curated clips.
         fold_of: published fold of each curated clip; None if folds are to be drawn. A published split has
             fold 0 for the clips to hold out and 1 for the others.
@@ -44,6 +48,20 @@ class Corpus:
     fold_of: Tensor | None = None
     folds: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    trusted: LabelTable | None = None
+    original: Tensor | None = None
+    kept: Tensor | None = None
+
+    def draw_folds(self, count: int, seed: int) -> Tensor:
+        """Return the fold of each curated clip: the published one, or a drawn one.
+
+        Corrections do not move other clips to another fold.
+        """
+        if self.fold_of is not None:
+            return self.fold_of
+        if self.original is None or self.kept is None:
+            return multilabel_folds(self.curated.target, n_folds=count, seed=seed)
+        return multilabel_folds(self.original, n_folds=count, seed=seed)[self.kept]
 
     def count_folds(self, wanted: int) -> int:
         """Return how many folds there are; with ``wanted=1`` no clips are held out."""
@@ -51,7 +69,13 @@ class Corpus:
 
 
 def read_corpus(
-    folder: Path, *, noisy: bool = False, extra: str | Path | None = None, table: Table = KAGGLE
+    folder: Path,
+    *,
+    noisy: bool = False,
+    extra: str | Path | None = None,
+    trusted: str | Path | None = None,
+    corrections: str | Path | None = None,
+    table: Table = KAGGLE,
 ) -> Corpus:
     """Read the label files.
 
@@ -62,6 +86,8 @@ def read_corpus(
         folder: the data folder.
         noisy: take the clips and labels of ``train_noisy.csv``, without labels that are no class.
         extra: a table of clips in ``train_noisy`` to take instead; each of its labels must be a class.
+        trusted: a table of clips in ``train_noisy`` whose labels count like curated ones.
+        corrections: a table of curated clips with other labels, or without labels to remove them.
         table: where the curated clips are, and which columns their table has.
     """
     if not folder.is_dir():
@@ -74,16 +100,33 @@ def read_corpus(
         skipped
     )
     labels, fold_of, folds = _published_folds(path, labels, table)
+    original, kept = labels.target, torch.arange(len(labels))
+    if corrections is not None:
+        labels, kept = with_corrections(labels, Path(corrections))
+        fold_of = None if fold_of is None else fold_of[kept]
     curated = replace(labels, names=locate(folder / table.audio, labels.names))
-    more = None
-    if extra is not None:
-        plain = Table(skip_unlabelled=table.skip_unlabelled)
-        more, _ = read_labels_of(Path(extra), plain, classes=curated.classes)
-    elif noisy:
+    plain = Table(skip_unlabelled=table.skip_unlabelled)
+    more, trust = (
+        None if path is None else read_labels_of(Path(path), plain, classes=curated.classes)[0]
+        for path in (extra, trusted)
+    )
+    if noisy:
         more = read_labels(folder / "train_noisy.csv", classes=curated.classes, strict=False)
     remarks += class_remarks(curated)
     audio = folder / table.audio
-    return Corpus(folder, curated.classes, curated, more, audio, fold_of, folds, tuple(remarks))
+    return Corpus(
+        folder,
+        curated.classes,
+        curated,
+        more,
+        audio,
+        fold_of,
+        folds,
+        tuple(remarks),
+        trusted=trust,
+        original=original,
+        kept=kept,
+    )
 
 
 def locate(folder: Path, names: Sequence[str]) -> tuple[str, ...]:

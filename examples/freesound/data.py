@@ -15,10 +15,11 @@ from torch.utils.data import Dataset, Sampler
 
 from freesound.corpus import Corpus
 from freesound.distributed import Group
-from rankaudio import ClipDataset, multilabel_folds, pad_collate
+from freesound.trimming import open_clips
+from rankaudio import ClipDataset, pad_collate
 
-# The source of a clip, which a criterion may look at.
-CURATED, NOISY = 0, 1
+# The source of a clip, which a criterion may look at. A clip that is both trusted and noisy is there twice.
+CURATED, NOISY, TRUSTED = 0, 1, 2
 SAMPLED = 4096  # bytes of each file that tell whether its samples have changed
 
 
@@ -34,37 +35,38 @@ class Split:
 
 
 def split_corpus(
-    corpus: Corpus, *, folds: int, fold: int, max_seconds: float, seed: int, sample_rate: int = 44_100
+    corpus: Corpus,
+    *,
+    folds: int,
+    fold: int,
+    max_seconds: float,
+    seed: int,
+    sample_rate: int = 44_100,
+    trim: float | None = None,
 ) -> Split:
     """Hold one fold out for validation; with ``folds=1`` hold out none. Noisy clips are never held out.
 
-    If folds were published, they are used, and ``folds`` only says whether clips are held out.
+    If folds were published, they are used, and ``folds`` only says whether clips are held out. ``trim`` cuts
+    silence as :func:`freesound.trimming.open_clips` does it.
     """
     names = corpus.curated.names
-    if folds > 1:
-        fold_of = corpus.fold_of
-        if fold_of is None:
-            fold_of = multilabel_folds(corpus.curated.target, n_folds=folds, seed=seed)
-        held_out = (fold_of == fold).tolist()
-    else:
-        held_out = [False] * len(names)
+    held_out = (corpus.draw_folds(folds, seed) == fold).tolist() if folds > 1 else [False] * len(names)
     train = corpus.curated.select([n for n, out in zip(names, held_out, strict=True) if not out])
     valid = corpus.curated.select([n for n, out in zip(names, held_out, strict=True) if out])
 
     curated = corpus.audio
     paths, target = [curated / name for name in train.names], train.target
     source = [CURATED] * len(train)
-    if corpus.noisy is not None:
-        paths += [corpus.folder / "train_noisy" / name for name in corpus.noisy.names]
-        target = torch.cat([target, corpus.noisy.target])
-        source += [NOISY] * len(corpus.noisy)
+    for number, more in ((NOISY, corpus.noisy), (TRUSTED, corpus.trusted)):
+        if more is not None:
+            paths += [corpus.folder / "train_noisy" / name for name in more.names]
+            target = torch.cat([target, more.target])
+            source += [number] * len(more)
     valid_paths = [curated / name for name in valid.names]
     return Split(
-        train=ClipDataset(
-            paths, target.float(), sample_rate=sample_rate, max_seconds=max_seconds, crop="random"
-        ),
+        train=open_clips(paths, target.float(), sample_rate=sample_rate, max_seconds=max_seconds, trim=trim),
         source=torch.tensor(source),
-        valid=ClipDataset(valid_paths, sample_rate=sample_rate) if valid_paths else None,
+        valid=open_clips(valid_paths, sample_rate=sample_rate, trim=trim) if valid_paths else None,
         valid_names=valid.names,
         valid_target=valid.target,
     )

@@ -101,10 +101,10 @@ def blend_members(job: Job, members: Sequence[Member], out: Path) -> None:
     columns = ["member", "lwlrap", "weight", *(f"without_fold_{k}" for k in range(len(fit.fold_weights)))]
     values = torch.cat([fit.alone[:, None], fit.weights[:, None], fit.fold_weights.T], dim=1).tolist()
     cells = [[member.name, *map("{:.6f}".format, row)] for member, row in zip(members, values, strict=True)]
-    _write_table(folder / "weights.csv", columns, cells)
+    write_table(folder / "weights.csv", columns, cells)
     figures = {"mean": fit.equal, "fitted": fit.lwlrap, "nested": fit.nested}
     cells = [[name, f"{value:.6f}"] for name, value in figures.items()]
-    _write_table(folder / "figures.csv", ["what", "lwlrap"], cells)
+    write_table(folder / "figures.csv", ["what", "lwlrap"], cells)
     for name, table in blends.items():
         write_scores(folder / f"{name}.csv", table)
     write_scores(out, blends[chosen_blend(figures)])
@@ -136,19 +136,21 @@ def write_summary(job: Job, members: Sequence[Member], names: Sequence[str], out
     rows = []
     for member in members:
         row = of_member[member.name]
-        times = _times([name for name in names if member.name in name.split()], job.folder)
+        times = times_of([name for name in names if member.name in name.split()], job.folder)
         clips = Path(member.clips.extra or "curated").stem
         rows.append([member.name, clips, row["lwlrap"], "", row["weight"], *times])
     for name, nested in (("mean", ""), ("fitted", f"{figures['nested']:.6f}")):
         mark = " *" * (chosen_blend(figures) == name)
         rows.append([name + mark, "", f"{figures[name]:.6f}", nested, "", "", ""])
-    rows.append(["all steps", "", "", "", "", *_times(names, job.folder)])
-    _write_table(out, ["what", "clips", "lwlrap", "nested", "weight", "seconds", "cpu_seconds"], rows)
+    rows.append(["all steps", "", "", "", "", *times_of(names, job.folder)])
+    write_table(out, ["what", "clips", "lwlrap", "nested", "weight", "seconds", "cpu_seconds"], rows)
 
 
-def _times(names: Sequence[str], folder: Path) -> list[str]:
+def times_of(names: Sequence[str], folder: Path) -> list[str]:
+    """Return seconds by the clock and CPU seconds of some steps, as cells of a table."""
     return [f"{seconds:.0f}" for seconds in total_time(names, folder)]
 
 
-def _write_table(path: Path, columns: list[str], rows: Sequence[Sequence[str]]) -> None:
+def write_table(path: Path, columns: list[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write rows of cells."""
     Table(path, columns, [dict(zip(columns, row, strict=True)) for row in rows]).write()

@@ -9,16 +9,18 @@ RUN/times/  RUN/logs/       of each step, see pipeline.py
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+
+from torch import Tensor
 
 from freesound.corpus import Corpus, read_corpus
 from freesound.plans.base import KAGGLE, Machine, Member, Plan
 from freesound.state import Run
 from freesound.steps import Step
-from freesound.tasks import predict_folder, train
+from freesound.tasks import mean_of_scores, predict_folder, train
 from rankaudio import ClipDataset
 
 
@@ -29,6 +31,7 @@ class Job:
     data: Path
     folder: Path
     machine: Machine = field(default_factory=Machine)
+    corrections: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", self.data.absolute())
@@ -36,8 +39,8 @@ class Job:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """The label tables of the data, without noisy clips."""
-        return read_corpus(self.data)
+        """The label tables of the data after corrections, without noisy clips."""
+        return read_corpus(self.data, corrections=self.corrections)
 
     def run(self, name: str) -> Run:
         """Return the run of a member."""
@@ -57,6 +60,8 @@ class Job:
                 "clips.folds: wanted one number from 2 for all members, because the blend is fitted on clips "
                 f"that are held out, got {', '.join(map(str, counts))}"
             )
+        if any(member.clips.corrections != self.corrections for member in members):
+            raise ValueError("clips.corrections: wanted one table for all members, got several")
 
     def check_clips(self, part: str, names: Sequence[str]) -> None:
         """Read the header of every clip; the message of an error names the clip."""
@@ -66,6 +71,11 @@ class Job:
 @dataclass(frozen=True)
 class SystemPlan(Plan, ABC):
     """A plan that can be carried out. Each system derives its own, with the parts that its steps need."""
+
+    @property
+    def corrections(self) -> str | None:
+        """The table of corrections, which is the same for all members."""
+        return self.members[0].clips.corrections
 
     @abstractmethod
     def steps(self, job: Job, only: Sequence[str] | None = None) -> list[Step]:
@@ -79,15 +89,15 @@ class SystemPlan(Plan, ABC):
 def train_steps(job: Job, member: Member, *, needs: tuple[str, ...] = ()) -> list[Step]:
     """Return a step for each fold.
 
-    Relative paths in ``clips.extra`` and ``network.start_from`` are paths in the run's folder, where earlier
-    steps have written these files.
+    Relative paths in ``clips.extra``, ``pools.trusted`` and ``network.start_from`` are paths in the run's
+    folder, where earlier steps have written these files.
     """
-    run, extra, start_from = job.run(member.name), member.clips.extra, member.network.start_from
-    if extra is not None:
-        member = replace(member, clips=replace(member.clips, extra=str(job.folder / extra)))
-    if start_from is not None:
-        network = replace(member.network, start_from=str(job.folder / start_from))
-        member = replace(member, network=network)
+    run = job.run(member.name)
+    for part, name in (("clips", "extra"), ("pools", "trusted"), ("network", "start_from")):
+        settings = getattr(member, part)
+        path = getattr(settings, name)
+        if path is not None:
+            member = replace(member, **{part: replace(settings, **{name: str(job.folder / path)})})
     work = partial(train, member, job.data, run.folder, machine=job.machine, resume=True)
     return [
         Step(
@@ -101,11 +111,14 @@ def train_steps(job: Job, member: Member, *, needs: tuple[str, ...] = ()) -> lis
     ]
 
 
-def predict_step(job: Job, member: Member, part: str) -> Step:
-    """Return the step that scores the clips in a folder of the data."""
+def predict_step(
+    job: Job, member: Member, part: str, *, mean: Callable[[Tensor], Tensor] = mean_of_scores
+) -> Step:
+    """Return the step that scores the clips in a folder of the data, with a mean over the folds."""
+    run = job.run(member.name).folder
     return Step(
         f"predict {part} {member.name}",
-        partial(predict_folder, job.run(member.name).folder, job.data / part, machine=job.machine),
+        partial(predict_folder, run, job.data / part, machine=job.machine, mean=mean),
         tuple(f"train {member.name} fold {fold}" for fold in range(member.clips.folds)),
         out=job.scores(member.name, part),
         network=True,

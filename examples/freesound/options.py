@@ -10,10 +10,12 @@ from typing import Any
 from freesound.plans.base import (
     Augment,
     Clips,
+    Crops,
     Machine,
     Member,
     Network,
     Optim,
+    Pools,
     Sound,
     Table,
     network_settings,
@@ -25,8 +27,10 @@ from rankaudio.backbones import NETWORKS
 # The parts of a member by group of the help.
 GROUPS: dict[str, dict[str, type]] = {
     "data": {"table": Table, "clips": Clips},
+    "pools": {"pools": Pools},
     "network": {"sound": Sound, "network": Network},
     "augmentation": {"augment": Augment},
+    "crops": {"crops": Crops},
     "optimiser": {"optim": Optim},
 }
 

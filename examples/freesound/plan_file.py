@@ -81,10 +81,16 @@ def _assigned(settings: Any, part: str, word: str) -> Any:
         raise ValueError(f"--set: wanted a setting of {part} ({', '.join(names)}), got {name!r}")
     if name in known:
         return changed(settings, {name: known[name].parse(text)})
-    items: list[Any] = text.split(",")
-    with contextlib.suppress(ValueError):
-        items = [int(item) for item in items]
-    return changed(settings, {name: tuple(items)})
+    return changed(settings, {name: _items(text)})
+
+
+def _items(text: str) -> tuple[Any, ...]:
+    """Return the items between commas: integers, numbers, or texts if one is no number."""
+    items = text.split(",")
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return tuple(kind(item) for item in items)
+    return tuple(items)
 
 
 def write_plan(path: Path, *, system: str, cpus_per_step: int, plan: Plan) -> None:

@@ -25,17 +25,17 @@ from freesound.plan_file import (
     with_settings,
     write_plan,
 )
-from freesound.plans import third
+from freesound.plans import first, third
 from freesound.progress import log
 from freesound.steps import Step
 
-HELP = "run a whole system: folds, rounds over noisy clips, all members, their blend, submission.csv"
+HELP = "run a whole system: folds, a choice of noisy clips, all members, their blend, submission.csv"
 
 SHOWN = 5  # differences between plans that a message lists
 
 
 # The plans of each system by scale. A new system is added here.
-SYSTEMS: dict[str, Mapping[str, SystemPlan]] = {"third": third.PLANS}
+SYSTEMS: dict[str, Mapping[str, SystemPlan]] = {"third": third.PLANS, "first": first.PLANS}
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -71,6 +71,19 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="settings of all members (optim.seed=1), of one (2d_rnn.optim.seed=1) or of the plan "
         "(rounds.relabel=merge, rounds.sizes=20,40,60,80,100)",
     )
+    add(
+        "--corrections",
+        type=Path,
+        metavar="CSV",
+        help="table (fname, labels) of curated clips with other labels; a clip without labels is removed",
+    )
+    add(
+        "--trusted",
+        type=Path,
+        metavar="CSV",
+        help="table of noisy clips to trust, instead of a choice by a model; a column labels has other "
+        "labels, and a column decision says keep or drop (--system first)",
+    )
     add_machine(machine, ["device", "workers"])
     _add_ray(machine)
 
@@ -105,7 +118,8 @@ def run(args: argparse.Namespace) -> None:
     machine = replace(machine_of(args), tensorboard=False)
     if args.ray is None:
         machine = replace(machine, device=local_device(machine.device))
-    job, (system, plan) = Job(args.data, args.run, machine), chosen_plan(args)
+    system, plan = chosen_plan(args)
+    job = Job(args.data, args.run, machine, corrections=plan.corrections)
     for name in args.only or []:
         plan.member(name)
     steps = plan.steps(job, args.only)
@@ -134,11 +148,14 @@ def chosen_plan(args: argparse.Namespace) -> tuple[str, SystemPlan]:
     Raises:
         ValueError: if the system has no such scale, or a setting is wrong.
     """
+    assignments = [*table_settings(args), *args.set]
     if args.plan is None:
+        if args.trusted is not None and args.system != "first":
+            raise ValueError(f"--trusted: wanted --system first, got {args.system}")
         plans = SYSTEMS[args.system]
         if args.scale not in plans:
             raise ValueError(f"--scale: wanted one of {args.system} ({', '.join(plans)}), got {args.scale}")
-        return args.system, with_settings(plans[args.scale], args.set)
+        return args.system, with_settings(plans[args.scale], assignments)
     values = read_plan(args.plan)
     if values["system"] not in SYSTEMS:
         raise ValueError(f"{args.plan}: wanted a system ({', '.join(SYSTEMS)}), got {values['system']!r}")
@@ -147,7 +164,16 @@ def chosen_plan(args: argparse.Namespace) -> tuple[str, SystemPlan]:
         plan = plan_from_dict(like, values["plan"])
     except (ValueError, TypeError) as error:
         raise ValueError(f"{args.plan}: {error}") from error
-    return values["system"], with_settings(plan, args.set)
+    return values["system"], with_settings(plan, assignments)
+
+
+def table_settings(args: argparse.Namespace) -> list[str]:
+    """Return ``--corrections`` and ``--trusted`` as words of ``--set``, with absolute paths."""
+    names = {"clips.corrections": args.corrections, "noisy.table": args.trusted}
+    for name, path in names.items():
+        if path is not None and not path.is_file():
+            raise FileNotFoundError(f"{name}: wanted a table, got {path}, which is none")
+    return [f"{name}={path.absolute()}" for name, path in names.items() if path is not None]
 
 
 def earlier_plan(folder: Path, system: str, plan: SystemPlan) -> dict[str, Any]:

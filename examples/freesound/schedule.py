@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 
 def one_cycle(
@@ -45,3 +46,36 @@ class OneCycle:
     def _set_rate(self) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = one_cycle(self.step, self.steps, low=self.low, high=self.high)
+
+
+class Plateau:
+    """A constant rate that is lowered after epochs without a gain of the validation value of 0.01 %."""
+
+    def __init__(self, optimizer: Optimizer, *, rate: float, patience: int, factor: float) -> None:
+        self.optimizer = optimizer
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        self.scheduler = ReduceLROnPlateau(
+            optimizer, mode="max", patience=patience, factor=factor, threshold=1e-4, min_lr=1e-8
+        )
+
+    def after_step(self) -> None:
+        """Do nothing: the rate depends on the epochs only."""
+
+    def after_epoch(self, value: float) -> None:
+        """Lower the rate if it is time."""
+        self.scheduler.step(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value and the epochs since, and the rate."""
+        names = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
+        state = {name: getattr(self.scheduler, name) for name in names}
+        return {**state, "rate": self.optimizer.param_groups[0]["lr"]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume from there."""
+        state = dict(state)
+        for group in self.optimizer.param_groups:
+            group["lr"] = state["rate"]
+        for name in ("best", "num_bad_epochs", "cooldown_counter", "last_epoch"):
+            setattr(self.scheduler, name, state[name])

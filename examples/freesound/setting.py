@@ -91,6 +91,14 @@ def option(
     return dataclasses.field(default=default, metadata=about)
 
 
+class Checked:
+    """Base of the settings: every value is checked when an object is made."""
+
+    def __post_init__(self) -> None:
+        for name, setting in settings_of_fields(type(self)).items():
+            object.__setattr__(self, name, setting.check(getattr(self, name)))
+
+
 def settings_of_fields(cls: type) -> dict[str, Setting]:
     """Return the settings of a dataclass by name; fields that hold other dataclasses are left out."""
     hints = typing.get_type_hints(cls)

@@ -21,7 +21,7 @@ from rankaudio import Tagger
 from rankaudio.data import write_bytes, write_text
 
 # A path is for people to read. The checksum of the file decides whether two runs are the same.
-NOT_COMPARED = ("clips.extra", "network.start_from")
+NOT_COMPARED = ("clips.extra", "clips.corrections", "pools.trusted", "network.start_from")
 FORMAT = "freesound2019.state/2"
 # What Python and PyTorch raise for an archive that is damaged or has other content.
 DAMAGED = (

@@ -38,11 +38,16 @@ class System(Protocol):
 
     A step calls ``on_waveforms``, ``tagger.spectrogram``, ``on_spectrograms``, ``tagger.backbone`` and
     ``criterion``, in this order.
+
+    Attributes:
+        mix_within_source: whether only spectrograms of one source are mixed. The source of a mixture is then
+            known, which a criterion for each source needs.
     """
 
     tagger: Tagger
     on_waveforms: Chain
     on_spectrograms: Chain
+    mix_within_source: bool
     criterion: Criterion
 
     def batches(self, split: Split, group: Group) -> BatchSampler:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -22,10 +22,22 @@ from freesound.settings import to_dict
 from freesound.state import Run
 from freesound.tables import in_order, read_columns, read_header, read_scored, read_values
 from freesound.training_log import wants_tensorboard
-from rankaudio import ClipDataset, Tagger, lwlrap
+from freesound.trimming import open_clips
+from rankaudio import Tagger, lwlrap
 from rankaudio.data import ScoreTable, write_scores
 
 LEADERBOARDS = ("public", "private")
+
+
+def mean_of_scores(scores: Tensor) -> Tensor:
+    """Return the mean of raw scores over the folds, the first axis."""
+    return sum(scores) / len(scores)  # one after the other, so that the order is known
+
+
+def geometric_mean(scores: Tensor) -> Tensor:
+    """Return raw scores whose probabilities are the geometric means over the folds, the first axis."""
+    log = torch.nn.functional.logsigmoid(scores).mean(0)
+    return log - torch.log(-torch.expm1(log.clamp(max=-1e-300)))
 
 
 def train(
@@ -76,7 +88,14 @@ def train(
 def _prepare(member: Member, data: Path, folds: Sequence[int] | None) -> tuple[Corpus, dict[int, Split]]:
     """Read and check everything before anything is written."""
     clips = member.clips
-    corpus = read_corpus(data, noisy=clips.noisy, extra=clips.extra, table=member.table)
+    corpus = read_corpus(
+        data,
+        noisy=clips.noisy,
+        extra=clips.extra,
+        trusted=member.pools.trusted,
+        corrections=clips.corrections,
+        table=member.table,
+    )
     count = corpus.count_folds(clips.folds)
     folds = range(count) if folds is None else folds
     for fold in folds:
@@ -91,13 +110,19 @@ def _prepare(member: Member, data: Path, folds: Sequence[int] | None) -> tuple[C
             max_seconds=clips.max_seconds,
             seed=member.optim.seed,
             sample_rate=member.sound.sample_rate,
+            trim=member.sound.trim,
         )
         for fold in folds
     }
 
 
 def _checksums(member: Member) -> dict[str, str | None]:
-    files = {"extra_sha256": member.clips.extra, "start_from_sha256": member.network.start_from}
+    files = {
+        "extra_sha256": member.clips.extra,
+        "corrections_sha256": member.clips.corrections,
+        "trusted_sha256": member.pools.trusted,
+        "start_from_sha256": member.network.start_from,
+    }
     return {name: None if path is None else checksum(Path(path)) for name, path in files.items()}
 
 
@@ -127,8 +152,12 @@ def _train_fold(trainer: Trainer, fold: int, folder: Run, *, tensorboard: bool) 
     trainer.log(f"fold {fold}: {kept}, in {folder.fold(fold)}")
 
 
-def predict_folder(run: Path, audio: Path, out: Path, *, machine: Machine) -> None:
-    """Score the audio files of a folder and its sub-folders, or one file, with the mean over the folds.
+def predict_folder(
+    run: Path, audio: Path, out: Path, *, machine: Machine, mean: Callable[[Tensor], Tensor] = mean_of_scores
+) -> None:
+    """Score the audio files of a folder and its sub-folders, or one file, with a mean over the folds.
+
+    ``mean`` takes raw scores ``(folds, N, C)`` and returns raw scores ``(N, C)``.
 
     The name of a clip is its path in ``audio``. The score table is whole or not there. Clips are resampled
     to the rate of the model.
@@ -142,7 +171,7 @@ def predict_folder(run: Path, audio: Path, out: Path, *, machine: Machine) -> No
     found = find_audio(audio)
     if found.left_out():
         log(found.left_out())
-    scores = _mean_scores(member, taggers, found, workers=machine.workers)
+    scores = _mean_scores(member, taggers, found, mean, workers=machine.workers)
     kept = [index for index, path in enumerate(found.paths) if path not in found.unreadable]
     names = [found.name(found.paths[index]) for index in kept]
     write_scores(out, ScoreTable(names, taggers[0].classes, scores[kept]))
@@ -152,14 +181,22 @@ def predict_folder(run: Path, audio: Path, out: Path, *, machine: Machine) -> No
         raise ValueError(f"{len(found.unreadable)} files could not be scored and are not in {out}:\n{listed}")
 
 
-def _mean_scores(member: Member, taggers: list[Tagger], found: AudioFolder, *, workers: int) -> Tensor:
+def _mean_scores(
+    member: Member,
+    taggers: list[Tagger],
+    found: AudioFolder,
+    mean: Callable[[Tensor], Tensor],
+    *,
+    workers: int,
+) -> Tensor:
     """Return the mean over the folds; clips without finite scores are added to ``found.unreadable``."""
     paths, unreadable = found.paths, found.unreadable
-    clips = ClipDataset(paths, sample_rate=taggers[0].sample_rate) if paths else []
-    total = torch.zeros(len(paths), len(taggers[0].classes), dtype=torch.float64)
+    rate, trim = taggers[0].sample_rate, member.sound.trim
+    clips = open_clips(paths, sample_rate=rate, trim=trim) if paths else []
+    of_folds = torch.zeros(len(taggers), len(paths), len(taggers[0].classes), dtype=torch.float64)
     for fold, tagger in enumerate(taggers):
         with progress_bar(f"fold {fold}", unit="clip", total=len(paths)) as bar:
-            total += score_clips(
+            of_folds[fold] = score_clips(
                 member,
                 tagger,
                 clips,
@@ -167,7 +204,7 @@ def _mean_scores(member: Member, taggers: list[Tagger], found: AudioFolder, *, w
                 progress=lambda done, _, bar=bar: bar.update(done - bar.n),
                 on_error=lambda index, error: unreadable.setdefault(paths[index], error),
             )
-    scores = (total / len(taggers)).float()
+    scores = mean(of_folds).float()
     for index in (~scores.isfinite().all(1)).nonzero().flatten().tolist():
         error = ValueError(f"{paths[index]}: wanted finite scores, got others; its samples may be too large")
         unreadable.setdefault(paths[index], error)

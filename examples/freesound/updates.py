@@ -30,7 +30,10 @@ class Updates:
         self.parameters = list(system.tagger.parameters())
         self.optimizer = system.optimizer()
         self.schedule = system.schedule(self.optimizer, steps)
-        self.scaler = torch.amp.GradScaler(group.device.type, enabled=optim.precision == "fp16")
+        self.precision = optim.precision
+        if self.precision == "auto":
+            self.precision = "fp32" if group.device.type == "cpu" else "fp16"
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision == "fp16")
         self.learning_rate = 0.0
         # Lengths differ from batch to batch, so ask for one program for all sizes. (torch 2.13 still makes
         # another one on a CPU for each number of frames after pooling.)
@@ -64,7 +67,10 @@ class Updates:
             batch.waveform, batch.target, batch.lengths, generator=generator
         )
         spectrogram, frames = system.tagger.spectrogram(waveform, lengths)
-        spectrogram, target, frames = system.on_spectrograms(spectrogram, target, frames, generator=generator)
+        groups = batch.source if system.mix_within_source else None
+        spectrogram, target, frames = system.on_spectrograms(
+            spectrogram, target, frames, groups=groups, generator=generator
+        )
         with self._autocast():
             return system.criterion(self.network(spectrogram, frames), target, batch.source)
 
@@ -96,7 +102,7 @@ class Updates:
         self.learning_rate = state["learning_rate"]
 
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
-        dtype = DTYPES.get(self.optim.precision)
+        dtype = DTYPES.get(self.precision)
         return contextlib.nullcontext() if dtype is None else torch.autocast(self.group.device.type, dtype)
 
 

@@ -90,3 +90,15 @@ def test_a_recipe_that_has_not_finished(recipe, tmp_path):
     data, run, *_ = recipe
     (run / "blend" / "figures.csv").unlink()
     refused("--run", run, "--data", data, match="wanted a recipe that has finished, got no .*figures.csv")
+
+
+def test_a_plan_with_a_second_level(recipe, tmp_path):
+    """It has no fitted weights, and its tables of noisy clips are in another folder."""
+    data, run, *_ = recipe
+    write_rows(run / "blend" / "figures.csv", [("what", "lwlrap"), ("mean", 0.7), ("all", 0.75)])
+    (run / "rounds").rename(run / "noisy")
+    (run / "noisy" / "round_1.csv").rename(run / "noisy" / "trusted.csv")
+    report("--run", run, "--data", data, "--clips", "1", "--out", tmp_path / "r.html")
+    page = Page((tmp_path / "r.html").read_text("utf-8"))
+    assert page.texts("strong")[:2] == ["0.7000", "0.7500"]
+    assert page.texts("th", scope="row") == ["trusted"]

@@ -11,20 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from freesound.setting import Setting, option, settings_of_arguments, settings_of_fields
+from freesound.plans.crops import Crops, Pools
+from freesound.setting import Checked, Setting, option, settings_of_arguments
 from rankaudio.backbones import NETWORKS
 from rankaudio.spectral import FRONTENDS
 
 # These arguments of a network follow from the spectrogram, so nobody has to set them.
 FROM_SPECTROGRAM = ("n_bins", "in_channels")
-
-
-class Checked:
-    """Base of the settings: every value is checked when an object is made."""
-
-    def __post_init__(self) -> None:
-        for name, setting in settings_of_fields(type(self)).items():
-            object.__setattr__(self, name, setting.check(getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -42,6 +35,19 @@ class Sound(Checked):
     n_mels: int | None = option(None, "mel bands, if the frontend has them; by default 128", low=1)
     f_min: float | None = option(
         None, "lowest frequency of the mel bands, in Hz; by default that of the frontend", low=0, metavar="HZ"
+    )
+    scale: float | None = option(None, "factor of a spectrogram in decibels; by default 1", above=0)
+    deltas: int | None = option(
+        None,
+        "derivatives as channels, from 0 to 2; by default 2, for networks that take channels",
+        low=0,
+        high=2,
+    )
+    trim: float | None = option(
+        None,
+        "cut silence at both ends of every clip, so many decibels below its loudest part",
+        above=0,
+        metavar="DB",
     )
 
 
@@ -119,6 +125,11 @@ class Clips(Checked):
         "table (fname, labels) of clips in train_noisy/ to train on too, instead of --noisy",
         metavar="CSV",
     )
+    corrections: str | None = option(
+        None,
+        "table (fname, labels) of curated clips with other labels; a clip without labels is removed",
+        metavar="CSV",
+    )
     folds: int = option(5, "folds; 1: train on all clips, without validation", low=1)
     batch_size: int = option(20, "most clips in a batch", low=1)
     spread: float = option(
@@ -155,15 +166,24 @@ class Optim(Checked):
     accumulate: int = option(
         1, "batches to a step: its gradient is that of the mean loss over all their clips", low=1
     )
+    optimizer: str = option("amsgrad", "Adam, or its AMSGrad form", choices=("amsgrad", "adam"))
+    schedule: str = option(
+        "cycle",
+        "one cycle, or the rate lr_max, which is lowered when validation is on a plateau",
+        choices=("cycle", "plateau"),
+    )
     lr_min: float = option(1e-4, "learning rate at the start of the cycle", low=0)
     lr_max: float = option(5e-3, "learning rate at its top", low=0)
+    patience: int = option(6, "epochs without a gain after which a plateau schedule lowers the rate", low=0)
+    factor: float = option(0.6, "factor by which a plateau schedule lowers the rate", above=0, below=1)
     clip_norm: float | None = option(
         None, "largest norm of the gradient; a larger one is scaled down to it", above=0
     )
     precision: str = option(
         "fp32",
-        "of the network in training; weights, spectrograms, losses and validation stay in fp32",
-        choices=("fp32", "bf16", "fp16"),
+        "of the network in training; weights, spectrograms, losses and validation stay in fp32; auto: fp16 "
+        "on an accelerator, fp32 on a CPU",
+        choices=("fp32", "bf16", "fp16", "auto"),
     )
     compile: bool = option(
         False, "compile the network for training, which takes minutes; on a CPU again for new lengths"
@@ -195,12 +215,18 @@ class Member(Checked):
     table: Table = field(default_factory=Table)
     clips: Clips = field(default_factory=Clips)
     augment: Augment = field(default_factory=Augment)
+    crops: Crops = field(default_factory=Crops)
+    pools: Pools = field(default_factory=Pools)
     optim: Optim = field(default_factory=Optim)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.optim.early_stop is not None and self.clips.folds == 1:
             raise ValueError("early_stop: wanted clips that are held out (folds from 2), got folds 1")
+        if self.optim.schedule == "plateau" and self.clips.folds == 1:
+            raise ValueError("schedule plateau: wanted clips that are held out (folds from 2), got folds 1")
+        if self.pools.noisy_share and not self.clips.noisy and self.clips.extra is None:
+            raise ValueError("noisy_share: wanted --noisy or --extra, which name the noisy clips, got none")
 
 
 @dataclass(frozen=True)

@@ -31,21 +31,28 @@ def read_recipe(folder: Path, data: Path) -> Content:
     """
     weights = _read_column(folder / "blend" / "weights.csv", key="member", value="weight")
     figures = _read_column(folder / "blend" / "figures.csv", key="what", value="lwlrap")
-    blend = "fitted" if figures["nested"] > figures["mean"] else "mean"
+    fitted = "fitted" in figures and figures["nested"] > figures["mean"]
     read = [read_training(folder / "models" / name, title=name) for name in weights]
     return Content(
         title=f"The recipe in {folder.name}",
         trainings=[training for training, _ in read],
-        parts=[_read_blend(folder, data, weights, fitted=blend == "fitted")],
+        parts=[_read_blend(folder, data, weights, fitted=fitted)],
         selections=_read_selections(folder, data),
-        figures={
-            "out-of-fold lwlrap of the mean": f"{figures['mean']:.4f}",
-            "of the fitted blend": f"{figures['fitted']:.4f}",
-            "... nested": f"{figures['nested']:.4f}",
-            "in the submission": blend,
-        },
+        figures=_tiles(figures, fitted=fitted),
         missing=[line for _, lines in read for line in lines],
     )
+
+
+def _tiles(figures: dict[str, float], *, fitted: bool) -> dict[str, str]:
+    """Return the figures of a fitted blend, or of a plan that ends with a second level."""
+    mean = {"out-of-fold lwlrap of the mean": f"{figures['mean']:.4f}"}
+    if "fitted" not in figures:
+        return mean | {"with the second level, nested": f"{figures['all']:.4f}"}
+    return mean | {
+        "of the fitted blend": f"{figures['fitted']:.4f}",
+        "... nested": f"{figures['nested']:.4f}",
+        "in the submission": "fitted" if fitted else "mean",
+    }
 
 
 def _read_column(path: Path, *, key: str, value: str) -> dict[str, float]:
@@ -73,6 +80,10 @@ def _read_blend(folder: Path, data: Path, weights: dict[str, float], *, fitted: 
 
 def _read_selections(folder: Path, data: Path) -> list[Selection]:
     rounds = sorted((folder / "rounds").glob("round_*.csv"), key=lambda path: int(path.stem.split("_")[1]))
-    paths = [*rounds, *(folder / "rounds").glob("relabelled.csv")]
+    others = (
+        folder / "rounds" / "relabelled.csv",
+        *(folder / "noisy" / f"{n}.csv" for n in ("trusted", "kept")),
+    )
+    paths = [*rounds, *(path for path in others if path.is_file())]
     given = read_label_sets(data / "train_noisy.csv") if paths else {}
     return [Selection(path.stem, read_label_sets(path), given, {}) for path in paths]
