@@ -253,7 +253,7 @@ class TestResume:
         weight = next(iter(read_state(path)["model"].values())).numpy().tobytes()
         place = whole.index(weight)
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 64]) + whole[place + 1 :])
-        with pytest.raises(ValueError, match=r"state.pt: wanted a state of training .*damaged"):
+        with pytest.raises(ValueError, match=r"state.pt: damaged: its part .* checksum; use another copy"):
             read_state(path)
 
     def test_a_damaged_state_is_named(self, tiny_corpus, begun):

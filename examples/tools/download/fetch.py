@@ -30,8 +30,8 @@ def fetch(file: RemoteFile, folder: Path) -> Path:
     verified. A file that a user put there is verified too.
 
     Raises:
-        ValueError: if the size or the MD5 is wrong. The file is then kept as ``KEY.bad``. Also if ``KEY.part``
-            is a link, which would be written through.
+        ValueError: if the size or the MD5 is wrong. The file is then kept as ``KEY.bad``. Also if
+            ``KEY.part`` is a link, because the bytes would go elsewhere.
         OSError: if the file cannot be fetched or written.
     """
     path, part = folder / file.key, _part_path(folder, file)

@@ -32,8 +32,8 @@ class Member(NamedTuple):
 def unpack(paths: Sequence[Path], folder: Path, *, desc: str) -> dict[str, int]:
     """Unpack an archive from its parts in order. Files that are complete already are not written again.
 
-    If all members are in one folder, this folder is left out of their paths. ``folder`` itself may be a link to
-    a larger disk. Links below it are refused, because a file could be written anywhere through them.
+    If all members are in one folder, this folder is left out of their paths. ``folder`` itself may be a link
+    to a larger disk. Links below it are refused, because a file could be written anywhere through them.
 
     Returns:
         The size of each file by its path in ``folder``.
@@ -115,25 +115,27 @@ def _is_macos_file(info: zipfile.ZipInfo) -> bool:
 
 def _unsafe(info: zipfile.ZipInfo) -> str:
     """Return why a member is unsafe to unpack, or an empty text."""
-    # `orig_filename` is the name in the archive. zipfile cleans `filename`, which would hide an attack.
-    name = info.orig_filename
-    if name.startswith("/") or "\\" in name or ":" in name or "\0" in name:
-        return "is not a relative path with forward slashes"
-    if not name.isprintable():
-        return "has control characters"
-    pieces = name.removesuffix("/").split("/")
-    if any(piece in ("", ".", "..") for piece in pieces):
-        return "leaves its folder"
-    if any(piece[-1] in ". " or _DEVICE.fullmatch(piece) for piece in pieces):
-        return "is another name on Windows"
-    if len(pieces) > _MOST_FOLDERS:
-        return f"is in more than {_MOST_FOLDERS} folders"
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link" if kind == stat.S_IFLNK else "is neither a file nor a folder"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "is neither stored nor deflated"
-    return "is encrypted" if info.flag_bits & 1 else ""
+    # `orig_filename` is the name in the archive. zipfile cleans `filename`, which would hide an attack.
+    return "is encrypted" if info.flag_bits & 1 else _unsafe_name(info.orig_filename)
+
+
+def _unsafe_name(name: str) -> str:
+    pieces = name.removesuffix("/").split("/")
+    problems = {
+        "is not a relative path with forward slashes": name.startswith("/") or bool(set(name) & set("\\:\0")),
+        "has control characters": not name.isprintable(),
+        "leaves its folder": any(piece in ("", ".", "..") for piece in pieces),
+        "is another name on Windows": any(
+            piece[-1:] in (".", " ") or _DEVICE.fullmatch(piece) for piece in pieces
+        ),
+        f"is in more than {_MOST_FOLDERS} folders": len(pieces) > _MOST_FOLDERS,
+    }
+    return next((problem for problem, found in problems.items() if found), "")
 
 
 def _is_complete(path: Path, info: zipfile.ZipInfo) -> bool:

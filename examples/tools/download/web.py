@@ -58,8 +58,8 @@ def check_url(name: str, url: object) -> str:
 def check_hop(source: str, target: str) -> None:
     """Refuse to go from one address to another that the first one has no right to choose.
 
-    A step from https to http is refused, because anyone on the way could have written the answer. So is a step
-    from the public internet to this machine or to the local network, which the server cannot see.
+    A step from https to http is refused, because anyone on the way could have written the answer. A step from
+    the public internet to this machine or to the local network is refused too.
 
     Raises:
         OSError: if the step is refused. The message names both addresses.
@@ -89,7 +89,7 @@ def _is_inner(host: str | None) -> bool:
 class _CheckedRedirects(HTTPRedirectHandler):
     """Follow a redirect after a check of its address. The handler of Python would also follow ``ftp:``."""
 
-    def redirect_request(
+    def redirect_request(  # noqa: PLR0917 (the base class decides)
         self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Request | None:
         """Return the next request, or refuse it."""
@@ -102,7 +102,7 @@ class _CheckedRedirects(HTTPRedirectHandler):
 
 
 def urlopen(request: Request, timeout: float) -> HTTPResponse:
-    """Open an address of the web. Unlike urllib's function this one knows no ``file:``, ``ftp:`` or ``data:``."""
+    """Open an address of the web. urllib's own function also knows ``file:``, ``ftp:`` and ``data:``."""
     opener = OpenerDirector()
     handlers = (ProxyHandler, HTTPHandler, HTTPSHandler, _CheckedRedirects)
     for handler in (*handlers, HTTPDefaultErrorHandler, HTTPErrorProcessor):

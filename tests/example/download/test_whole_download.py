@@ -153,11 +153,10 @@ def test_a_folder_with_other_files_is_refused(zenodo, tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "null", "5", "{}", "[" * 100_000, '{"archives": {}}', '{"archives": {}, "members": null}']
-    + [
-        '{"archives": {}, "members": ["a"]}',
-        '{"archives": {}, "members": {"a": "5"}}',
-        '{"archives": 1, "members": {}}',
+    [
+        *("", "{", "[]", "null", "5", "{}", "[" * 100_000, '{"archives": {}}'),
+        *('{"archives": {}, "members": null}', '{"archives": {}, "members": ["a"]}'),
+        *('{"archives": {}, "members": {"a": "5"}}', '{"archives": 1, "members": {}}'),
     ],
 )
 def test_a_damaged_state_is_named(zenodo, tmp_path, content):
