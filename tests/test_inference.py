@@ -234,7 +234,7 @@ SETTINGS = {"window": 1.0, "hop": 0.5, "sample_rate": 100}
 @pytest.mark.parametrize(
     ("waveform", "settings", "error", "message"),
     [
-        ([0.0], {}, TypeError, r"waveform: wanted a torch.Tensor, got \[0.0\]"),
+        ([0.0], {}, TypeError, r"waveform: wanted a torch.Tensor or a path, got \[0.0\]"),
         (torch.zeros(9, dtype=torch.int16), {}, TypeError, "waveform: wanted a floating-point tensor"),
         (torch.zeros(1, 9), {}, ValueError, "waveform: wanted 1 axes"),
         (torch.zeros(0), {}, ValueError, r"waveform: wanted shape \(T,\) with T from 1"),
