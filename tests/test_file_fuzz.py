@@ -14,7 +14,7 @@ from rankaudio import Tagger
 from rankaudio.data import LabelTable, ScoreTable, read_classes, read_labels, read_scores
 from small_networks import used_tagger
 
-LIMITS = limits(60)
+LIMITS = limits(40)
 
 cells = st.one_of(
     st.sampled_from(["a.wav", "b.wav", "../a.wav", "", "Bark", "Bark,Meow", "['Bark', 'Meow']", "0", "0.5"]),
