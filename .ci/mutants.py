@@ -7,9 +7,6 @@ In each mutant one expression of `src` is another one. The tests that import the
 tests that import it through other files, then the contracts. A mutant is killed if a test fails, or takes
 four times as long as without the change. `equivalent_mutants.toml` lists mutants that no test can notice,
 with the reason, and those are not drawn. The exit status is 1 if less than 90 % are killed.
-
-mutmut and cosmic-ray have no seeded sample of all files, and do not choose the tests by file. 500 mutants
-with all tests would take days.
 """
 
 from __future__ import annotations
