@@ -6,6 +6,7 @@
 PYTHON ?= python3
 TORCH ?= torch
 T ?=
+N ?= 5000
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -16,7 +17,7 @@ TORCH_WORDS := $(patsubst %,'%',$(TORCH))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check format test lint types docs dist benchmarks clean FORCE
+.PHONY: help demo check format test fuzz lint types docs dist benchmarks clean FORCE
 
 help:
 	@echo 'make demo    make a small corpus of sounds, train a tagger on it, score it, draw pictures: demo/'
@@ -24,6 +25,7 @@ help:
 	@echo 'make format  apply the style (ruff)'
 	@echo 'make test    run all tests on all cores, docstring examples included'
 	@echo 'make test T=tests/test_losses.py    run one file, or whatever pytest takes'
+	@echo 'make fuzz    read thousands of damaged files of each kind, in one process of at most 4 GB: an hour'
 	@echo 'make lint    check style and format (ruff)'
 	@echo 'make types   check types (mypy --strict; pyright on a program that uses the package)'
 	@echo 'make docs    build the documentation: docs/_build/html/index.html'
@@ -54,6 +56,10 @@ format: $(VENV)/.has-dev
 
 test: $(VENV)/.has-test
 	$(PYTEST) $(or $(T),-n auto)
+
+# In one process, with a limit of memory. N=300 is a short run.
+fuzz: $(VENV)/.has-test
+	FUZZ_EXAMPLES=$(N) $(PYTEST) -q --durations=0 $$(grep -rl --include='test_*.py' 'from fuzzing import' tests)
 
 lint: $(VENV)/.has-dev
 	$(BIN)/ruff check .

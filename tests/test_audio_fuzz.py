@@ -1,28 +1,18 @@
-"""Any header: the outcome is samples or a ValueError that names the file, soon and within 500 MB.
+"""Any header: the outcome is samples or a ValueError that names the file, soon and within 500 MB."""
 
-``FUZZ_EXAMPLES`` sets the number of examples.
-"""
-
-import os
 import struct
-import time
 
 import pytest
+import soundfile
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import bits, flipped, limits, outcome
 from rankaudio.data import audio_info, load_audio
 from wav_bytes import SINE, extensible, fmt, riff
 
-resource = pytest.importorskip("resource")
-
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
-MOST_SECONDS = 5
-MOST_MEMORY = 500 << 20
-LIMITS = settings(
-    max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+LIMITS = limits(150)
 
 sizes = st.one_of(
     st.sampled_from([0, 1, 2, 16, 18, 40, 0x7FFFF000, 0x80000000, 0xFFFFFFFF]), st.integers(0, 2**32 - 1)
@@ -67,34 +57,45 @@ HEADS = [
 ]
 
 
-def check_outcome(path, content: bytes) -> None:
-    path.write_bytes(content)
-    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    frames = None
-    try:
-        frames = audio_info(path).frames
-        waveform = load_audio(path)
-    except ValueError as error:
-        assert str(error).startswith(f"{path}: "), error  # noqa: PT017
-    else:
-        assert waveform.dtype == torch.float32
-        assert waveform.isfinite().all()
-        assert len(load_audio(path, sample_rate=None)) == frames
-    assert time.monotonic() - start < MOST_SECONDS
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert used << 10 < MOST_MEMORY
+def read_all(path):
+    frames = audio_info(path).frames
+    waveform = load_audio(path)
+    assert waveform.dtype == torch.float32
+    assert waveform.isfinite().all()
+    assert len(load_audio(path, sample_rate=None)) == frames
+    return waveform
 
 
 @LIMITS
 @given(files)
 def test_any_wav_header(tmp_path, content):
-    check_outcome(tmp_path / "fuzz.wav", content)
+    path = tmp_path / "fuzz.wav"
+    path.write_bytes(content)
+    outcome(path, read_all)
 
 
 @LIMITS
 @given(st.sampled_from(HEADS), st.lists(st.integers(0, 48 * 8 - 1), min_size=1, max_size=4))
 def test_any_flipped_bits(tmp_path, content, bits):
-    damaged = bytearray(content)
-    for bit in bits:
-        damaged[bit // 8] ^= 1 << bit % 8
-    check_outcome(tmp_path / "fuzz.wav", bytes(damaged))
+    path = tmp_path / "fuzz.wav"
+    path.write_bytes(flipped(content, bits))
+    outcome(path, read_all)
+
+
+@pytest.fixture(scope="module")
+def compressed(tmp_path_factory):
+    """A short file of each format that has a decoder of its own."""
+    folder, contents = tmp_path_factory.mktemp("compressed"), []
+    for form, subtype in [("FLAC", None), ("MP3", None), ("OGG", "VORBIS"), ("AIFF", None), ("CAF", None)]:
+        path = folder / form
+        soundfile.write(path, SINE, 8000, format=form, subtype=subtype)
+        contents.append(path.read_bytes())
+    return contents
+
+
+@LIMITS
+@given(st.data(), bits)
+def test_any_flipped_bits_of_compressed_files(tmp_path, compressed, data, bits):
+    path = tmp_path / "fuzz.bin"
+    path.write_bytes(flipped(data.draw(st.sampled_from(compressed)), bits))
+    outcome(path, read_all)

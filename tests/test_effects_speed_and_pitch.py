@@ -146,3 +146,18 @@ def test_kernel_polynomials_interpolate_the_formula():
     for tap, found in enumerate(_resample._POLYNOMIALS):
         exact = np.exp(_resample._SHARPNESS * (np.sqrt(1 - ((tap - at) / 2.5) ** 2) - 1))
         np.testing.assert_allclose(np.polynomial.polynomial.polyval(at, found), exact, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "effect", [lambda x: tempo(x, factor=1.2)[0], lambda x: pitch_shift(x, cents=200.0)[0]]
+)
+@pytest.mark.parametrize("peak", [1e8, 1e15, 1e18, 1e30])
+def test_a_very_loud_clip_is_a_quiet_one_made_louder(effect, peak):
+    """Squares of float32 end at 1e38. The row of a quiet clip in the same batch does not change."""
+    quiet = torch.stack([tone(440, 4000), tone(700, 4000)]).float()
+    loud = (quiet * torch.tensor([[peak], [1.0]])).requires_grad_()
+    result = effect(loud)
+    torch.testing.assert_close(result[0] / peak, effect(quiet)[0], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(result[1], effect(quiet)[1], rtol=0, atol=1e-6)
+    (slope,) = torch.autograd.grad(result[0].sum() / peak, loud)
+    assert slope.isfinite().all()

@@ -170,6 +170,15 @@ def test_bad_input_is_named(clips, settings, error, message):
         predict(Recorder(), clips, **settings)
 
 
+def test_nan_in_a_clip_stays_in_its_row(tagger):
+    clips = [torch.randn(5000, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    spoiled = [clips[0], clips[1].clone(), clips[2]]
+    spoiled[1][2000] = torch.nan
+    scores, wanted = predict(tagger, spoiled), predict(tagger, clips)
+    assert scores[1].isnan().all()
+    assert torch.equal(scores[[0, 2]], wanted[[0, 2]])
+
+
 def windows_by_hand(waveform, window, hop):
     """Cut windows one after the other until one reaches the end. Return pairs of first sample and window."""
     cut, start = [], 0
@@ -234,7 +243,7 @@ SETTINGS = {"window": 1.0, "hop": 0.5, "sample_rate": 100}
 @pytest.mark.parametrize(
     ("waveform", "settings", "error", "message"),
     [
-        ([0.0], {}, TypeError, r"waveform: wanted a torch.Tensor, got \[0.0\]"),
+        ([0.0], {}, TypeError, r"waveform: wanted a torch.Tensor or a path, got \[0.0\]"),
         (torch.zeros(9, dtype=torch.int16), {}, TypeError, "waveform: wanted a floating-point tensor"),
         (torch.zeros(1, 9), {}, ValueError, "waveform: wanted 1 axes"),
         (torch.zeros(0), {}, ValueError, r"waveform: wanted shape \(T,\) with T from 1"),

@@ -158,3 +158,45 @@ def test_bad_input_is_named(change, error, message):
     arguments = {"waveform": torch.zeros(2, 9), "target": torch.zeros(2, 2)} | change
     with pytest.raises(error, match=message):
         or_mixup(arguments.pop("waveform"), arguments.pop("target"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (
+            {"offset": torch.tensor([10**6, 0])},
+            ValueError,
+            "draw: wanted offsets inside the longer clip, got 1000000",
+        ),
+        (
+            {"offset": torch.tensor([11, 0])},
+            ValueError,
+            "draw: wanted offsets inside the longer clip, got 11",
+        ),
+        (
+            {"offset": torch.tensor([-1, 0])},
+            ValueError,
+            "draw: wanted offsets inside the longer clip, got -1",
+        ),
+        ({"offset": torch.tensor([-(2**63), 0])}, ValueError, "draw: wanted offsets inside the longer clip"),
+        ({"offset": torch.tensor([1.5, 0])}, TypeError, "draw: wanted integers for offset, got a float32"),
+        ({"partner": torch.tensor([-1, 0])}, ValueError, "draw: wanted partners from 0 to 1, got -1"),
+        ({"partner": torch.tensor([1.0, 0])}, TypeError, "draw: wanted integers for partner, got a float32"),
+        ({"gain": torch.tensor([7.0, 0.5])}, ValueError, "draw: wanted gains from 0 to 1, got 7.0"),
+        ({"gain": torch.tensor([0.5, -3.0])}, ValueError, "draw: wanted gains from 0 to 1, got -3.0"),
+        ({"gain": torch.tensor([0.5, math.nan])}, ValueError, "draw: wanted gains from 0 to 1, got nan"),
+        ({"gain": 0.5}, TypeError, "draw: wanted a tensor for gain, got 0.5"),
+        ({"gain": torch.tensor([0.5])}, ValueError, "draw: wanted 2 rows, got gain, a float32 tensor"),
+    ],
+)
+def test_impossible_draws_are_refused(change, error, message):
+    """The partner would not be in the sound, and its labels would be in the target."""
+    draw = {
+        "partner": torch.tensor([1, 0]),
+        "gain": torch.tensor([0.5, 0.5]),
+        "offset": torch.tensor([10, 0]),
+    }
+    clips, target, lengths = torch.ones(2, 50), torch.eye(2), torch.tensor([50, 40])
+    ORMixup().replay(clips, target, draw, lengths)
+    with pytest.raises(error, match=message):
+        ORMixup().replay(clips, target, draw | change, lengths)

@@ -321,3 +321,18 @@ def test_the_magnitude_has_no_nan_gradient_however_quiet():
         x = (noise(1, 100) * level).float().requires_grad_()
         (gradient,) = torch.autograd.grad(log_stft(x, **SMALL_STFT).sum(), x)
         assert torch.isfinite(gradient).all()
+
+
+@both
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("peak", [1e12, 1e18, 1e30])
+def test_a_very_loud_clip_has_no_nan(frontend, power, peak):
+    loud = copy.deepcopy(frontend)
+    loud.power = power
+    clip = (noise(1, 200, dtype=torch.float32).clamp(-1, 1) * peak).requires_grad_()
+    bins = loud(clip)
+    assert bins.isfinite().all()
+    (slope,) = torch.autograd.grad(bins.sum(), clip)
+    assert slope.isfinite().all()
+    quieter = loud(clip.detach() / 1e4)
+    assert (bins >= quieter).all()

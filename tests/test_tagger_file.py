@@ -242,6 +242,15 @@ def test_the_old_format_of_pytorch_is_refused(content, tmp_path):
         Tagger.load(tmp_path / "m.pt")
 
 
+def test_a_pickle_that_ends_early_is_named(tmp_path):
+    """PyTorch raises struct.error, which is no ValueError."""
+    with zipfile.ZipFile(tmp_path / "m.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02M")
+        archive.writestr("archive/version", b"3\n")
+    with pytest.raises(ValueError, match=r"m.pt: wanted a file written by Tagger.save"):
+        Tagger.load(tmp_path / "m.pt")
+
+
 def test_a_pipe_or_a_folder_is_named_and_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "pipe.pt")
     for path in (tmp_path / "pipe.pt", tmp_path):

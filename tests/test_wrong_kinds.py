@@ -58,8 +58,8 @@ def problem(call, name, kind, arguments):
         named = named or (kind in ("text", "names") and "labels.csv" in str(error))
         return None if named or name in str(error) else f"does not name it: {type(error).__name__}: {error}"
     except Exception as error:  # noqa: BLE001  (which kinds there are is the question)
-        if name == "path" and isinstance(error, OSError):
-            return None
+        if name in ("path", "waveform") and isinstance(error, OSError):
+            return None  # predict_long also takes the path of a recording
         return f"{type(error).__name__}: {str(error)[:150]}"
     return "taken" if kind in NEVER and (kind, name) != ("array of text", "classes") else None
 

@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from freesound.json_file import read_json
 from freesound.plans.base import Member, Plan
 from freesound.setting import settings_of_fields
 from freesound.settings import changed, flat, from_dict, to_dict, with_assignments
@@ -105,14 +106,7 @@ def read_plan(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: if the file has another form; the message names it.
     """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        right = _is_plan_file(values)
-    except (ValueError, RecursionError):
-        right = False
-    if not right:
-        raise ValueError(f"{path}: wanted a plan.json of recipe, got another or a damaged file")
-    return values
+    return read_json(path, "a plan.json of recipe", _is_plan_file)
 
 
 def _is_plan_file(values: Any) -> bool:

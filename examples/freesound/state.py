@@ -5,29 +5,20 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import pickle
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from freesound.locks import lock
 from freesound.plans.base import Member
 from freesound.settings import CHECKS, flat, read_member, read_toml, to_toml
 from rankaudio import Tagger
-from rankaudio.data import write_bytes, write_text
+from rankaudio._tensor_file import read_tensors, write_tensors
+from rankaudio.data import write_text
 
 # A path is for people to read. The checksum of the file decides whether two runs are the same.
 NOT_COMPARED = ("clips.extra", "clips.corrections", "pools.trusted", "network.start_from")
 FORMAT = "freesound2019.state/2"
-# What Python and PyTorch raise for an archive that is damaged or has other content.
-DAMAGED = (
-    *(RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, OSError),
-    *(NotImplementedError, RecursionError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error),
-)
 
 
 class Run:
@@ -197,10 +188,7 @@ def _listed(folds: list[int]) -> str:
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain types; the file is whole or not there."""
-    # On a full disk torch.save raises errors of other kinds, so the archive is made in memory first.
-    content = io.BytesIO()
-    torch.save({"format": FORMAT, **state}, content)
-    write_bytes(path, content.getvalue())
+    write_tensors(path, {"format": FORMAT, **state})
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -209,16 +197,10 @@ def read_state(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: if the file has other content or is damaged; the message names it.
     """
-    wrong = f"{path}: wanted a state of training ({FORMAT}), got another or a damaged file"
-    content = io.BytesIO(path.read_bytes())
-    try:
-        damaged = zipfile.ZipFile(content).testzip()
-        content.seek(0)
-        state: Any = torch.load(content, map_location="cpu", weights_only=True)
-    except DAMAGED as error:
-        raise ValueError(wrong) from error
-    if damaged is not None or not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise ValueError(wrong)
+    wanted = f"a state of training ({FORMAT})"
+    state = read_tensors(path, wanted)
+    if state.get("format") != FORMAT:
+        raise ValueError(f"{path}: wanted {wanted}, got another or a damaged file")
     return state
 
 

@@ -71,7 +71,8 @@ for _ in range(8):
 
 # %%
 # The recording is a minute of noise with ten sounds, some of them at the same time. Each
-# window of one second gets scores.
+# window of one second gets scores. In place of the waveform, `predict_long` also takes the
+# path of a file, and reads files of many hours in little memory.
 
 EVENTS = [
     ("Engine", 2, 12), ("Bell", 8, 11), ("Bird", 15, 20), ("Clock", 18, 27),

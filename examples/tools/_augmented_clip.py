@@ -80,7 +80,8 @@ def _apply(chain: Chain, part: str, fields: Mapping[str, Any], rows: list[Tensor
     """Apply one part to the first clip; a second clip is its mixup partner."""
     draw = {field: _repeat(value, len(rows)) for field, value in fields.items() if field != "partner"}
     if "partner" in fields:
-        draw["partner"] = torch.full((len(rows),), len(rows) - 1)
+        # Each is the partner of the other one, so the offset is possible for both.
+        draw["partner"] = torch.arange(len(rows)).flip(0)
     target, lengths = torch.zeros(len(rows), 1), torch.tensor([len(row) for row in rows])
     waveform, _, new = chain.replay(pad_sequence(rows, batch_first=True), target, {part: draw}, lengths)
     assert new is not None

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `
 
 from freesound.build import waveform_chain
 from freesound.corpus import Corpus, read_corpus
+from freesound.json_file import read_json
 from freesound.options import integer_from_one
 from freesound.plans.base import Augment, Member
 from freesound.progress import log
@@ -151,7 +152,7 @@ class Folder:
     def begin(self, settings: dict[str, Any]) -> None:
         """Make the folder. Remove the sounds of an earlier run, and no other files."""
         if self.record.is_file():
-            for entry in json.loads(self.record.read_text(encoding="utf-8"))["files"]:
+            for entry in read_json(self.record, "the parameters.json of listen.py", _is_record)["files"]:
                 (self.path / Path(entry["file"]).name).unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
         self.settings = settings
@@ -168,6 +169,14 @@ class Folder:
     def save(self) -> None:
         """Write the list."""
         write_text(self.record, json.dumps({**self.settings, "files": self.files}, indent=1) + "\n")
+
+
+def _is_record(values: Any) -> bool:
+    """Whether this is a list of sounds, as :meth:`Folder.save` writes it."""
+    files = values.get("files") if isinstance(values, dict) else None
+    return isinstance(files, list) and all(
+        isinstance(entry, dict) and str(entry.get("file")).endswith(".wav") for entry in files
+    )
 
 
 def probability(text: str) -> float:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio._checks import check_names, check_path, describe, first_few
-from rankaudio._files import write_bytes
-from rankaudio._tensor_file import check_fit, check_state, read_tensors, wrong
+from rankaudio._tensor_file import check_fit, check_state, read_tensors, write_tensors, wrong
 
 _FORMAT = "rankaudio.Tagger/1"
 _WANTED = f"a file written by Tagger.save ({_FORMAT})"
@@ -27,22 +24,7 @@ _HIGHEST_RATE = 1_000_000
 
 def write_content(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
     """Write descriptions, classes and state of a tagger."""
-    # In memory first, because on a full disk torch.save raises errors of other types.
-    archive = io.BytesIO()
-    with _checksums():
-        torch.save({"format": _FORMAT, **content}, archive)
-    write_bytes(path, archive.getvalue())
-
-
-@contextlib.contextmanager
-def _checksums() -> Iterator[None]:
-    """Write true checksums, also where a program has told PyTorch to leave them out."""
-    before = torch.serialization.get_crc32_options()
-    torch.serialization.set_crc32_options(True)
-    try:
-        yield
-    finally:
-        torch.serialization.set_crc32_options(before)
+    write_tensors(path, {"format": _FORMAT, **content})
 
 
 def description(module: nn.Module) -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""Read a file of ``torch.save`` that may be damaged, or made to do harm."""
+"""Files of ``torch.save``: written with checksums, and read though they may be damaged or made to do harm."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-import pickle
 import stat
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,8 +15,29 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import describe, first_few
+from rankaudio._files import write_bytes
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.bool)
+
+
+def write_tensors(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
+    """Write tensors and plain types; the file is complete or not there."""
+    # In memory first, because on a full disk torch.save raises errors of other types.
+    archive = io.BytesIO()
+    with _checksums():
+        torch.save(content, archive)
+    write_bytes(path, archive.getvalue())
+
+
+@contextlib.contextmanager
+def _checksums() -> Iterator[None]:
+    """Write true checksums, also where a program has told PyTorch to leave them out."""
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(True)
+    try:
+        yield
+    finally:
+        torch.serialization.set_crc32_options(before)
 
 
 def read_tensors(path: str | os.PathLike[str], wanted: str) -> dict[str, Any]:
@@ -40,9 +62,8 @@ def read_tensors(path: str | os.PathLike[str], wanted: str) -> dict[str, Any]:
         _check_archive(path, file, wanted)
         try:
             content = torch.load(file, map_location="cpu", weights_only=True)
-        except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError) as error:
-            raise _damaged(path, wanted) from error
-        except (EOFError, MemoryError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        # On a damaged pickle, PyTorch raises errors of a dozen kinds, among them struct.error.
+        except Exception as error:
             raise _damaged(path, wanted) from error
     if not isinstance(content, dict):
         raise wrong(path, f"wanted {wanted}, got {describe(content)}")
@@ -98,7 +119,7 @@ def _check_archive(path: Path, file: BinaryIO, wanted: str) -> None:
             f"{path}: wanted {wanted}, got an archive with compressed parts, which PyTorch never writes"
         )
     if damaged is not None:
-        raise ValueError(f"{path}: damaged: its part {damaged!r} differs from its checksum; copy it again")
+        raise ValueError(f"{path}: damaged: its part {damaged!r} differs from its checksum; use another copy")
     file.seek(0)
 
 

@@ -15,6 +15,8 @@ from rankaudio._checks import check_number, check_values, describe
 __all__ = ["Augmentation", "Draw", "Mixer"]
 
 Draw = dict[str, Tensor]
+# Fields of draws that are places or numbers of something.
+_INDICES = ("partner", "offset", "choice", "order", "length")
 
 
 class Augmentation(nn.Module):
@@ -178,8 +180,13 @@ def take_fields(draw: Draw, names: tuple[str, ...], clips: Tensor) -> list[Tenso
         fields = sorted(draw) if isinstance(draw, dict) else describe(draw)
         raise ValueError(f"draw: wanted the fields {', '.join(names)}, got {fields}")
     for name in names:
-        if draw[name].shape[:1] != clips.shape[:1]:
-            raise ValueError(f"draw: wanted {clips.shape[0]} rows, got {name}, {describe(draw[name])}")
+        field = draw[name]
+        if not isinstance(field, Tensor):
+            raise TypeError(f"draw: wanted a tensor for {name}, got {describe(field)}")
+        if field.shape[:1] != clips.shape[:1]:
+            raise ValueError(f"draw: wanted {clips.shape[0]} rows, got {name}, {describe(field)}")
+        if name in _INDICES and (field.is_floating_point() or field.dtype == torch.bool):
+            raise TypeError(f"draw: wanted integers for {name}, got {describe(field)}")
     fields_on_device = [draw[name].to(clips.device) for name in names]
     if "partner" in names:
         partner = fields_on_device[names.index("partner")]

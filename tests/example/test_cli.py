@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from freesound.program import run_program
 from freesound.settings import read_member, read_toml
 from freesound.state import Run
 from freesound.synthetic import SOUNDS
-from rankaudio import CNN2d, LogMel, Tagger, load_audio, lwlrap
+from rankaudio import CNN2d, LogMel, Tagger, load_audio, lwlrap, predict
 from rankaudio.data import ScoreTable, read_labels, read_scores, write_scores
 from training import CPU
 
@@ -408,12 +409,25 @@ def test_a_reader_that_closes_the_output_is_no_error(corpus, tmp_path):
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_a_reading_process_that_is_killed_is_said_in_a_line():
-    def work():
-        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+class Killed(torch.utils.data.Dataset):
+    """Clips whose reading process is killed at the second one."""
 
+    lengths = (100, 100)
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        if index == 1 and torch.utils.data.get_worker_info() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return torch.zeros(100)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_reading_process_that_is_killed_is_said_in_a_line():
+    tagger = Tagger(LogMel(), CNN2d(2, base_depth=4, n_blocks=2))
     with pytest.raises(
-        SystemExit, match=r"a process that reads clips was killed, .*lower --workers"
+        SystemExit, match=r"predict: a process that reads clips was killed, .*lower --workers"
     ) as caught:
-        run_program("train", work)
+        run_program("predict", lambda: predict(tagger, Killed(), workers=1))
     assert "\n" not in caught.value.code

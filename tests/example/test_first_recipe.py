@@ -55,7 +55,10 @@ class TestResult:
     """What the finished run has, made without the labels of the test part."""
 
     def test_both_answers_are_geometric_means(self, finished, data):
-        made, wanted = read_scores(finished / "blend" / "all.csv"), read_scores(data / "sample_submission.csv")
+        made, wanted = (
+            read_scores(finished / "blend" / "all.csv"),
+            read_scores(data / "sample_submission.csv"),
+        )
         assert (made.names, made.classes) == (wanted.names, wanted.classes)
         first = [probabilities(finished / "scores" / f"{name}.test.csv", made) for name in NAMES]
         net = read_scores(finished / "second_level" / "net.test.csv")

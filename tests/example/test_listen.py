@@ -237,6 +237,15 @@ class TestMistakes:
         refused(capsys, corpus, tmp_path / "things", match=match)
         assert [path.name for path in tmp_path.iterdir()] == ["things"]
 
+    @pytest.mark.parametrize(
+        "content", ["", "[]", "null", "{}", '{"files": [1]}', '{"files": [{"file": ""}]}']
+    )
+    def test_a_damaged_record(self, corpus, tmp_path, capsys, content):
+        (tmp_path / "parameters.json").write_text(content)
+        refused(
+            capsys, corpus, tmp_path, "--clips", "1", match="parameters.json: wanted .* or a damaged file"
+        )
+
     def test_no_clips(self, tmp_path, capsys):
         refused(capsys, tmp_path / "no", tmp_path / "out", match="wanted a folder in the Kaggle layout")
         (tmp_path / "train_curated.csv").write_text("fname,labels\n")

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import get_worker_info
 
 import freesound2019
 from freesound.corpus import read_corpus
-from freesound.data import split_corpus
+from freesound.data import SeededClips, split_corpus
 from freesound.engine import Trainer
 from freesound.settings import CHECKS, read_toml
 from freesound.state import read_state, write_state
@@ -253,7 +254,7 @@ class TestResume:
         weight = next(iter(read_state(path)["model"].values())).numpy().tobytes()
         place = whole.index(weight)
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 64]) + whole[place + 1 :])
-        with pytest.raises(ValueError, match=r"state.pt: wanted a state of training .*damaged"):
+        with pytest.raises(ValueError, match=r"state.pt: damaged: its part .* checksum; use another copy"):
             read_state(path)
 
     def test_a_damaged_state_is_named(self, tiny_corpus, begun):
@@ -266,6 +267,27 @@ class TestResume:
             )
         torch.save({"other": 1}, path)
         self.refused("state.pt: wanted a state of training", tiny_corpus, begun, "--epochs", 1, "--resume")
+
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+    def test_after_a_reading_process_was_killed(self, tiny_corpus, tmp_path, monkeypatch):
+        plain, run, options = SeededClips.__getitem__, tmp_path / "run", ["--epochs", "1", "--workers", "1"]
+
+        def killed(clips, index):
+            if get_worker_info() is not None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return plain(clips, index)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SeededClips, "__getitem__", killed)
+            with pytest.raises(
+                SystemExit, match="a process that reads clips was killed, .*--resume"
+            ) as caught:
+                train(tiny_corpus, run, *options)
+        assert "\n" not in caught.value.code
+        train(tiny_corpus, run, *options, "--resume")
+        train(tiny_corpus, tmp_path / "whole", *options)
+        assert_same_outcome(run / "fold_0", tmp_path / "whole" / "fold_0")
 
     def test_what_is_finished_is_left_alone(self, tiny_corpus, tmp_path, capsys):
         train(tiny_corpus, tmp_path / "run", "--epochs", "1", "--resume")  # a new folder just starts

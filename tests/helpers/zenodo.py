@@ -131,6 +131,7 @@ class Zenodo:
         self.shift = 0  # error in the start of an answer to a range
         self.statuses = {}  # file: HTTP statuses of the next answers
         self.cuts = {}  # file: bytes after which the next connections end
+        self.redirects = {}  # file: addresses that the next answers redirect to
         self.log, self.pauses = [], []
 
     def record(self):
@@ -164,6 +165,8 @@ class Handler(BaseHTTPRequestHandler):
         zenodo.log.append((key, asked))
         if zenodo.statuses.get(key):
             return self.answer(zenodo.statuses[key].pop(0), b"no\n")
+        if zenodo.redirects.get(key):
+            return self.answer(302, b"", None, [("Location", zenodo.redirects[key].pop(0))])
         if key == "record":
             body = json.dumps(zenodo.record()).encode() if zenodo.answer is None else zenodo.answer
             return self.answer(200, body)

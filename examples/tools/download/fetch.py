@@ -30,10 +30,13 @@ def fetch(file: RemoteFile, folder: Path) -> Path:
     verified. A file that a user put there is verified too.
 
     Raises:
-        ValueError: if the size or the MD5 is wrong. The file is then kept as ``KEY.bad``.
+        ValueError: if the size or the MD5 is wrong. The file is then kept as ``KEY.bad``. Also if
+            ``KEY.part`` is a link, because the bytes would go elsewhere.
         OSError: if the file cannot be fetched or written.
     """
     path, part = folder / file.key, _part_path(folder, file)
+    if part.is_symlink():
+        raise ValueError(f"{part}: wanted a file, got a link to another place; remove it")
     if not path.exists():
         retry(file.url, lambda: _resume(file, part), received=lambda: _size(part))
         _verify(file, part)

@@ -6,7 +6,9 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from freesound.json_file import read_json
 from rankaudio.data import write_text
 from tools.download.disk import free_bytes, size_text
 from tools.download.fetch import fetch, missing_bytes
@@ -81,9 +83,9 @@ class Part:
     def _read_state(self) -> dict:
         path = self.root / STATE / f"{self.name}.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        # Without a readable state, the archives decide.
-        except (OSError, ValueError):
+            return read_json(path, "the state of a download", _is_state, cure="; remove it to fetch again")
+        # Without a state, the archives decide.
+        except FileNotFoundError:
             return {}
 
     def _checksums(self) -> dict[str, str]:
@@ -92,6 +94,19 @@ class Part:
     def _has_file(self, path: str, size: int) -> bool:
         places = (self.folder / path, self.root / FAULTY / path)
         return any(place.is_file() and place.stat().st_size == size for place in places)
+
+
+def _is_state(values: Any) -> bool:
+    """Whether there are the MD5 of each archive and the size of each file, all by name."""
+    if not isinstance(values, dict):
+        return False
+    archives, members = values.get("archives"), values.get("members")
+    return (
+        isinstance(archives, dict)
+        and isinstance(members, dict)
+        and all(isinstance(md5, str) for md5 in archives.values())
+        and all(type(size) is int for size in members.values())
+    )
 
 
 def parts_of(files: tuple[RemoteFile, ...], root: Path, names: Sequence[str]) -> list[Part]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from tools.download.web import check_url, open_url, retry
+from tools.download.web import check_hop, check_url, open_url, retry
 
 ZENODO = "https://zenodo.org/api"
 FSDKAGGLE2019 = 3612637
@@ -29,7 +29,7 @@ def read_record(api: str, record: int) -> tuple[RemoteFile, ...]:
 
     Raises:
         ValueError: if the answer does not have the format of a Zenodo record.
-        OSError: if there is no answer.
+        OSError: if there is no answer, or the record names an address that its server may not choose.
     """
     url = f"{check_url('--api', api).rstrip('/')}/records/{record}"
 
@@ -45,7 +45,10 @@ def read_record(api: str, record: int) -> tuple[RemoteFile, ...]:
     files = answer.get("files") if isinstance(answer, dict) else None
     if not isinstance(files, list) or not files:
         raise ValueError(f"{url}: wanted a record with a list of files, got {str(answer)[:60]!r}")
-    return tuple(_read_file(f"{url}, files[{index}]", file) for index, file in enumerate(files))
+    read = tuple(_read_file(f"{url}, files[{index}]", file) for index, file in enumerate(files))
+    for file in read:
+        check_hop(url, file.url)
+    return read
 
 
 def _read_file(where: str, file: Any) -> RemoteFile:
@@ -54,7 +57,7 @@ def _read_file(where: str, file: Any) -> RemoteFile:
         url = links.get("content") or links["self"]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{where}: wanted key, size, checksum and links, got {str(file)[:60]!r}") from error
-    if not (isinstance(key, str) and type(size) is int and size >= 0):
+    if not (isinstance(key, str) and key.isprintable() and type(size) is int and size >= 0):
         raise ValueError(f"{where}: wanted a name and a number of bytes, got {key!r} and {size!r}")
     md5 = re.fullmatch(r"md5:([0-9a-f]{32})", str(checksum).lower())
     if not md5:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse, InvalidURL
+from ipaddress import ip_address
 from time import sleep
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+)
 
 MAX_ATTEMPTS = 5  # attempts in a row that bring no new bytes
 MAX_PAUSE = 60  # seconds between two attempts
@@ -32,10 +44,71 @@ class RangeError(TransferError):
 
 
 def check_url(name: str, url: object) -> str:
-    """Accept only addresses of the web, because urllib also reads ``file:`` addresses."""
-    if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
+    """Accept only addresses of the web in plain characters, because the address is printed."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) and url.isprintable() else None
+        good = parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # an unclosed bracket
+        good = False
+    if not good:
         raise ValueError(f"{name}: wanted an address that begins with https:// or http://, got {url!r}")
-    return url
+    return str(url)
+
+
+def check_hop(source: str, target: str) -> None:
+    """Refuse to go from one address to another that the first one has no right to choose.
+
+    A step from https to http is refused, because anyone on the way could have written the answer. A step from
+    the public internet to this machine or to the local network is refused too.
+
+    Raises:
+        OSError: if the step is refused. The message names both addresses.
+    """
+    name = f"{source}, redirected"
+    try:
+        check_url(name, target)
+    except ValueError as error:
+        raise OSError(str(error)) from error
+    if urlsplit(source).scheme == "https" and urlsplit(target).scheme != "https":
+        raise OSError(f"{name}: wanted an address over https, got {target}")
+    if _is_inner(urlsplit(target).hostname) and not _is_inner(urlsplit(source).hostname):
+        raise OSError(f"{name}: wanted an address on the public internet, got {target}")
+
+
+@functools.cache
+def _is_inner(host: str | None) -> bool:
+    """Whether any address of a host is on this machine or in a local network."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # behind a proxy, names may be unknown here
+        return False
+    addresses = [ip_address(str(place[0]).partition("%")[0]) for *_, place in found]
+    return not all((getattr(one, "ipv4_mapped", None) or one).is_global for one in addresses)
+
+
+class _CheckedRedirects(HTTPRedirectHandler):
+    """Follow a redirect after a check of its address. The handler of Python would also follow ``ftp:``."""
+
+    def redirect_request(  # noqa: PLR0917 (the base class decides)
+        self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Request | None:
+        """Return the next request, or refuse it."""
+        try:
+            check_hop(req.full_url, newurl)
+        except OSError:
+            fp.close()
+            raise
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def urlopen(request: Request, timeout: float) -> HTTPResponse:
+    """Open an address of the web. urllib's own function also knows ``file:``, ``ftp:`` and ``data:``."""
+    opener = OpenerDirector()
+    handlers = (ProxyHandler, HTTPHandler, HTTPSHandler, _CheckedRedirects)
+    for handler in (*handlers, HTTPDefaultErrorHandler, HTTPErrorProcessor):
+        opener.add_handler(handler())
+    response: HTTPResponse = opener.open(request, timeout=timeout)
+    return response
 
 
 @contextmanager
@@ -44,14 +117,13 @@ def open_url(url: str, *, start: int = 0) -> Iterator[HTTPResponse]:
 
     Raises:
         TransferError: if the connection fails, also while the body is read, or if the server is too busy.
-        OSError: if the server refuses, its certificate is wrong, or it redirects to an address without TLS.
+        OSError: if the server refuses, its certificate is wrong, or :func:`check_hop` refuses a redirect.
     """
     headers = {"User-Agent": "rankaudio download"}
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
         with urlopen(Request(url, headers=headers), timeout=TIMEOUT) as response:
-            _check_redirect(url, response.url)
             yield response
     except HTTPError as error:
         with error:
@@ -65,15 +137,10 @@ def open_url(url: str, *, start: int = 0) -> Iterator[HTTPResponse]:
         raise TransferError(str(reason) or type(reason).__name__) from error
 
 
-def _check_redirect(url: str, final: str) -> None:
-    """Refuse an answer from an address without TLS if the request had TLS: anyone could have written it."""
-    if urlsplit(url).scheme == "https" and urlsplit(final).scheme != "https":
-        raise OSError(f"{url}: wanted an answer over https, got a redirect to {final}")
-
-
 def _error_of_status(url: str, error: HTTPError) -> Exception:
     """Return what to raise for an HTTP status that is an error."""
-    what, pause = f"HTTP {error.code} {error.reason}", error.headers.get("Retry-After", "")
+    reason = " ".join("".join(c if c.isprintable() else " " for c in str(error.reason)).split())
+    what, pause = f"HTTP {error.code} {reason}", error.headers.get("Retry-After", "")
     if error.code == 416:
         return RangeError(what)
     if error.code in (408, 429) or error.code >= 500:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,7 +70,7 @@ def audio_info(path: str | Path) -> AudioInfo:
     ...     audio_info(f"{folder}/silence.wav")
     AudioInfo(frames=400, sample_rate=8000, channels=2)
     """
-    return AudioInfo(*_read_header(check_path("path", path))[:3])
+    return AudioInfo(*read_header(check_path("path", path))[:3])
 
 
 def load_audio(
@@ -124,7 +126,7 @@ def load_audio(
     check_number("start", start, 0)
     if seconds is not None:
         check_number("seconds", seconds, 0)
-    header = _read_header(path)
+    header = read_header(path)
     rate = sample_rate or header.sample_rate
     total = resampled_length(header.frames, header.sample_rate, rate)
     first = round(start * rate)
@@ -133,16 +135,16 @@ def load_audio(
     count = total - first if seconds is None else min(total - first, round(seconds * rate))
     if count < 1:
         raise ValueError(f"seconds: wanted at least one sample, got {seconds}")
-    return _load_part(path, header, rate, first, count)
+    return cut_part(path, header, rate, first, count)
 
 
 def load_part(path: Path, sample_rate: int, first: int, count: int) -> Tensor:
     """Read ``count`` samples from ``first``, both at the wanted rate: the same ones as in the whole file."""
-    header = _read_header(path)
+    header = read_header(path)
     total = resampled_length(header.frames, header.sample_rate, sample_rate)
     if total < first + count:
         raise ValueError(f"{path}: wanted {first + count} samples, got {total}: the file has changed")
-    return _load_part(path, header, sample_rate, first, count)
+    return cut_part(path, header, sample_rate, first, count)
 
 
 def check_rates_of_file(path: Path, old_rate: int, new_rate: int) -> None:
@@ -154,11 +156,21 @@ def check_rates_of_file(path: Path, old_rate: int, new_rate: int) -> None:
         )
 
 
-def _load_part(path: Path, header: Wav | Sound, rate: int, first: int, count: int) -> Tensor:
+def cut_part(
+    path: Path,
+    header: Wav | Sound,
+    rate: int,
+    first: int,
+    count: int,
+    *,
+    read: Callable[[int, int], NDArray[np.float32]] | None = None,
+) -> Tensor:
+    """Resample the samples that the part needs; ``read`` returns them in place of a new reader."""
     check_rates_of_file(path, header.sample_rate, rate)
     part = part_to_resample(first, first + count, header.sample_rate, rate)
     stop = min(part.stop, header.frames)
-    waveform = torch.from_numpy(_read_mono(path, header, part.start, stop - part.start))[None]
+    read = functools.partial(_read_mono, path, header) if read is None else read
+    waveform = torch.from_numpy(read(part.start, stop - part.start))[None]
     new = resample(waveform, old_rate=header.sample_rate, new_rate=rate)[0][0]
     cut = new[part.new_first : part.new_first + count]
     if not bool(cut.isfinite().all()):
@@ -167,7 +179,7 @@ def _load_part(path: Path, header: Wav | Sound, rate: int, first: int, count: in
     return cut if len(cut) == len(new) else cut.clone()
 
 
-def _read_header(path: Path) -> Wav | Sound:
+def read_header(path: Path) -> Wav | Sound:
     """Read the header, and refuse a file that cannot be used before anything is decoded."""
     check_regular_file(path)
     header: Wav | Sound | None = None
@@ -193,20 +205,23 @@ def _read_mono(path: Path, header: Wav | Sound, start: int, frames: int) -> NDAr
     """
     import numpy as np
 
-    if isinstance(header, Wav):
-        blocks = read_wav_blocks(path, header, start, frames)
-    else:
-        blocks = read_sound_blocks(path, header, start, frames)
-    mono = _to_mono(path, next(blocks), start)
+    blocks = read_blocks(path, header, start, frames)
+    mono = to_mono(path, next(blocks), start)
     if len(mono) == frames:
         return mono
     joined = bytearray(mono.tobytes())
     for block in blocks:
-        joined += _to_mono(path, block, start + len(joined) // 4).tobytes()
+        joined += to_mono(path, block, start + len(joined) // 4).tobytes()
     return np.frombuffer(joined, np.float32)
 
 
-def _to_mono(path: Path, samples: NDArray[np.floating], start: int) -> NDArray[np.float32]:
+def read_blocks(path: Path, header: Wav | Sound, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
+    if isinstance(header, Wav):
+        return read_wav_blocks(path, header, start, frames)
+    return read_sound_blocks(path, header, start, frames)
+
+
+def to_mono(path: Path, samples: NDArray[np.floating], start: int) -> NDArray[np.float32]:
     """Average the channels. Float files may hold NaN, which would spoil a training run, so it is refused."""
     import numpy as np
 

@@ -17,6 +17,8 @@ _BAND = 16
 _ONSET = 4.0
 # A bin below this share of the frame's energy has no meaningful phase.
 _NOISE_FLOOR = 1e-12
+# The gradient of an angle needs the fourth power of the spectrum, which is finite up to this peak.
+_LOUD = 2.0**16
 
 
 def check_n_fft(n_fft: object) -> int:
@@ -41,13 +43,16 @@ def stretch(clips: Tensor, rate: Tensor, *, size: int, n_fft: int) -> Tensor:
     count = -(-size // hop) + 3
     order = torch.arange(-2, count - 1, device=clips.device)
     centre = torch.floor(order * hop * rate[:, None] + 0.5).long()
-    padded = F.pad(clips, (n_fft, n_fft))
+    # A louder clip is stretched at peak 1, because only its angles depend on products.
+    peak = clips.detach().abs().amax(1, keepdim=True)
+    loudness = torch.where(peak > _LOUD, peak, 1)
+    padded = F.pad(clips / loudness, (n_fft, n_fft))
     spectrum = torch.fft.rfft(_frames(padded, centre, n_fft) * window)
     one_hop_before = torch.fft.rfft(_frames(padded, centre[:, 1:] - hop, n_fft) * window)
     correction = _phase_correction(spectrum[:, 1:], spectrum[:, :-1], one_hop_before)
     frames = torch.fft.irfft(spectrum[:, 1:] * correction, n=n_fft) * window
     # Squared Hann windows add up to 3/8 of the number of windows that overlap.
-    return _overlap_add(frames, hop)[:, n_fft // 2 + hop :][:, :size] / (0.375 * _OVERLAP)
+    return _overlap_add(frames, hop)[:, n_fft // 2 + hop :][:, :size] * loudness / (0.375 * _OVERLAP)
 
 
 def _frames(padded: Tensor, centre: Tensor, n_fft: int) -> Tensor:

@@ -62,7 +62,8 @@ def predict(
 
     Returns:
         ``(len(clips), C)`` float32 on the CPU, or ``(len(clips), d)`` with ``embed``. Row i is
-        clip i. Without clips, C is ``n_classes`` of the backbone and d its ``n_features``, or 0 if unknown.
+        clip i. A clip with NaN has scores of NaN, and the others are not affected. Without clips, C is
+        ``n_classes`` of the backbone and d its ``n_features``, or 0 if unknown.
 
     Raises:
         TypeError: if a setting has the wrong type, or a tagger without the method ``embed`` shall embed.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from rankaudio._checks import check_floating, check_instance, check_integer, check_number, describe
+from rankaudio.data._audio_stream import AudioStream
 from rankaudio.inference._predict import predict
 
 __all__ = ["WindowScores", "predict_long"]
@@ -30,7 +33,7 @@ class WindowScores(NamedTuple):
 
 def predict_long(
     tagger: nn.Module,
-    waveform: Tensor,
+    waveform: Tensor | str | Path,
     *,
     window: float,
     hop: float,
@@ -49,15 +52,16 @@ def predict_long(
     The windows reach the end of the recording. The last one may be shorter than the others; it is scored as a
     short clip. A recording no longer than a window is one window. The scores equal those of :func:`predict`
     with the windows as clips. A window is cut when its batch is due, so the memory is that of the recording
-    and one batch.
+    and one batch. A file is read from its start to its end at the same time, so its length does not matter.
 
     Args:
         tagger: as for :func:`predict`. The best windows are as long as the clips of its training.
-        waveform: ``(T,)`` floating point, at least one sample.
+        waveform: ``(T,)`` floating point, at least one sample; or the path of an audio file, as for
+            :func:`rankaudio.load_audio`. The scores of a file equal those of the loaded waveform.
         window: seconds of a window, rounded to samples.
         hop: seconds from the start of a window to the next start, rounded to samples. With a hop longer than
             ``window``, the sound between two windows is ignored.
-        sample_rate: of the waveform, in Hz. None: ``tagger.sample_rate``.
+        sample_rate: of the waveform, in Hz. A file is resampled to it. None: ``tagger.sample_rate``.
         embed: return embeddings in place of scores, as for :func:`predict`.
         max_samples: samples in a batch, as for :func:`predict`.
         progress: called after each batch with the number of finished windows and of all windows.
@@ -67,9 +71,10 @@ def predict_long(
         timeline shows it best at the middle of the window.
 
     Raises:
-        TypeError: if the waveform is not floating point, or a setting has the wrong type.
+        TypeError: if the waveform is neither floating point nor a path, or a setting has the wrong type.
         ValueError: if the waveform is not ``(T,)`` with a sample, a window or a hop is shorter than a sample,
-            or no sample rate is known.
+            or no sample rate is known. For a file also as :func:`rankaudio.load_audio`, which has the other
+            errors of files too.
 
     >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8))
     >>> scores, starts = predict_long(tagger, torch.randn(100_000), window=1.0, hop=0.5)
@@ -77,12 +82,15 @@ def predict_long(
     (torch.Size([4, 2]), [0.0, 0.5, 1.0, 1.5])
     """
     check_instance("tagger", tagger, nn.Module)
-    check_floating("waveform", waveform, ndim=(1,))
-    if len(waveform) == 0:
-        raise ValueError(f"waveform: wanted shape (T,) with T from 1, got {describe(waveform)}")
+    if not isinstance(waveform, (str, os.PathLike)):
+        _check_recording(waveform)
     rate = rate_of(tagger, sample_rate)
-    samples = seconds_to_samples("window", window, rate), seconds_to_samples("hop", hop, rate)
-    windows = _Windows(waveform, *samples)
+    window_and_hop = seconds_to_samples("window", window, rate), seconds_to_samples("hop", hop, rate)
+    if isinstance(waveform, Tensor):
+        windows = _Windows(_slices(waveform), len(waveform), *window_and_hop)
+    else:
+        file = AudioStream(Path(waveform), rate)
+        windows = _Windows(file.read, file.length, *window_and_hop)
     scores = predict(
         tagger,
         windows,
@@ -95,12 +103,11 @@ def predict_long(
 
 
 class _Windows(Dataset[Tensor]):
-    """Windows of a waveform, each cut when it is read."""
+    """Windows of a recording, each read when its batch is due: in the order of time, because batches are."""
 
-    def __init__(self, waveform: Tensor, window: int, hop: int) -> None:
-        total = len(waveform)
+    def __init__(self, read: Callable[[int, int], Tensor], total: int, window: int, hop: int) -> None:
         last = -(-max(0, total - window) // hop)
-        self.waveform = waveform
+        self.read = read
         # If the hop is longer than the window, the last start may be after the end.
         self.starts = [k * hop for k in range(last + 1) if k * hop < total]
         self.lengths = [min(window, total - start) for start in self.starts]
@@ -109,8 +116,19 @@ class _Windows(Dataset[Tensor]):
         return len(self.starts)
 
     def __getitem__(self, index: int) -> Tensor:
-        start = self.starts[index]
-        return self.waveform[start : start + self.lengths[index]]
+        return self.read(self.starts[index], self.lengths[index])
+
+
+def _check_recording(waveform: object) -> None:
+    if not isinstance(waveform, Tensor):
+        raise TypeError(f"waveform: wanted a torch.Tensor or a path, got {describe(waveform)}")
+    check_floating("waveform", waveform, ndim=(1,))
+    if len(waveform) == 0:
+        raise ValueError(f"waveform: wanted shape (T,) with T from 1, got {describe(waveform)}")
+
+
+def _slices(waveform: Tensor) -> Callable[[int, int], Tensor]:
+    return lambda first, count: waveform[first : first + count]
 
 
 def rate_of(tagger: nn.Module, sample_rate: int | None) -> int:

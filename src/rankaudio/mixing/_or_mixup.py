@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rankaudio import _random
-from rankaudio._checks import check_range
+from rankaudio._checks import check_range, check_values
 from rankaudio._clips import check_clips, check_target, computation_dtype
 from rankaudio.augmentation import Draw, Mixer, take_fields
 from rankaudio.lengths import zero_beyond
@@ -121,6 +121,9 @@ class ORMixup(Mixer):
         real = check_clips(waveform, lengths, name="waveform", ndim=(2,))
         check_target(waveform, target, name="waveform")
         partner, gain, offset = take_fields(draw, ("partner", "gain", "offset"), waveform)
+        check_values("draw", gain, (gain >= 0) & (gain <= 1), "gains from 0 to 1")
+        inside = (offset >= 0) & (offset <= (real - real[partner]).abs())
+        check_values("draw", offset, inside, "offsets inside the longer clip")
         clips = zero_beyond(waveform, lengths)
         mixed = _add_pairs(clips, real, partner=partner, gain=gain, offset=offset)
         new_lengths = None if lengths is None else torch.maximum(real, real[partner]).to(lengths.dtype)

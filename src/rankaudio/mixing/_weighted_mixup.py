@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rankaudio import _random
-from rankaudio._checks import check_number, check_range
+from rankaudio._checks import check_number, check_range, check_values
 from rankaudio._clips import check_clips, check_target, computation_dtype, per_clip
 from rankaudio.augmentation import Draw, Mixer, take_fields
 from rankaudio.lengths import zero_beyond
@@ -118,6 +118,7 @@ class WeightedMixup(Mixer):
         real = check_clips(clips, lengths)
         check_target(clips, target)
         partner, alpha = take_fields(draw, ("partner", "alpha"), clips)
+        check_values("draw", alpha, (alpha >= 0) & (alpha <= 1), "weights from 0 to 1")
         labels = target if target.is_floating_point() else target.float()
         new_lengths = None if lengths is None else torch.maximum(real, real[partner]).to(lengths.dtype)
         mixed = _weighted_sum(zero_beyond(clips, lengths), partner, alpha)

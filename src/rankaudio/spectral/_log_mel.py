@@ -73,7 +73,8 @@ def log_mel(
 
         Frames after a clip's end hold the value of digital silence, ``log(eps)``, or 0 without logarithm. A
         clip shorter than the window is mirrored several times. The mirror image of a single sample is the
-        sample itself. At digital silence the gradient is 0. In float32 the window is that of
+        sample itself. At digital silence the gradient is 0. A magnitude counts as 2.9e17 at most in
+        float32, because its square has to be finite. In float32 the window is that of
         ``torch.hann_window``, because the published models were trained on it; it differs from the exact
         window by up to 2e-7. In float64 the window is exact.
 

@@ -30,6 +30,8 @@ _CHUNK_SAMPLES = 1 << 19
 # Terms of a sum in a transform by matrices. With more terms there are fewer stages, but float32 then loses
 # more of a quiet bin next to a loud one than an FFT does.
 _TERMS = 16
+# A square is at most this share of the largest number, so that the sum over a band is finite.
+_LARGEST_SHARE = 2.0**-12
 
 
 def check_settings(
@@ -158,11 +160,13 @@ def _spectrum(frames: Tensor, power: float, stages: Sequence[Tensor]) -> Tensor:
     """Magnitude or power of the spectrum, ``(..., n)`` to ``(..., n / 2 + 1)``."""
     squares = (_dft(frames, stages) if stages else torch.view_as_real(torch.fft.rfft(frames))).square()
     squared = squares[..., 0] + squares[..., 1]
+    info = torch.finfo(squared.dtype)
+    most = info.max * _LARGEST_SHARE
     if power == 2:
-        return squared
+        return squared.clamp(max=most)
     # The slope of the root is infinite at 0. The smallest normal number changes the value by only 1e-19 in
     # float32, and the clamp sets the gradient to 0.
-    return squared.clamp(min=torch.finfo(squared.dtype).tiny).sqrt()
+    return squared.clamp(min=info.tiny, max=most).sqrt()
 
 
 def dft_stages(

@@ -13,19 +13,19 @@ TEST_ZIP = f"{SET}.audio_test.zip"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_full_disk_is_not_tried_again_and_the_message_names_the_file(zenodo, tmp_path):
-    root = tmp_path / "data"
-    (root / "archives").mkdir(parents=True)
-    part = root / "archives" / f"{TEST_ZIP}.part"
-    part.symlink_to("/dev/full")
-    refused(zenodo, root, "--parts", "test", match=f"No space left on device: '{part}'")
+def test_a_full_disk_is_not_tried_again_and_the_message_names_the_file(zenodo, tmp_path, monkeypatch):
+    root, plain, full = tmp_path / "data", Path.open, []
+
+    def open_on_a_full_disk(path, mode="r", *args, **kwargs):
+        return plain(Path("/dev/full"), "ab") if path in full else plain(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", open_on_a_full_disk)
+    full.append(root / "archives" / f"{TEST_ZIP}.part")
+    refused(zenodo, root, "--parts", "test", match=f"No space left on device: '{full[0]}'")
     assert zenodo.pauses == []
     assert [key for key, _ in zenodo.fetched()].count(TEST_ZIP) == 1
-    part.unlink()
-    extracted = root / "test" / ".t0000002.wav.part"
-    extracted.parent.mkdir()
-    extracted.symlink_to("/dev/full")
-    refused(zenodo, root, "--parts", "test", match=f"No space left on device: '{extracted}'")
+    full[0] = root / "test" / ".t0000002.wav.part"
+    refused(zenodo, root, "--parts", "test", match=f"No space left on device: '{full[0]}'")
     assert {path.name for path in (root / "test").iterdir()} == {"t0000000.wav", "t0000001.wav"}
 
 

@@ -1,4 +1,4 @@
-"""Fetching over a network that fails: resumed transfers, checksums, attempts, redirects."""
+"""Fetching over a network that fails: resumed transfers, checksums, attempts."""
 
 import io
 import ssl
@@ -114,19 +114,6 @@ def test_a_wrong_certificate_is_not_tried_again(zenodo, tmp_path, monkeypatch):
     monkeypatch.setattr("tools.download.web.urlopen", fail)
     refused(zenodo, tmp_path / "data", match="records/3612637: .*certificate verify failed")
     assert zenodo.pauses == []
-
-
-class Redirected(io.BytesIO):
-    """An answer that came from another address."""
-
-    url = "http://127.0.0.1/records"
-
-
-def test_a_redirect_away_from_https_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("tools.download.web.urlopen", lambda request, timeout: Redirected(b"{}"))
-    with pytest.raises(SystemExit, match="wanted an answer over https, got a redirect to http://127.0.0.1"):
-        command.main(["--root", str(tmp_path / "data")])
-    assert not (tmp_path / "data").exists()
 
 
 def test_the_default_api_is_zenodo(tmp_path, monkeypatch):

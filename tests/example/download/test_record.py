@@ -31,6 +31,8 @@ FILE = {
         ({"files": [FILE | {"size": "3"}]}, "wanted a name and a number of bytes"),
         ({"files": [FILE | {"size": -3}]}, "wanted a name and a number of bytes"),
         ({"files": [FILE | {"key": None}]}, "wanted a name and a number of bytes"),
+        ({"files": [FILE | {"key": "a\x1b[31m"}]}, "wanted a name and a number of bytes"),
+        ({"files": [FILE | {"links": {"self": "http://a/\n"}}]}, "wanted an address"),
         ({"files": [FILE | {"checksum": "sha256:aa"}]}, "wanted md5: and 32 digits"),
         ({"files": [FILE | {"checksum": None}]}, "wanted md5: and 32 digits"),
         ({"files": [FILE | {"links": {"self": "file:///etc/passwd"}}]}, "wanted an address"),

@@ -49,6 +49,15 @@ def with_name(name):
         ({"evil": (b"", {"external_attr": (stat.S_IFIFO | 0o777) << 16})}, "neither a file nor"),
         ({"evil": (b"evil" * 99, {"compress_type": zipfile.ZIP_BZIP2})}, "neither stored nor deflated"),
         ({"evil.wav": b"1", "EVIL.wav": b"2"}, "'d/EVIL.wav' occurs twice"),
+        (with_name("d/\x1b[31mevil.wav"), r"'d/\x1b[31mevil.wav' has control characters"),
+        (with_name("d/evil\n.wav"), r"'d/evil\n.wav' has control characters"),
+        (with_name("d/\u202evil.wav"), r"'d/\u202evil.wav' has control characters"),
+        (with_name("d/evil."), "is another name on Windows"),
+        (with_name("d/evil /a.wav"), "is another name on Windows"),
+        (with_name("d/CON"), "is another name on Windows"),
+        (with_name("d/nul.tar.wav"), "is another name on Windows"),
+        (with_name("d/Lpt1.wav/a.wav"), "is another name on Windows"),
+        (with_name("d/" * 200 + "evil.wav"), "is in more than 32 folders"),
     ],
 )
 def test_unsafe_members_are_refused_before_anything_is_written(tmp_path, members, match):
@@ -57,6 +66,59 @@ def test_unsafe_members_are_refused_before_anything_is_written(tmp_path, members
         unpack([path], tmp_path / "inner" / "clips", desc="")
     assert match in str(caught.value)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.zip"]
+
+
+def test_names_like_those_of_devices_are_unpacked(tmp_path):
+    names = ["console.wav", "com.wav", "null.wav", ".hidden", "a b.wav", "grün.wav", "com10.wav"]
+    path = archive_with(tmp_path / "a.zip", **dict.fromkeys(names, b"x"))
+    assert set(unpack([path], tmp_path / "clips", desc="")) == set(names)
+
+
+def test_a_file_that_unpacks_to_very_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacking, "_NOT_A_BOMB", 10_000)
+    bomb = {"x.wav": (bytes(10**6), {"compress_type": zipfile.ZIP_DEFLATED})}
+    path = archive_with(tmp_path / "a.zip", **bomb)
+    with pytest.raises(ValueError, match=r"a\.zip: refused.* would unpack to 1,000,000 bytes, more than 100"):
+        unpack([path], tmp_path / "clips", desc="")
+    assert not (tmp_path / "clips").exists()
+
+
+def test_planted_links_are_not_followed(tmp_path):
+    path = archive_with(tmp_path / "a.zip", **{"s/t/x.wav": b"x", "y.wav": b"y"})
+    clips, elsewhere = tmp_path / "clips", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for link in (clips / "s", clips / "s" / "t"):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(elsewhere)
+        with pytest.raises(
+            ValueError, match=f"a.zip: refused, nothing unpacked: {link} is a link to another"
+        ):
+            unpack([path], clips, desc="")
+        link.unlink()
+    victim = elsewhere / "victim"
+    victim.write_bytes(b"precious")
+    (clips / ".y.wav.part").symlink_to(victim)
+    (clips / "y.wav").symlink_to(victim)
+    unpack([path], clips, desc="")
+    assert [path.name for path in elsewhere.iterdir()] == ["victim"]
+    assert (victim.read_bytes(), (clips / "y.wav").read_bytes()) == (b"precious", b"y")
+    assert not (clips / "y.wav").is_symlink()
+
+
+def test_the_folder_itself_may_be_a_link_to_a_larger_disk(tmp_path):
+    path = archive_with(tmp_path / "a.zip", **{"x.wav": b"x"})
+    (tmp_path / "large").mkdir()
+    (tmp_path / "clips").symlink_to(tmp_path / "large")
+    unpack([path], tmp_path / "clips", desc="")
+    assert (tmp_path / "large" / "x.wav").read_bytes() == b"x"
+
+
+def test_a_planted_link_in_place_of_a_part_is_not_written_through(zenodo, tmp_path):
+    victim, archives = tmp_path / "victim", tmp_path / "data" / "archives"
+    archives.mkdir(parents=True)
+    (archives / f"{TEST_ZIP}.part").symlink_to(victim)
+    refused(zenodo, tmp_path / "data", "--parts", "test", match=r"\.part: wanted a file, got a link")
+    assert not victim.exists()
 
 
 def test_encrypted_members_and_names_with_a_null_are_refused(tmp_path):

@@ -2,6 +2,8 @@
 
 import shutil
 
+import pytest
+
 from freesound import tasks
 from freesound.plans.base import Clips, Machine, Member, Network, Optim
 from rankaudio import lwlrap
@@ -147,3 +149,21 @@ def test_a_folder_with_other_files_is_refused(zenodo, tmp_path):
     refused(zenodo, tmp_path / "train_curated.csv", match="--root: wanted a folder")
     assert (tmp_path / "train_curated.csv").read_text() == "mine"
     assert zenodo.log == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", "null", "5", "{}", "[" * 100_000, '{"archives": {}}'),
+        *('{"archives": {}, "members": null}', '{"archives": {}, "members": ["a"]}'),
+        *('{"archives": {}, "members": {"a": "5"}}', '{"archives": 1, "members": {}}'),
+    ],
+)
+def test_a_damaged_state_is_named(zenodo, tmp_path, content):
+    root = tmp_path / "data"
+    (root / ".download").mkdir(parents=True)
+    (root / ".download" / "meta.json").write_text(content)
+    wanted = r"\.download/meta\.json: wanted the state of a download, got .*damaged file; remove it"
+    refused(zenodo, root, "--parts", "meta", match=wanted)
+    (root / ".download" / "meta.json").unlink()
+    download(zenodo, root, "--parts", "meta")
