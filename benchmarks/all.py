@@ -25,6 +25,7 @@ QUICK = [
     "noisy",
     "mixing",
     "resampling",
+    "waveform_statistics",
 ]
 
 

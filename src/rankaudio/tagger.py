@@ -145,7 +145,7 @@ class Tagger(nn.Module):
         """Return the features that the classifier gets, ``(B, d)``: an embedding of each clip.
 
         An embedding is the same alone and in any padded batch. It is ``backbone.features`` of the
-        spectrogram and the side inputs.
+        spectrogram and the ``side_inputs``.
 
         Raises:
             TypeError: if the backbone has no method ``features``.

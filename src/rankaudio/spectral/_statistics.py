@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from rankaudio._autocast import full_precision
 from rankaudio._checks import check_integer, check_waveform
 from rankaudio._chunks import row_chunks
 from rankaudio._settings import ModuleWithSettings
-from rankaudio.spectral._sorted_pieces import statistics_of_clip
+from rankaudio.spectral._sorted_pieces import statistics_of_clips
 
 PERCENTILES = (0, 1, 25, 30, 50, 60, 75, 99, 100)
 # Samples of all windows that are sorted at once: 64 MB of float32, and four times as much while sorting.
@@ -122,23 +121,27 @@ def _has_numbers_only(waveform: Tensor) -> bool:
 
 
 def _by_pieces(waveform: Tensor, lengths: Tensor, windows: int) -> Tensor:
-    """Compute clip after clip on the CPU, on as many threads as PyTorch has."""
-    samples = waveform.detach().numpy()
+    """Compute the statistics on the CPU, on as many threads as PyTorch has."""
+    clips = [row[:length] for row, length in zip(waveform.detach().numpy(), lengths.tolist(), strict=True)]
+    result = waveform.new_empty(len(clips), windows, 3 + len(PERCENTILES))
+    # Very short clips have pieces without samples.
+    short = [row for row, clip in enumerate(clips) if len(clip) < 2 * windows]
+    if short:
+        result[short] = _by_sorting(waveform.detach()[short, : 2 * windows], lengths[short], windows)
+    long = [row for row, clip in enumerate(clips) if len(clip) >= 2 * windows]
 
-    def compute(row: int, length: int) -> Tensor:
-        if length < 2 * windows:
-            return _by_sorting(waveform[row : row + 1].detach(), lengths[row : row + 1], windows)[0]
-        return torch.from_numpy(statistics_of_clip(samples[row, :length].copy(), windows, PERCENTILES))
+    def compute(rows: list[int]) -> None:
+        ours = statistics_of_clips([clips[row] for row in rows], windows, PERCENTILES)
+        for row, statistics in zip(rows, ours, strict=True):
+            result[row] = torch.from_numpy(statistics)
 
-    return torch.stack(_map_in_threads(compute, list(enumerate(lengths.tolist()))))
-
-
-def _map_in_threads(function: Callable[..., Tensor], arguments: list[tuple[int, int]]) -> list[Tensor]:
-    threads = min(torch.get_num_threads(), len(arguments))
-    if threads == 1:
-        return [function(*each) for each in arguments]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda each: function(*each), arguments))
+    threads = min(torch.get_num_threads(), len(long))
+    if threads <= 1:
+        compute(long)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(compute, [long[thread::threads] for thread in range(threads)]))
+    return result
 
 
 def _by_sorting(waveform: Tensor, lengths: Tensor, windows: int) -> Tensor:
