@@ -45,7 +45,7 @@ def waveform_statistics(waveform: Tensor, lengths: Tensor | None = None, *, wind
 
     Returns:
         ``(B, windows, 12)``; float64 for a float64 waveform, else float32. Finite samples never give NaN. A
-        percentile has the gradient of the samples it lies between. The gradient of the deviation is 0 where
+        percentile has the gradient of the two samples around it. The gradient of the deviation is 0 where
         all samples of a window are equal. If squares overflow (samples from 1e19 on in float32), the
         deviation is infinite.
 
