@@ -26,6 +26,7 @@ QUICK = [
     "noisy",
     "mixing",
     "resampling",
+    "waveform_statistics",
 ]
 
 

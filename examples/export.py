@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     tagger = Tagger.load(args.model) if args.model else untrained(args.network)
     if args.matmul:
         tagger.frontend = type(tagger.frontend)(**{**tagger.frontend.settings(), "transform": "matmul"})
-    if args.samples is None and any(isinstance(part, nn.RNNBase) for part in tagger.modules()):
+    if args.samples is None and recurs_over_time(tagger):
         raise ValueError("--samples: wanted a number, as a recurrent network has a fixed length, got none")
     args.out.mkdir(parents=True, exist_ok=True)
     log(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
@@ -113,6 +113,21 @@ def untrained(name: str) -> Tagger:
     torch.manual_seed(0)
     network = NETWORKS[name](80)
     return Tagger(FRONTENDS[network.default_frontend](), network).eval()
+
+
+@torch.inference_mode()
+def recurs_over_time(tagger: Tagger) -> bool:
+    """Whether a recurrent layer takes more steps for longer clips. Layers over side inputs do not."""
+    steps: list[torch.Size] = []
+    layers = [part for part in tagger.modules() if isinstance(part, nn.RNNBase)]
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, args: steps.append(args[0][0].shape)) for layer in layers
+    ]
+    for hops in (20, 40) if layers else ():
+        tagger(inputs(1, hops * tagger.frontend.hop_length, False)[0])
+    for hook in hooks:
+        hook.remove()
+    return steps[: len(steps) // 2] != steps[len(steps) // 2 :]
 
 
 def inputs(batch: int, samples: int, with_lengths: bool) -> tuple[Tensor, ...]:

@@ -59,7 +59,7 @@ def test_compiled_code_gives_the_same(name):
 EXPORTED = {
     name: case
     for name, case in CASES.items()
-    if name.startswith(("axis", "log-", "decibel", "frequency"))
+    if name.startswith(("axis", "log-", "decibel", "frequency", "waveform"))
     or (case.network and not is_recurrent(case.module()))
 }
 RECURRENT = {name: case for name, case in CASES.items() if case.network and is_recurrent(case.module())}

@@ -28,7 +28,7 @@ LAYERS = [
     {"_clips", "augmentation"},
     {"_fill"},
     {"losses", "metrics", "encoding", "resampling", "spectral"},
-    {"mixing", "effects", "masking"},
+    {"mixing", "effects", "masking", "side_inputs"},
     {"chain"},
     {"backbones", "data"},
     {"noisy", "ensemble"},
@@ -197,7 +197,8 @@ IN_MODULES_ONLY = {
     "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}
     | {"SmoothedBCELoss", "l_soft_loss", "lq_loss", "smooth_labels", "smoothed_bce_loss"},
     "masking": {"CutSegment", "FrameWindows", "centre_crop", "cut_segment", "frame_windows", "trim_silence"},
-    "spectral": {"DecibelMel", "DeltaChannels", "decibel_mel"},
+    "spectral": {"DecibelMel", "DeltaChannels", "decibel_mel"}
+    | {"WaveformStatistics", "waveform_statistics"},
     "noisy": None,
 }
 

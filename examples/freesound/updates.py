@@ -67,12 +67,15 @@ class Updates:
             batch.waveform, batch.target, batch.lengths, generator=generator
         )
         spectrogram, frames = system.tagger.spectrogram(waveform, lengths)
+        # Side inputs are those of the augmented clips, as the scores of a Tagger have them.
+        side = system.tagger.side_inputs(waveform, lengths)
         groups = batch.source if system.mix_within_source else None
         spectrogram, target, frames = system.on_spectrograms(
             spectrogram, target, frames, groups=groups, generator=generator
         )
         with self._autocast():
-            return system.criterion(self.network(spectrogram, frames), target, batch.source)
+            given = {"side_inputs": side} if side else {}
+            return system.criterion(self.network(spectrogram, frames, **given), target, batch.source)
 
     def step(self) -> None:
         """Change the weights by the gradients so far, at the learning rate of the schedule."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -19,6 +19,7 @@ from rankaudio._checks import (
 )
 from rankaudio._tagger_file import TaggerFile, description, write_content
 from rankaudio.backbones import NETWORKS
+from rankaudio.side_inputs import compute_side_inputs, given_or_computed, names_of_side_inputs
 from rankaudio.spectral import FRONTENDS
 
 __all__ = ["Tagger"]
@@ -42,14 +43,15 @@ class Tagger(nn.Module):
         classes: names of the C classes, in the order of the scores.
 
     Shapes:
-        waveform ``(B, T)`` floating point, lengths ``(B,)`` integers in samples, scores ``(B, C)``.
+        waveform ``(B, T)`` floating point, lengths ``(B,)`` integers in samples, side inputs ``(B, ...)``,
+        scores ``(B, C)``.
 
     Raises:
-        TypeError: if the waveform is not floating point, or lengths are not integers, or lengths are
-            given to a frontend without ``frame_lengths``.
+        TypeError: if the waveform is not floating point, lengths are not integers, side inputs are not
+            tensors by name, or lengths are given to a frontend without ``frame_lengths``.
             ``classes`` that are not strings in an order, such as a set or a single string, are refused too.
-        ValueError: if shapes disagree, a clip has no sample, a name is empty or comes twice, or the number of
-            names is not C.
+        ValueError: if shapes disagree, a clip has no sample, a name is empty or comes twice, the number of
+            names is not C, or a side input is missing or unknown.
 
     >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8), classes=["Bark", "Meow"]).eval()
     >>> tagger(torch.randn(3, 44100), torch.tensor([44100, 1, 9999])).shape
@@ -111,15 +113,39 @@ class Tagger(nn.Module):
         lengths = check_lengths(lengths, batch=batch, longest=longest, like=waveform)
         return self._cast(self.frontend(waveform, lengths)), frame_lengths(lengths)
 
-    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return scores ``(B, C)``."""
-        return self._apply_to_spectrogram(self.backbone, waveform, lengths)
+    def side_inputs(self, waveform: Tensor, lengths: Tensor | None = None) -> dict[str, Tensor]:
+        """Return the :mod:`~rankaudio.side_inputs` of the backbone by name; most networks have none.
 
-    def embed(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        :meth:`forward` computes them. Compute them yourself if they shall be those of the clips before
+        augmentation, and pass them on.
+
+        >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8))
+        >>> tagger.side_inputs(torch.randn(3, 44100))
+        {}
+        """
+        names = names_of_side_inputs(self.backbone)
+        computed = compute_side_inputs(names, waveform, lengths, self.sample_rate)
+        return {name: self._cast(value) for name, value in computed.items()}
+
+    def forward(
+        self,
+        waveform: Tensor,
+        lengths: Tensor | None = None,
+        side_inputs: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Return scores ``(B, C)``. Without ``side_inputs``, those of the waveform are computed."""
+        return self._apply_to_spectrogram(self.backbone, waveform, lengths, side_inputs)
+
+    def embed(
+        self,
+        waveform: Tensor,
+        lengths: Tensor | None = None,
+        side_inputs: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         """Return the features that the classifier gets, ``(B, d)``: an embedding of each clip.
 
         An embedding is the same alone and in any padded batch. It is ``backbone.features`` of the
-        spectrogram.
+        spectrogram and the ``side_inputs``.
 
         Raises:
             TypeError: if the backbone has no method ``features``.
@@ -128,7 +154,7 @@ class Tagger(nn.Module):
         >>> tagger.embed(torch.randn(3, 44100)).shape, tagger.backbone.n_features
         (torch.Size([3, 97]), 97)
         """
-        return self._apply_to_spectrogram(self._backbone_method("features"), waveform, lengths)
+        return self._apply_to_spectrogram(self._backbone_method("features"), waveform, lengths, side_inputs)
 
     def reset_classifier(self, classes: Sequence[str]) -> None:
         """Give the tagger other classes: new names, and a new last layer with random weights.
@@ -160,11 +186,17 @@ class Tagger(nn.Module):
         return f"classes={self.classes}" if len(self.classes) <= 5 else f"classes=({len(self.classes)} names)"
 
     def _apply_to_spectrogram(
-        self, function: Callable[..., Tensor], waveform: Tensor, lengths: Tensor | None
+        self,
+        function: Callable[..., Tensor],
+        waveform: Tensor,
+        lengths: Tensor | None,
+        given: Mapping[str, Tensor] | None,
     ) -> Tensor:
         spectrogram, frames = self.spectrogram(waveform, lengths)
-        # Backbones from other libraries take no lengths.
-        return function(spectrogram) if frames is None else function(spectrogram, frames)
+        side = given_or_computed(self, waveform, lengths, given, spectrogram)
+        # Backbones from other libraries take neither lengths nor side inputs.
+        inputs = (spectrogram,) if frames is None else (spectrogram, frames)
+        return function(*inputs, side_inputs=side) if side else function(*inputs)
 
     def _backbone_method(self, name: str) -> Callable[..., Any]:
         method: Callable[..., Any] | None = getattr(self.backbone, name, None)

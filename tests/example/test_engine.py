@@ -26,6 +26,7 @@ from rankaudio import (
     lwlrap,
     pad_collate,
 )
+from small_networks import side_input_tagger
 from training import ALONE, make_trainer, train, without_seconds
 
 
@@ -184,6 +185,16 @@ class TestSeam:
         assert seen["source"].tolist() == [0, 1]
         assert trainer.validate().shape == (8, 16)
         assert seen["scored"] == 8
+
+    def test_a_network_gets_the_side_inputs_of_the_augmented_clips(self):
+        tagger = side_input_tagger()
+        updates = updates_of(tagger, loss="bce")
+        updates.system.on_waveforms = Chain({"double": TestSeam.Double(p=1.0)})
+        updates.system.on_spectrograms = Chain({})
+        waveform, lengths = torch.randn(3, 4000), torch.tensor([4000, 70, 900])
+        batch = Batch(waveform, torch.eye(3), lengths, torch.zeros(3))
+        expected = nn.functional.binary_cross_entropy_with_logits(tagger(2 * waveform, lengths), batch.target)
+        torch.testing.assert_close(updates.loss(batch), expected)
 
     def test_a_schedule_sees_every_step_and_every_validation(self, tiny_corpus, tmp_path):
         seen = []

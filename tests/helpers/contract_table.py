@@ -56,10 +56,16 @@ from rankaudio import (
 from rankaudio.backbones import CBAM, AxisPool, SqueezeExcite
 from rankaudio.losses import LqLoss, SmoothedBCELoss, lq_loss, smoothed_bce_loss
 from rankaudio.masking import CutSegment, cut_segment
-from rankaudio.spectral import DecibelMel, DeltaChannels, decibel_mel
+from rankaudio.spectral import (
+    DecibelMel,
+    DeltaChannels,
+    WaveformStatistics,
+    decibel_mel,
+    waveform_statistics,
+)
 from small_networks import N_BINS, SMALL_NETWORKS, small_tagger
 
-WAVEFORM_FUNCTIONS = (decibel_mel, log_mel, log_stft)
+WAVEFORM_FUNCTIONS = (decibel_mel, log_mel, log_stft, waveform_statistics)
 # A 2048-sample window in miniature, so that the whole table takes seconds.
 MEL = {"sample_rate": 8000, "n_fft": 64, "hop_length": 32, "n_mels": 12, "f_min": 50.0}
 STFT = {"sample_rate": 8000, "n_fft": 32, "hop_length": 16}
@@ -162,6 +168,9 @@ CASES = {
         decibel_mel,
         time_axis=-1,
         settings={**MEL, "ref": "max", "pad_mode": "same"},
+    ),
+    "waveform statistics": Case(
+        lambda: WaveformStatistics(windows=16), waves, waveform_statistics, settings={"windows": 16}
     ),
     "CBAM": Case(lambda: CBAM(4, reduction=2), lambda b: (seeded(b, 4, 6, 20),), network=True, time_axis=-1),
     "squeeze and excitation": Case(

@@ -7,14 +7,16 @@ with it.
 import copy
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import nn
 
-from rankaudio import CNN1d, CNN2d, Tagger
+from rankaudio import CNN1d, CNN2d, Tagger, length_mask
 from rankaudio.backbones import AuxSkipAttention, AxisPoolCNN, Network, RnnAuxSkipAttention, SkipAttention
 from rankaudio.losses import AuxiliaryScores
+from rankaudio.side_inputs import check_side_inputs
 from rankaudio.spectral import FRONTENDS
 
 N_BINS = 12
@@ -85,3 +87,33 @@ def _used_tagger(name: str, classes: tuple[str, ...], transform: str) -> Tagger:
 def is_recurrent(module: nn.Module) -> bool:
     """PyTorch unrolls recurrent layers when it exports them, so the program has a fixed number of frames."""
     return any(isinstance(part, nn.RNNBase) for part in module.modules())
+
+
+@dataclass(eq=False, repr=False)
+class SideInputNetwork(Network):
+    """A network for tests whose scores need the statistics and the duration of each clip."""
+
+    n_classes: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.side_inputs = ("statistics", "duration")
+        self.n_features = N_BINS + 12 + 1
+        self.classifier = nn.Sequential(nn.Linear(self.n_features, self.n_classes))
+
+    def features(self, spectrogram, lengths=None, side_inputs=None):
+        side = check_side_inputs({"statistics": (128, 12), "duration": (1,)}, side_inputs, spectrogram)
+        if lengths is not None:
+            padding = ~length_mask(lengths, spectrogram.shape[-1])
+            spectrogram = spectrogram.masked_fill(padding[:, None], -torch.inf)
+        return torch.cat([spectrogram.amax(-1), side["statistics"].amax(1), side["duration"]], dim=1)
+
+    def forward(self, spectrogram, lengths=None, side_inputs=None):
+        return self.classifier(self.features(spectrogram, lengths, side_inputs))
+
+
+def side_input_tagger(classes: Sequence[str] = ("a", "b", "c"), *, transform: str = "fft") -> Tagger:
+    """Build a tagger in eval mode whose network has side inputs; always the same weights."""
+    torch.manual_seed(0)
+    network = SideInputNetwork(len(classes))
+    return Tagger(small_frontend("LogMel", transform=transform), network, classes=classes).eval()

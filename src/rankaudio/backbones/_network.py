@@ -20,12 +20,13 @@ class Network(ModuleWithSettings):
     ``(B, d)`` to ``(B, C)``, and its last layer is a ``torch.nn.Linear``. :meth:`features` does not depend on
     padding. A network with auxiliary heads overrides :meth:`forward`, and lists its heads in ``_heads``.
 
-    A network may take more than the spectrogram. It names these tensors in ``side_inputs``, and its
-    :meth:`features` and :meth:`forward` take them by name, in a third argument ``side_inputs``.
+    A network may need more than the spectrogram, such as statistics of the waveform. Then it names what it
+    needs in ``side_inputs``. Its :meth:`forward` and :meth:`features` take a third argument ``side_inputs``,
+    tensors by name, and raise a ValueError if one is missing. ``Tagger`` computes them.
 
     Attributes:
         default_frontend: name of the frontend in ``rankaudio.spectral.FRONTENDS`` that fits the defaults.
-        side_inputs: names of the other inputs, from ``"statistics"`` and ``"duration"``; often none.
+        side_inputs: names in ``rankaudio.side_inputs.SIDE_INPUTS``, none by default.
 
     Shapes:
         spectrogram ``(B, F, N)``, lengths ``(B,)`` integers in frames or None, features ``(B, d)``, scores
@@ -54,10 +55,10 @@ class Network(ModuleWithSettings):
     """
 
     default_frontend: ClassVar[str] = "LogMel"
+    side_inputs: tuple[str, ...] = ()
     n_classes: int
     n_features: int
     classifier: nn.Sequential
-    side_inputs: tuple[str, ...] = ()
 
     def features(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return what the classifier gets, ``(B, d)``; ``lengths`` are in frames.

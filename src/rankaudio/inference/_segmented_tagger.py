@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -14,6 +14,7 @@ from rankaudio.inference._mean import MEANS, ScoreMean, mean_of_scores
 from rankaudio.inference._predict_long import rate_of, seconds_to_samples
 from rankaudio.masking._frame_windows import cut_windows
 from rankaudio.masking._segment import ZEROS, Zeros, segment_lengths, segment_start
+from rankaudio.side_inputs import given_or_computed
 from rankaudio.tagger import Tagger
 
 FixedPlace = Literal["start", "middle", "end"]
@@ -99,8 +100,14 @@ class SegmentedTagger(nn.Module):
         """
         return int(getattr(self.tagger.backbone, "n_classes", 0))
 
-    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return scores ``(B, C)``."""
+    def forward(
+        self,
+        waveform: Tensor,
+        lengths: Tensor | None = None,
+        side_inputs: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Return scores ``(B, C)``. Side inputs are those of the whole clips, and by default computed."""
+        side = given_or_computed(self.tagger, waveform, lengths, side_inputs, waveform)
         real = check_clips(waveform, lengths, name="waveform", ndim=(2,))
         batch = waveform.shape[0]
         clip = torch.arange(batch, device=real.device).repeat(len(self.places))
@@ -108,7 +115,10 @@ class SegmentedTagger(nn.Module):
         if self.zeros == "padding":
             start = start.clamp(min=0)
         scores = [
-            self._score(waveform[rows], real[rows], starts) for rows, starts in self._in_batches(clip, start)
+            self._score(
+                waveform[rows], real[rows], starts, {name: value[rows] for name, value in side.items()}
+            )
+            for rows, starts in self._in_batches(clip, start)
         ]
         return mean_of_scores(torch.cat(scores), clip, batch, self.mean)
 
@@ -123,8 +133,8 @@ class SegmentedTagger(nn.Module):
         pieces = torch.split(clip, self.batch_size), torch.split(start, self.batch_size)
         return list(zip(*pieces, strict=True))
 
-    def _score(self, waveform: Tensor, real: Tensor, start: Tensor) -> Tensor:
+    def _score(self, waveform: Tensor, real: Tensor, start: Tensor, side: dict[str, Tensor]) -> Tensor:
         """Score one segment of each clip."""
         segments = cut_windows(waveform, real, waveform.new_zeros(()), start, self.size)
         ends = None if self.zeros == "signal" else segment_lengths(real, size=self.size, zeros=self.zeros)
-        return check_floating("the backbone's scores", self.tagger(segments, ends), ndim=(2,))
+        return check_floating("the backbone's scores", self.tagger(segments, ends, side or None), ndim=(2,))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from rankaudio._checks import check_choice, check_floating, check_instance, chec
 from rankaudio._fill import fill_values
 from rankaudio.inference._mean import MEANS, ScoreMean, mean_of_scores
 from rankaudio.masking._frame_windows import cut_windows, window_starts
+from rankaudio.side_inputs import given_or_computed
 from rankaudio.tagger import Tagger
 
 
@@ -28,7 +31,7 @@ class WindowedTagger(nn.Module):
 
     A clip of exactly ``window`` frames has the score that the tagger gives it. A shorter clip has the score
     of its picture in a window, as :func:`centre_crop` pads it. A clip has the same score alone and in any
-    batch.
+    batch. If the backbone takes side inputs, each window gets those of its whole clip.
 
     Args:
         tagger: the tagger. Its frontend computes the spectrogram of the whole clip. If derivatives belong
@@ -39,7 +42,8 @@ class WindowedTagger(nn.Module):
         batch_size: the largest number of windows that are scored at once, which bounds the memory.
 
     Shapes:
-        waveform ``(B, T)`` floating point, lengths ``(B,)`` integers in samples, scores ``(B, C)``.
+        waveform ``(B, T)`` floating point, lengths ``(B,)`` integers in samples, side inputs ``(B, ...)``,
+        scores ``(B, C)``.
 
     Raises:
         TypeError: if ``tagger`` is not a :class:`Tagger`, or a setting is not an integer. If the backbone
@@ -82,15 +86,24 @@ class WindowedTagger(nn.Module):
         """
         return int(getattr(self.tagger.backbone, "n_classes", 0))
 
-    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return scores ``(B, C)``."""
+    def forward(
+        self,
+        waveform: Tensor,
+        lengths: Tensor | None = None,
+        side_inputs: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Return scores ``(B, C)``. Without ``side_inputs``, those of the waveform are computed."""
         spectrogram, frames = self.tagger.spectrogram(waveform, lengths)
+        side = given_or_computed(self.tagger, waveform, lengths, side_inputs, spectrogram)
         batch, longest = spectrogram.shape[0], spectrogram.shape[-1]
         real = torch.full((batch,), longest, device=spectrogram.device) if frames is None else frames
         values = fill_values(spectrogram, real, "minimum")
         clip, start = window_starts(real, window=self.window, hop=self.hop)
         scores = [
-            self._score(cut_windows(spectrogram[rows], real[rows], values[rows], starts, self.window))
+            self._score(
+                cut_windows(spectrogram[rows], real[rows], values[rows], starts, self.window),
+                {name: value[rows] for name, value in side.items()},
+            )
             for rows, starts in zip(
                 torch.split(clip, self.batch_size), torch.split(start, self.batch_size), strict=True
             )
@@ -102,5 +115,7 @@ class WindowedTagger(nn.Module):
         settings = f"window={self.window}, hop={self.hop}, mean={self.mean!r}"
         return f"{settings}, batch_size={self.batch_size}"
 
-    def _score(self, windows: Tensor) -> Tensor:
-        return check_floating("the backbone's scores", self.tagger.backbone(windows), ndim=(2,))
+    def _score(self, windows: Tensor, side: dict[str, Tensor]) -> Tensor:
+        backbone = self.tagger.backbone
+        scores = backbone(windows, side_inputs=side) if side else backbone(windows)
+        return check_floating("the backbone's scores", scores, ndim=(2,))

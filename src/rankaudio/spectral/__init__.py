@@ -10,6 +10,7 @@ from rankaudio.spectral._deltas import Deltas, deltas
 from rankaudio.spectral._filterbank import MelScale, Norm, mel_filterbank
 from rankaudio.spectral._log_mel import LogMel, log_mel
 from rankaudio.spectral._log_stft import LogSTFT, log_stft
+from rankaudio.spectral._statistics import WaveformStatistics, waveform_statistics
 from rankaudio.spectral._stft import Transform
 
 __all__ = [
@@ -24,12 +25,14 @@ __all__ = [
     "Norm",
     "PadMode",
     "Transform",
+    "WaveformStatistics",
     "decibel_mel",
     "deltas",
     "log_mel",
     "log_stft",
     "mel_filterbank",
     "power_to_db",
+    "waveform_statistics",
 ]
 
 FRONTENDS: dict[str, type[nn.Module]] = {
