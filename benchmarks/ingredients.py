@@ -9,10 +9,11 @@
 
 The first command compares losses, networks and batches. The second compares augmentations over 60 epochs;
 they are switched off for the last 10. The third takes one ingredient at a time from a model of the
-first-place system, at the size of ``recipe --system first --scale small``. DIR has the Kaggle layout, with labels of the test part in test.csv.
-What WORK holds already is not trained again. Intervals are 95 %, by a paired bootstrap over the test clips,
-of the mean over the seeds. They say what other test clips might give; the table also has the value of each
-seed.
+first-place system, at the size of ``recipe --system first --scale small``.
+
+DIR has the Kaggle layout, with labels of the test part in test.csv. What WORK holds already is not trained
+again. Intervals are 95 %, by a paired bootstrap over the test clips, of the mean over the seeds. They say
+what other test clips might give; the table also has the value of each seed.
 """
 
 from __future__ import annotations
