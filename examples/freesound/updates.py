@@ -63,12 +63,13 @@ class Updates:
     def loss(self, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
         """Return the mean loss of a batch: augment, transform, augment, score, compare."""
         system = self.system
+        side = system.tagger.side_inputs(batch.waveform, batch.lengths) if system.side_inputs_of_clips else {}
         waveform, target, lengths = system.on_waveforms(
             batch.waveform, batch.target, batch.lengths, generator=generator
         )
         spectrogram, frames = system.tagger.spectrogram(waveform, lengths)
-        # Side inputs are those of the augmented clips, as the scores of a Tagger have them.
-        side = system.tagger.side_inputs(waveform, lengths)
+        if not system.side_inputs_of_clips:
+            side = system.tagger.side_inputs(waveform, lengths)
         groups = batch.source if system.mix_within_source else None
         spectrogram, target, frames = system.on_spectrograms(
             spectrogram, target, frames, groups=groups, generator=generator

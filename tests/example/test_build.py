@@ -60,7 +60,9 @@ def test_every_network_of_the_table_takes_a_training_step(name):
     small = {key: value for key, value in SMALL.items() if key in known}
     system = MemberSystem(Member(network=Network(name, small)), ["a", "b"])
     spectrogram, frames = system.tagger.spectrogram(torch.randn(2, 44_100), torch.tensor([44_100, 30_000]))
-    outputs = system.tagger.train().backbone(spectrogram, frames)
+    side = system.tagger.side_inputs(torch.randn(2, 44_100), torch.tensor([44_100, 30_000]))
+    given = {"side_inputs": side} if side else {}
+    outputs = system.tagger.train().backbone(spectrogram, frames, **given)
     loss = system.criterion(outputs, torch.eye(2), torch.zeros(2, dtype=torch.long))
     loss.backward()
     assert all(p.grad is not None for p in system.tagger.parameters())
