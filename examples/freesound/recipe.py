@@ -25,7 +25,7 @@ from freesound.plan_file import (
     with_settings,
     write_plan,
 )
-from freesound.plans import first, third
+from freesound.plans import first, second, third
 from freesound.progress import log
 from freesound.steps import Step
 
@@ -35,7 +35,11 @@ SHOWN = 5  # differences between plans that a message lists
 
 
 # The plans of each system by scale. A new system is added here.
-SYSTEMS: dict[str, Mapping[str, SystemPlan]] = {"third": third.PLANS, "first": first.PLANS}
+SYSTEMS: dict[str, Mapping[str, SystemPlan]] = {
+    "third": third.PLANS,
+    "second": second.PLANS,
+    "first": first.PLANS,
+}
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

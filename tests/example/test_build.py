@@ -74,17 +74,17 @@ class Throwaway(nn.Module):
     Args:
         n_classes: C, the number of scores.
         n_bins: F, the number of frequency bins.
-        width: units of the hidden
+        breadth: units of the hidden
             layer.
         act: ``"relu"`` or nothing.
     """
 
     default_frontend = "LogMel"
 
-    def __init__(self, n_classes, *, n_bins: int, width: int = 8, act: str | None = None):
+    def __init__(self, n_classes, *, n_bins: int, breadth: int = 8, act: str | None = None):
         super().__init__()
-        self.n_classes, self.hidden = n_classes, nn.Linear(n_bins, width)
-        self.classifier = nn.Linear(width, n_classes)
+        self.n_classes, self.hidden = n_classes, nn.Linear(n_bins, breadth)
+        self.classifier = nn.Linear(breadth, n_classes)
 
     def forward(self, spectrogram, lengths=None):
         return self.classifier(self.hidden(spectrogram.mean(-1)))
@@ -98,7 +98,7 @@ def test_a_new_network_needs_only_the_table(corpus, tmp_path, monkeypatch, capsy
     with pytest.raises(SystemExit, match="0"):
         freesound2019.main(["train", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "--width N Throwaway: units of the hidden layer (default: 8)" in shown
+    assert "--breadth N Throwaway: units of the hidden layer (default: 8)" in shown
     assert '--act ACT Throwaway: "relu" or nothing ' in shown
     run = tmp_path / "run"
     words = [
@@ -109,15 +109,15 @@ def test_a_new_network_needs_only_the_table(corpus, tmp_path, monkeypatch, capsy
         run,
         "--network",
         "Throwaway",
-        "--width",
+        "--breadth",
         "5",
         "--folds",
         "1",
     ]
     freesound2019.main([*map(str, words), "--epochs", "1", *CPU])
-    assert "width = 5" in (run / "settings.toml").read_text()
+    assert "breadth = 5" in (run / "settings.toml").read_text()
     path = run / "fold_0" / "model.pt"
-    tagger = Tagger.load(path, backbone=Throwaway(16, n_bins=128, width=5))
+    tagger = Tagger.load(path, backbone=Throwaway(16, n_bins=128, breadth=5))
     assert tagger.backbone.hidden.out_features == 5
 
 

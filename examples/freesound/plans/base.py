@@ -206,9 +206,7 @@ class Optim(Checked):
     factor: float = option(
         0.6, "factor by which a plateau schedule or a milestone lowers the rate", above=0, below=1
     )
-    milestones: str = option(
-        "14,21,28", "epochs, from 0, that begin with a lower rate", metavar="EPOCH,..."
-    )
+    milestones: str = option("14,21,28", "epochs, from 0, that begin with a lower rate", metavar="EPOCH,...")
     clip_norm: float | None = option(
         None, "largest norm of the gradient; a larger one is scaled down to it", above=0
     )
