@@ -93,7 +93,8 @@ def _add_network_settings(group: Any) -> None:
         else:
             default = ", ".join(f"{network} {value}" for network, value in values.items())
         whose = "" if len(owners) == len(NETWORKS) else f"{', '.join(owners)}: "
-        text = f"{whose}{setting.text} (default: {default})"
+        shown = "" if default == "None" else f" (default: {default})"
+        text = f"{whose}{setting.text}{shown}"
         add_setting(group, f"--{name.replace('_', '-')}", setting, dest=f"network.{name}", text=text)
 
 

@@ -31,6 +31,12 @@ from rankaudio.masking import frame_windows
 Nets = Mapping[str, Mapping[str, Any]]
 
 
+def levels_of(job: Job, members: Sequence[Member], nets: Nets) -> TwoLevels:
+    """Return what the plan does with its members and networks: geometric means."""
+    titles = ("geometric mean of members", "members and second level")
+    return TwoLevels(job, members, tuple(nets), method="geometric", titles=titles)
+
+
 def second_level_steps(job: Job, members: Sequence[Member], nets: Nets, steps: Sequence[Step]) -> list[Step]:
     """Return the steps from the scores of all members to the submission and its summary.
 
@@ -40,13 +46,7 @@ def second_level_steps(job: Job, members: Sequence[Member], nets: Nets, steps: S
         nets: arguments of :func:`rankaudio.ensemble.fit_second_level` by the names of the networks.
         steps: all steps before these, whose times are summed.
     """
-    levels = TwoLevels(
-        job,
-        members,
-        tuple(nets),
-        method="geometric",
-        titles=("geometric mean of members", "members and second level"),
-    )
+    levels = levels_of(job, members, nets)
     windows = [_windows_step(job, member) for member in members]
     tests = tuple(f"predict test {member.name}" for member in members)
     needs = (*tests, *(step.name for step in windows))

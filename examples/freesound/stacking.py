@@ -23,6 +23,19 @@ from rankaudio.ensemble import fit_linear_stacking
 STACKING = "stacking"
 
 
+def levels_of(job: Job, members: Sequence[Member], weights: tuple[float, ...]) -> TwoLevels:
+    """Return what the plan does with its members: a weighted mean, or the stacking."""
+    return TwoLevels(
+        job,
+        members,
+        (STACKING,),
+        method="mean",
+        titles=("weighted mean of members", "second level"),
+        weights=weights,
+        joined=False,
+    )
+
+
 def stacking_steps(
     job: Job,
     members: Sequence[Member],
@@ -40,15 +53,7 @@ def stacking_steps(
         steps: all steps before these, whose times are summed.
         weights: of the members in their mean, from which the stacking starts.
     """
-    levels = TwoLevels(
-        job,
-        members,
-        (STACKING,),
-        method="mean",
-        titles=("weighted mean of members", "second level"),
-        weights=weights,
-        joined=False,
-    )
+    levels = levels_of(job, members, weights)
     fit = Step(
         f"second level {STACKING}",
         partial(fit_stacking, levels, settings),

@@ -115,12 +115,21 @@ class TwoLevels:
     def figures(self) -> dict[str, float]:
         """Return the lwlrap on curated clips of each member and network, and of both answers."""
         labels = self.job.corpus.curated
-        nested = [read_scores(self.file(name, "nested.csv")) for name in self.nets]
-        first = self.held_out_probabilities()
-        second = self._stack(nested, labels.names).double().sigmoid()
+        first, second = self._held_out()
         names = [*(member.name for member in self.members), *self.nets]
         scores = dict(zip(names, [*first, *second], strict=True)) | self._answers(first, second)
         return {name: float(lwlrap(one, labels.target)) for name, one in scores.items()}
+
+    def held_out(self) -> ScoreTable:
+        """Return the scores of the curated clips by the submitted answer, each from the other folds."""
+        labels, name = self.job.corpus.curated, chosen(read_figures(self.job.folder))
+        return ScoreTable(labels.names, labels.classes, self._answers(*self._held_out())[name])
+
+    def _held_out(self) -> tuple[Tensor, Tensor]:
+        """Return probabilities of curated clips by the members, and by the networks."""
+        nested = [read_scores(self.file(name, "nested.csv")) for name in self.nets]
+        second = self._stack(nested, self.job.corpus.curated.names).double().sigmoid()
+        return self.held_out_probabilities(), second
 
     def _stack(self, tables: Sequence[ScoreTable], names: Sequence[str]) -> Tensor:
         return stack_tables(tables, names=names, classes=self.job.corpus.classes).scores

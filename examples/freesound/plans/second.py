@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from freesound.job import Job, SystemPlan, predict_step, train_steps
 from freesound.plans.base import Augment, Checked, Clips, Crops, Member, Network, Optim, Sound
 from freesound.setting import option
-from freesound.stacking import stacking_steps
+from freesound.stacking import levels_of, stacking_steps
 from freesound.steps import Step
-from rankaudio.data import read_labels, read_scores
+from rankaudio.data import ScoreTable, read_labels, read_scores
 
 
 @dataclass(frozen=True)
@@ -197,6 +197,10 @@ class SecondPlan(SystemPlan):
             settings, weights = self.second.settings(), self.second.weights
             steps += stacking_steps(job, members, settings, steps, weights=weights)
         return steps
+
+    def held_out(self, job: Job) -> ScoreTable:
+        """Return the scores of the curated clips by the submitted answer, each from the other folds."""
+        return levels_of(job, self.ensemble, self.second.weights).held_out()
 
     def check(self, job: Job) -> None:
         """Refuse what would fail hours later.
