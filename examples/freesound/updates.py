@@ -63,13 +63,12 @@ class Updates:
     def loss(self, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
         """Return the mean loss of a batch: augment, transform, augment, score, compare."""
         system = self.system
-        side = system.tagger.side_inputs(batch.waveform, batch.lengths) if system.side_inputs_of_clips else {}
         waveform, target, lengths = system.on_waveforms(
             batch.waveform, batch.target, batch.lengths, generator=generator
         )
         spectrogram, frames = system.tagger.spectrogram(waveform, lengths)
-        if not system.side_inputs_of_clips:
-            side = system.tagger.side_inputs(waveform, lengths)
+        clips = (batch.waveform, batch.lengths) if system.side_inputs_of_clips else (waveform, lengths)
+        side = system.tagger.side_inputs(*clips)
         groups = batch.source if system.mix_within_source else None
         spectrogram, target, frames = system.on_spectrograms(
             spectrogram, target, frames, groups=groups, generator=generator
