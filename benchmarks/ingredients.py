@@ -4,11 +4,16 @@
 
     python benchmarks/ingredients.py --data DIR --work WORK --only none60 mixup effects both
 
+    python benchmarks/ingredients.py --data DIR --work WORK --only first nodeltas nomixers nomasks noheads \
+        nonoisy samebce
+
 The first command compares losses, networks and batches. The second compares augmentations over 60 epochs;
-they are switched off for the last 10. DIR has the Kaggle layout, with labels of the test part in test.csv.
-What WORK holds already is not trained again. Intervals are 95 %, by a paired bootstrap over the test clips,
-of the mean over the seeds. They say what other test clips might give; the table also has the value of each
-seed.
+they are switched off for the last 10. The third takes one ingredient at a time from a model of the
+first-place system, at the size of ``recipe --system first --scale small``.
+
+DIR has the Kaggle layout, with labels of the test part in test.csv. What WORK holds already is not trained
+again. Intervals are 95 %, by a paired bootstrap over the test clips, of the mean over the seeds. They say
+what other test clips might give; the table also has the value of each seed.
 """
 
 from __future__ import annotations
@@ -30,6 +35,17 @@ from rankaudio.data import read_labels, read_scores
 EXAMPLE = Path(__file__).parent.parent / "examples" / "freesound2019.py"
 COMMON = ["--folds", "1", "--base-depth", "16", "--epochs", "30"]
 LONGER = ["--epochs", "60", "--augment-until", "50"]
+# One member of the first-place system. Its spectrograms, crops and draws have the sizes of the small scale.
+FIRST = [
+    *("--network", "AuxSkipAttention", "--base-depth", "8", "--dropout", "0.2", "--loss", "bce"),
+    *("--epochs", "14", "--batch-size", "16", "--draws", "640", "--optimizer", "adam"),
+    *("--scale", "0.01", "--trim", "60", "--n-fft", "2048", "--hop-length", "1024", "--n-mels", "64"),
+    *("--crop-frames", "96", "--wrap", "0.5", "--mixers", "0.8"),
+    *("--resize", "0.33", "--ratio-low", "1.275", "--ratio-high", "1.725", "--spec-augment", "0.5"),
+]
+POOLS = ["--noisy", "--curated-share", "0.8", "--noisy-share", "0.2"]
+L_SOFT = ["--noisy-loss", "l_soft", "--clean-weight", "0.5", "--noisy-weight", "0.5"]
+WHOLE = [*FIRST, *POOLS, *L_SOFT]
 CONFIGURATIONS = {
     "lsep": ["--loss", "lsep"],
     "sorted": ["--loss", "lsep", "--spread", "1"],
@@ -40,6 +56,14 @@ CONFIGURATIONS = {
     "mixup": [*LONGER, "--mixup", "0.5"],
     "effects": [*LONGER, "--effects", "0.75"],
     "both": [*LONGER, "--mixup", "0.5", "--effects", "0.75", "--shuffle", "0.5"],
+    "first": WHOLE,
+    "nodeltas": [*WHOLE, "--deltas", "0"],
+    "nomixers": [*WHOLE, "--mixers", "0"],
+    "nomasks": [*WHOLE, "--resize", "0", "--spec-augment", "0"],
+    # The same network without auxiliary heads.
+    "noheads": [*WHOLE, "--network", "SkipAttention", "--hidden-factor", "4"],
+    "nonoisy": FIRST,
+    "samebce": [*FIRST, *POOLS],
 }
 MEANING = {
     "lsep": "2d, LSEP, frequency encoding, batches in random order",
@@ -51,6 +75,13 @@ MEANING = {
     "mixup": "... with OR-mixup, p 0.5",
     "effects": "... with effects, p 0.75",
     "both": "... with OR-mixup, effects and chunk shuffle, p 0.5, 0.75, 0.5",
+    "first": "first place, AuxSkipAttention with everything",
+    "nodeltas": "... without derivatives",
+    "nomixers": "... without mixers",
+    "nomasks": "... without resized crop and SpecAugment",
+    "noheads": "... without auxiliary heads",
+    "nonoisy": "... without the noisy pool",
+    "samebce": "... with BCE in place of L-soft for noisy clips",
 }
 LOSSES = ["lsep", "sorted", "bce", "nofe", "1d"]
 

@@ -1,11 +1,12 @@
-"""The third-place plan on real sounds: each member, round and blend on the test part.
+"""A plan on real sounds: each member, round, second-level network and blend on the test part.
 
-    python examples/freesound2019.py recipe --scale small --data DIR --run RUN
+    python examples/freesound2019.py recipe --system third --scale small --data DIR --run RUN
     python benchmarks/plan.py --data DIR --run RUN
 
-DIR has the Kaggle layout. It also has the labels of the test part in test.csv and, for the second table, the
-true labels of the noisy part in train_noisy_truth.csv. The recipe reads neither of them. The intervals are
-95 % intervals by bootstrap over the test clips. Differences are to the first member, on the same draws.
+DIR has the Kaggle layout. It also has the labels of the test part in test.csv and, for the second table of a
+third-place run, the true labels of the noisy part in train_noisy_truth.csv. The recipe reads neither of them.
+The intervals are 95 % intervals by bootstrap over the test clips. Differences are to the first member, on the
+same draws.
 """
 
 from __future__ import annotations
@@ -25,34 +26,44 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def score_tables(run: Path, names: list[str]) -> dict[str, Path]:
+    """Return the scores of the test part by each row of a summary that has any."""
+    blends = {"geometric mean of members": "mean", "members and second level": "all"}
+    found: dict[str, Path | None] = {}
+    for name in names:
+        places = [
+            run / "scores" / f"{name}.test.csv",
+            run / "second_level" / f"{name}.test.csv",
+            run / "blend" / f"{blends.get(name, name)}.csv",
+        ]
+        found[name] = next((path for path in places if path.exists()), None)
+    return {name: path for name, path in found.items() if path is not None}
+
+
 def test_rows(data: Path, run: Path) -> list[list[str]]:
-    """Return a row for each member and blend."""
+    """Return a row for each member, network of the second level, and blend."""
     summary = {row["what"].removesuffix(" *"): row for row in read(run / "summary.csv")}
-    names = [name for name in summary if (run / "scores" / f"{name}.test.csv").exists()]
-    paths = {name: run / "scores" / f"{name}.test.csv" for name in names}
-    paths |= {name: run / "blend" / f"{name}.csv" for name in ("mean", "fitted")}
     rows, draws, first = [], None, None
-    for name, path in paths.items():
-        scores = read_scores(path)
+    for name, path in score_tables(run, list(summary)).items():
+        row, scores = summary[name], read_scores(path)
         truth = read_labels(data / "test.csv", classes=scores.classes)
         kept = scores.select(truth.names).scores
         draws = draw_clips(len(truth)) if draws is None else draws
         boot = resampled(kept, truth.target, draws)
         first = boot if first is None else first
         difference = boot - first
-        held_out = summary[name]["nested"] or summary[name]["lwlrap"]
-        cells = [f"{float(held_out):.3f}", f"{float(lwlrap(kept, truth.target)):.3f} {interval(boot)}"]
+        held_out = float(row.get("nested") or row["lwlrap"])
+        cells = [f"{held_out:.3f}", f"{float(lwlrap(kept, truth.target)):.3f} {interval(boot)}"]
         cells.append("" if boot is first else f"{difference.mean():+.3f} {interval(difference, signed=True)}")
-        cells += [f"{float(summary[name]['weight']):.2f}" if summary[name]["weight"] else ""]
-        cells += [summary[name]["seconds"], summary[name]["cpu_seconds"]]
-        rows.append([name, summary[name]["clips"], *cells])
+        cells += [f"{float(row['weight']):.2f}" if row.get("weight") else ""]
+        rows.append([name, row.get("clips", ""), *cells, row["seconds"], row["cpu_seconds"]])
     return rows
 
 
 def round_rows(data: Path, run: Path) -> list[list[str]]:
     """Return a row for each round."""
     truth_path = data / "train_noisy_truth.csv"
-    if not truth_path.exists():
+    if not truth_path.exists() or not (run / "rounds").exists():
         return []
     classes = read_scores(run / "submission.csv").classes
     truth = read_labels(truth_path, classes=classes, strict=False)

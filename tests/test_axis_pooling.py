@@ -270,7 +270,7 @@ def test_a_network_says_which_side_inputs_it_takes(statistics, duration):
     # Tensors that the network does not take are ignored.
     assert torch.equal(model(x, None, side), model(x, None, {name: side[name] for name in taken}))
     for name in taken:
-        with pytest.raises(ValueError, match=f"side_inputs: wanted '{name}', which the network takes, got"):
+        with pytest.raises(ValueError, match=f"side_inputs: wanted .*'{name}'.*, got"):
             model(x, None, {other: side[other] for other in taken if other != name})
     if not taken:
         assert torch.equal(model(x), model(x, None, side))
@@ -378,16 +378,16 @@ def test_a_network_with_side_inputs_compiles_into_one_graph_in_training():
         (lambda: tiny(statistics=1), TypeError, "statistics: wanted True or False, got 1"),
         (lambda: tiny()(torch.zeros(2, 2, 9, 9)), ValueError, r"spectrogram: wanted \(B, 1, F, N\)"),
         (lambda: tiny()(torch.zeros(2, 9, 9)), ValueError, "side_inputs: wanted 'statistics'.*, got none"),
-        (lambda: scores_with(statistics=torch.zeros(2, 9)), ValueError, "wanted 3 axes"),
+        (lambda: scores_with(statistics=torch.zeros(2, 9)), ValueError, r"wanted shape \(2, any, 12\)"),
         (
             lambda: scores_with(statistics=torch.zeros(2, 5, 9)),
             ValueError,
-            r"side_inputs\['statistics'\]: wanted \(B, windows, 12\) with B = 2",
+            r"side_inputs\['statistics'\]: wanted shape \(2, any, 12\)",
         ),
         (
             lambda: scores_with(duration=torch.zeros(3, 1)),
             ValueError,
-            r"side_inputs\['duration'\]: wanted \(B, 1\)",
+            r"side_inputs\['duration'\]: wanted 2 rows",
         ),
         (lambda: scores_with(duration=3.0), TypeError, r"side_inputs\['duration'\]: wanted a torch.Tensor"),
         (lambda: tiny()(torch.zeros(2, 9, 9), None, 5), TypeError, "side_inputs: wanted tensors by name"),

@@ -93,8 +93,9 @@ def _add_network_settings(group: Any) -> None:
         else:
             default = ", ".join(f"{network} {value}" for network, value in values.items())
         whose = "" if len(owners) == len(NETWORKS) else f"{', '.join(owners)}: "
-        shown = "" if default == "None" else f" (default: {default})"
-        text = f"{whose}{setting.text}{shown}"
+        # The text says what None means.
+        known = "" if all(one.default is None for one in owners.values()) else f" (default: {default})"
+        text = f"{whose}{setting.text}{known}"
         add_setting(group, f"--{name.replace('_', '-')}", setting, dest=f"network.{name}", text=text)
 
 

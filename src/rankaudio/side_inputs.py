@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_floating, check_shape, check_waveform, describe, first_few
+from rankaudio._checks import check_floating, check_waveform, describe, first_few
 from rankaudio.spectral import waveform_statistics
 
 __all__ = ["SIDE_INPUTS", "SideInput"]
@@ -92,21 +92,30 @@ def given_or_computed(
 
 
 def check_side_inputs(
-    shapes: Mapping[str, Sequence[int]], given: Mapping[str, Tensor] | None, like: Tensor
+    shapes: Mapping[str, Sequence[int | None]], given: Mapping[str, Tensor] | None, like: Tensor
 ) -> dict[str, Tensor]:
     """Return the side inputs that a network needs, if they are all there and have the right shapes.
 
     Args:
-        shapes: for each name, the axes after the first.
+        shapes: for each name, the axes after the first; None is any size from 1.
         given: the argument of the network.
-        like: the spectrogram, which has the same number of rows and is on the same device.
+        like: the spectrogram. The result has its dtype.
     """
-    if given is None:
-        given = {}
-    values = {name: _given(name, list(shapes), given, like) for name in shapes}
+    if given is not None and not isinstance(given, Mapping):
+        raise TypeError(f"side_inputs: wanted tensors by name, got {describe(given)}")
+    values = {name: _given(name, list(shapes), given or {}, like) for name in shapes}
     for name, shape in shapes.items():
-        check_shape(f"side_inputs[{name!r}]", values[name], (like.shape[0], *shape))
-    return values
+        _check_axes(name, values[name], shape)
+    return {name: value.to(like.dtype) for name, value in values.items()}
+
+
+def _check_axes(name: str, value: Tensor, shape: Sequence[int | None]) -> None:
+    sizes = value.shape[1:]
+    if len(sizes) != len(shape) or any(
+        size != axis if axis is not None else size == 0 for size, axis in zip(sizes, shape, strict=True)
+    ):
+        axes = ", ".join("any" if axis is None else str(axis) for axis in shape)
+        raise ValueError(f"side_inputs[{name!r}]: wanted shape ({len(value)}, {axes}), got {describe(value)}")
 
 
 def _given(name: str, names: Sequence[str], given: Mapping[str, Tensor], like: Tensor) -> Tensor:

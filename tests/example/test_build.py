@@ -59,8 +59,9 @@ def test_every_network_of_the_table_takes_a_training_step(name):
     known = network_settings(name)
     small = {key: value for key, value in SMALL.items() if key in known}
     system = MemberSystem(Member(network=Network(name, small)), ["a", "b"])
-    spectrogram, frames = system.tagger.spectrogram(torch.randn(2, 44_100), torch.tensor([44_100, 30_000]))
-    side = system.tagger.side_inputs(torch.randn(2, 44_100), torch.tensor([44_100, 30_000]))
+    waveform, lengths = torch.randn(2, 44_100), torch.tensor([44_100, 30_000])
+    spectrogram, frames = system.tagger.spectrogram(waveform, lengths)
+    side = system.tagger.side_inputs(waveform, lengths)
     given = {"side_inputs": side} if side else {}
     outputs = system.tagger.train().backbone(spectrogram, frames, **given)
     loss = system.criterion(outputs, torch.eye(2), torch.zeros(2, dtype=torch.long))
@@ -74,17 +75,17 @@ class Throwaway(nn.Module):
     Args:
         n_classes: C, the number of scores.
         n_bins: F, the number of frequency bins.
-        breadth: units of the hidden
+        units: of the hidden
             layer.
         act: ``"relu"`` or nothing.
     """
 
     default_frontend = "LogMel"
 
-    def __init__(self, n_classes, *, n_bins: int, breadth: int = 8, act: str | None = None):
+    def __init__(self, n_classes, *, n_bins: int, units: int = 8, act: str | None = None):
         super().__init__()
-        self.n_classes, self.hidden = n_classes, nn.Linear(n_bins, breadth)
-        self.classifier = nn.Linear(breadth, n_classes)
+        self.n_classes, self.hidden = n_classes, nn.Linear(n_bins, units)
+        self.classifier = nn.Linear(units, n_classes)
 
     def forward(self, spectrogram, lengths=None):
         return self.classifier(self.hidden(spectrogram.mean(-1)))
@@ -98,7 +99,7 @@ def test_a_new_network_needs_only_the_table(corpus, tmp_path, monkeypatch, capsy
     with pytest.raises(SystemExit, match="0"):
         freesound2019.main(["train", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "--breadth N Throwaway: units of the hidden layer (default: 8)" in shown
+    assert "--units N Throwaway: of the hidden layer (default: 8)" in shown
     assert '--act ACT Throwaway: "relu" or nothing ' in shown
     run = tmp_path / "run"
     words = [
@@ -109,15 +110,15 @@ def test_a_new_network_needs_only_the_table(corpus, tmp_path, monkeypatch, capsy
         run,
         "--network",
         "Throwaway",
-        "--breadth",
+        "--units",
         "5",
         "--folds",
         "1",
     ]
     freesound2019.main([*map(str, words), "--epochs", "1", *CPU])
-    assert "breadth = 5" in (run / "settings.toml").read_text()
+    assert "units = 5" in (run / "settings.toml").read_text()
     path = run / "fold_0" / "model.pt"
-    tagger = Tagger.load(path, backbone=Throwaway(16, n_bins=128, breadth=5))
+    tagger = Tagger.load(path, backbone=Throwaway(16, n_bins=128, units=5))
     assert tagger.backbone.hidden.out_features == 5
 
 

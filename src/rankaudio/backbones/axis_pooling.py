@@ -12,12 +12,9 @@ from torch import Tensor, nn
 from rankaudio._checks import (
     check_choice,
     check_flag,
-    check_floating,
     check_integer,
     check_lengths,
     check_number,
-    check_same_device,
-    describe,
 )
 from rankaudio.backbones._axis_blocks import (
     N_STATISTICS,
@@ -31,6 +28,7 @@ from rankaudio.backbones._layers import pad_to, to_channels_last, with_channels
 from rankaudio.backbones._network import Network
 from rankaudio.backbones.axis_pool import AXES, REDUCTIONS, Axis, AxisPool, Reduction
 from rankaudio.lengths import zero_beyond
+from rankaudio.side_inputs import check_side_inputs
 
 StemKind = Literal["plain", "multi_scale"]
 _STEMS: tuple[StemKind, ...] = ("plain", "multi_scale")
@@ -180,7 +178,7 @@ class AxisPoolCNN(Network):
         torch.Size([2, 128])
         """
         x, lengths = self._input(spectrogram, lengths)
-        side = self._side_inputs(side_inputs, x)
+        side = self._side_features(side_inputs, x)
         x = self.first(x, lengths)
         for block in self.blocks:
             x, lengths = block(x, lengths)
@@ -203,28 +201,9 @@ class AxisPoolCNN(Network):
         x, lengths = pad_to(x, lengths, 8)
         return to_channels_last(zero_beyond(x, lengths)), lengths
 
-    def _side_inputs(self, given: Mapping[str, Tensor] | None, x: Tensor) -> list[Tensor]:
+    def _side_features(self, given: Mapping[str, Tensor] | None, x: Tensor) -> list[Tensor]:
         """Return the features of the side inputs, each ``(B, units)``."""
-        parts = []
-        if self.statistics:
-            parts.append(self.statistics_gru(_side_input("statistics", given, x, ndim=3, size=N_STATISTICS)))
-        if self.duration:
-            parts.append(_side_input("duration", given, x, ndim=2, size=1))
-        return parts
-
-
-def _side_input(name: str, given: Mapping[str, Tensor] | None, x: Tensor, *, ndim: int, size: int) -> Tensor:
-    """Return one side input in the dtype of the spectrogram."""
-    if given is not None and not hasattr(given, "keys"):
-        raise TypeError(f"side_inputs: wanted tensors by name, got {describe(given)}")
-    if given is None or name not in given:
-        got = "none" if given is None else ", ".join(map(repr, given)) or "none"
-        raise ValueError(f"side_inputs: wanted {name!r}, which the network takes, got {got}")
-    value = check_floating(f"side_inputs[{name!r}]", given[name], ndim=(ndim,))
-    if value.shape[0] != x.shape[0] or value.shape[-1] != size or 0 in value.shape[1:]:
-        shape = ", ".join(["B", *["windows"] * (ndim - 2), str(size)])
-        raise ValueError(
-            f"side_inputs[{name!r}]: wanted ({shape}) with B = {x.shape[0]}, got {describe(value)}"
-        )
-    check_same_device(f"side_inputs[{name!r}]", value, "spectrogram", x)
-    return value.to(x.dtype)
+        shapes = {"statistics": (None, N_STATISTICS), "duration": (1,)}
+        side = check_side_inputs({name: shapes[name] for name in self.side_inputs}, given, x)
+        parts = [self.statistics_gru(side["statistics"])] if self.statistics else []
+        return [*parts, side["duration"]] if self.duration else parts
