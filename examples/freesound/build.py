@@ -25,21 +25,25 @@ from freesound.criteria import build_criterion
 from freesound.data import BatchSampler, Split
 from freesound.distributed import Group
 from freesound.plans.base import Member, Network, Optim, Sound
-from freesound.schedule import OneCycle, Plateau
+from freesound.schedule import Milestones, OneCycle, Plateau
 from freesound.system import Schedule
 from rankaudio import Tagger, predict
 from rankaudio.backbones import NETWORKS
-from rankaudio.inference import WindowedTagger
+from rankaudio.inference import SegmentedTagger, WindowedTagger
 from rankaudio.spectral import FRONTENDS
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "amsgrad": partial(torch.optim.Adam, amsgrad=True),
     "adam": torch.optim.Adam,
+    "nadam": partial(torch.optim.NAdam, eps=1e-7, momentum_decay=0.004),
 }
 SCHEDULES: dict[str, Callable[[Optim, Optimizer, int], Schedule]] = {
     "cycle": lambda optim, optimizer, steps: OneCycle(optimizer, steps, low=optim.lr_min, high=optim.lr_max),
     "plateau": lambda optim, optimizer, _: Plateau(
         optimizer, rate=optim.lr_max, patience=optim.patience, factor=optim.factor
+    ),
+    "milestones": lambda optim, optimizer, _: Milestones(
+        optimizer, rate=optim.lr_max, epochs=optim.milestone_epochs, factor=optim.factor
     ),
 }
 
@@ -51,7 +55,11 @@ class MemberSystem:
         self.member = member
         torch.manual_seed(member.optim.seed)
         self.tagger = build_tagger(member, classes)
-        self.on_waveforms = waveform_chain(member.augment, sample_rate=member.sound.sample_rate)
+        seconds = member.crops.segment_seconds
+        self.on_waveforms = waveform_chain(
+            member.augment, sample_rate=member.sound.sample_rate, segment_seconds=seconds
+        )
+        self.side_inputs_of_clips = seconds is not None
         self.on_spectrograms = spectrogram_chain(member.crops, **_deltas_of(self.tagger))
         self.mix_within_source = member.pools.draws is not None
         self.criterion = build_criterion(member.optim, member.pools)
@@ -86,7 +94,7 @@ class MemberSystem:
         progress: Callable[[int, int], None] | None = None,
         on_error: Callable[[int, Exception], None] | None = None,
     ) -> Tensor:
-        """Score whole clips, by windows if the model is trained on crops."""
+        """Score whole clips, by windows or segments if the model is trained on crops or segments."""
         return score_clips(
             self.member,
             tagger,
@@ -113,9 +121,11 @@ def score_clips(
     return predict(scorer, clips, lengths=sizes, workers=workers, progress=progress, on_error=on_error)
 
 
-def build_scorer(member: Member, tagger: Tagger) -> Tagger | WindowedTagger:
-    """Return what scores whole clips: the tagger, or its mean over windows of the size of a crop."""
+def build_scorer(member: Member, tagger: Tagger) -> Tagger | WindowedTagger | SegmentedTagger:
+    """Return what scores whole clips: the tagger, or its mean over windows or segments as in training."""
     crops = member.crops
+    if crops.segment_seconds is not None:
+        return SegmentedTagger(tagger, seconds=crops.segment_seconds)
     if crops.crop_frames is None:
         return tagger
     return WindowedTagger(tagger, window=crops.crop_frames, hop=crops.hop)
@@ -126,7 +136,8 @@ def resolved(member: Member) -> Member:
     sound = replace(
         member.sound, frontend=member.sound.frontend or NETWORKS[member.network.name].default_frontend
     )
-    settings = build_frontend(sound).settings()
+    # The default of ref is a number, and other settings of the sound have no number in this place.
+    settings = build_frontend(sound).settings() | {"ref": sound.ref}
     names = [field.name for field in fields(Sound) if field.name in settings]
     network = replace(member.network, settings=member.network.all_settings())
     return replace(member, sound=replace(sound, **{name: settings[name] for name in names}), network=network)
@@ -196,7 +207,7 @@ def load_weights(tagger: Tagger, path: Path) -> None:
 
 def _shape_of(module: nn.Module) -> dict[str, Any]:
     """Return the settings that decide which tensors fit and what they mean."""
-    free = ("n_classes", "dropout")
+    free = ("n_classes", "dropout", "pool_first")
     return {"type": type(module).__name__} | {k: v for k, v in module.settings().items() if k not in free}
 
 

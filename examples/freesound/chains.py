@@ -20,10 +20,11 @@ from rankaudio import (
     WeightedMixup,
 )
 from rankaudio.augmentation import Draw
+from rankaudio.masking import CutSegment
 from rankaudio.spectral import DeltaChannels
 
 # Parts that are no augmentation: the network is trained on what they make.
-ALWAYS = ("crop", "deltas")
+ALWAYS = ("crop", "deltas", "segment")
 
 
 class FixedCrop(PadOrCrop):
@@ -34,15 +35,28 @@ class FixedCrop(PadOrCrop):
         return super().replay(clips, draw, lengths)[0], None
 
 
-def waveform_chain(augment: Augment, *, sample_rate: int) -> Chain:
-    """Return mixup, effects and chunk shuffle of the third-place system, each with its probability."""
-    return Chain(
-        {
-            "mixup": ORMixup(p=augment.mixup),
-            "effects": ThirdPlaceEffects(p=augment.effects, sample_rate=sample_rate),
-            "shuffle": ShuffleChunks(chunk_length=sample_rate // 2, p=augment.shuffle),
-        }
-    )
+class FullSegment(CutSegment):
+    """A segment of the waveform that fills every row; zeros in it are signal, so there are no lengths."""
+
+    def replay(self, clips: Tensor, draw: Draw, lengths: Tensor | None = None) -> tuple[Tensor, None]:
+        """Apply what ``draw`` returned."""
+        return super().replay(clips, draw, lengths)[0], None
+
+
+def waveform_chain(augment: Augment, *, sample_rate: int, segment_seconds: float | None = None) -> Chain:
+    """Return segment and mixup of the second-place system, then the parts of the third-place system.
+
+    Those are OR-mixup, effects and chunk shuffle. Each part has its probability.
+    """
+    parts: dict[str, Augmentation | Mixer] = {}
+    if segment_seconds is not None:
+        parts["segment"] = FullSegment(size=round(segment_seconds * sample_rate))
+    if augment.weighted_mixup:
+        parts["weighted_mixup"] = WeightedMixup(p=augment.weighted_mixup, alpha=augment.mixup_weight)
+    parts["mixup"] = ORMixup(p=augment.mixup)
+    parts["effects"] = ThirdPlaceEffects(p=augment.effects, sample_rate=sample_rate)
+    parts["shuffle"] = ShuffleChunks(chunk_length=sample_rate // 2, p=augment.shuffle)
+    return Chain(parts)
 
 
 def spectrogram_chain(crops: Crops, *, delta_width: int | None = None, orders: int = 0) -> Chain:

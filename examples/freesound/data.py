@@ -43,15 +43,19 @@ def split_corpus(
     seed: int,
     sample_rate: int = 44_100,
     trim: float | None = None,
+    only_noisy: bool = False,
 ) -> Split:
     """Hold one fold out for validation; with ``folds=1`` hold out none. Noisy clips are never held out.
+
+    With ``only_noisy`` no curated clip is trained on.
 
     If folds were published, they are used, and ``folds`` only says whether clips are held out. ``trim`` cuts
     silence as :func:`freesound.trimming.open_clips` does it.
     """
     names = corpus.curated.names
     held_out = (corpus.draw_folds(folds, seed) == fold).tolist() if folds > 1 else [False] * len(names)
-    train = corpus.curated.select([n for n, out in zip(names, held_out, strict=True) if not out])
+    trained = [n for n, out in zip(names, held_out, strict=True) if not out and not only_noisy]
+    train = corpus.curated.select(trained)
     valid = corpus.curated.select([n for n, out in zip(names, held_out, strict=True) if out])
 
     curated = corpus.audio

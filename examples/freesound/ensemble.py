@@ -12,7 +12,7 @@ No label of the test part is read.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from freesound.plans.base import Member
 from freesound.state import Run, Table
 from freesound.steps import Step, total_time
 from rankaudio.data import ScoreTable, read_scores, write_scores
-from rankaudio.ensemble import blend_tables, fit_blend_weights, stack_tables
+from rankaudio.ensemble import Method, blend, blend_tables, fit_blend_weights, stack_tables
 
 
 def blend_steps(job: Job, members: Sequence[Member], steps: Sequence[Step]) -> list[Step]:
@@ -86,21 +86,46 @@ def out_of_fold(run: Run, names: tuple[str, ...]) -> OutOfFold:
 
 def blend_members(job: Job, members: Sequence[Member], out: Path) -> None:
     """Fit weights on out-of-fold scores, blend the scores of the test part, and write a submission."""
-    labels = job.corpus.curated
-    held_out = [out_of_fold(job.run(member.name), labels.names) for member in members]
-    stack = stack_tables([one.scores for one in held_out], names=labels.names, classes=labels.classes)
-    fit = fit_blend_weights(stack.scores, labels.target, folds=held_out[0].fold_of)
-    template = read_scores(job.data / "sample_submission.csv")
+    held_out = [out_of_fold(job.run(member.name), job.corpus.curated.names) for member in members]
     tests = [read_scores(job.scores(member.name, "test")) for member in members]
+    scored = {
+        member.name: (one.scores, test) for member, one, test in zip(members, held_out, tests, strict=True)
+    }
+    write_blend(job, scored, held_out[0].fold_of, out)
+
+
+def write_blend(
+    job: Job,
+    scored: Mapping[str, tuple[ScoreTable, ScoreTable]],
+    folds: Tensor,
+    out: Path,
+    *,
+    method: Method = "mean",
+) -> None:
+    """Fit weights, and write ``blend/`` and a submission.
+
+    Args:
+        job: where the tables are written.
+        scored: for each name, out-of-fold scores of the curated clips, and scores of the test part.
+        folds: the fold of each curated clip, for the nested figure.
+        out: the submission.
+        method: how scores are blended.
+    """
+    labels, template = job.corpus.curated, read_scores(job.data / "sample_submission.csv")
+    held_out, tests = ([pair[which] for pair in scored.values()] for which in (0, 1))
+    stack = stack_tables(held_out, names=labels.names, classes=labels.classes)
+    fit = fit_blend_weights(stack.scores, labels.target, folds=folds, method=method)
     blends = {
-        name: blend_tables(tests, weights=weights, names=template.names, classes=template.classes)
+        name: blend_tables(
+            tests, weights=weights, method=method, names=template.names, classes=template.classes
+        )
         for name, weights in (("mean", None), ("fitted", fit.weights))
     }
     folder = job.folder / "blend"
     folder.mkdir(parents=True, exist_ok=True)
     columns = ["member", "lwlrap", "weight", *(f"without_fold_{k}" for k in range(len(fit.fold_weights)))]
     values = torch.cat([fit.alone[:, None], fit.weights[:, None], fit.fold_weights.T], dim=1).tolist()
-    cells = [[member.name, *map("{:.6f}".format, row)] for member, row in zip(members, values, strict=True)]
+    cells = [[name, *map("{:.6f}".format, row)] for name, row in zip(scored, values, strict=True)]
     write_table(folder / "weights.csv", columns, cells)
     figures = {"mean": fit.equal, "fitted": fit.lwlrap, "nested": fit.nested}
     cells = [[name, f"{value:.6f}"] for name, value in figures.items()]
@@ -108,6 +133,24 @@ def blend_members(job: Job, members: Sequence[Member], out: Path) -> None:
     for name, table in blends.items():
         write_scores(folder / f"{name}.csv", table)
     write_scores(out, blends[chosen_blend(figures)])
+
+
+def held_out_blend(job: Job, members: Sequence[Member]) -> ScoreTable:
+    """Return the scores of the curated clips by the blend that is submitted.
+
+    With fitted weights, each clip has the weights that were fitted without its fold.
+    """
+    labels, figures = job.corpus.curated, read_figures(job.folder)
+    parts = [out_of_fold(job.run(member.name), labels.names) for member in members]
+    stack = stack_tables([one.scores for one in parts], names=labels.names, classes=labels.classes).scores
+    scores = blend(stack)
+    if chosen_blend(figures) == "fitted":
+        rows = read_weights(job.folder)
+        for fold in range(int(parts[0].fold_of.max()) + 1):
+            weights = [float(rows[member.name][f"without_fold_{fold}"]) for member in members]
+            clips = parts[0].fold_of == fold
+            scores[clips] = blend(stack[:, clips], weights=weights)
+    return ScoreTable(labels.names, labels.classes, scores)
 
 
 def chosen_blend(figures: dict[str, float]) -> str:
@@ -121,6 +164,12 @@ def read_figures(folder: Path) -> dict[str, float]:
         return {row["what"]: float(row["lwlrap"]) for row in csv.DictReader(file)}
 
 
+def read_weights(folder: Path) -> dict[str, dict[str, str]]:
+    """Return the rows of ``weights.csv`` in the folder of a run."""
+    with (folder / "blend" / "weights.csv").open(newline="", encoding="utf-8") as file:
+        return {row["member"]: row for row in csv.DictReader(file)}
+
+
 def write_summary(job: Job, members: Sequence[Member], names: Sequence[str], out: Path) -> None:
     """Write out-of-fold lwlrap, weight and time of each member and of the blends.
 
@@ -131,9 +180,7 @@ def write_summary(job: Job, members: Sequence[Member], names: Sequence[str], out
         out: the table to write.
     """
     figures = read_figures(job.folder)
-    with (job.folder / "blend" / "weights.csv").open(newline="", encoding="utf-8") as file:
-        of_member = {row["member"]: row for row in csv.DictReader(file)}
-    rows = []
+    of_member, rows = read_weights(job.folder), []
     for member in members:
         row = of_member[member.name]
         times = times_of([name for name in names if member.name in name.split()], job.folder)

@@ -22,6 +22,7 @@ from freesound.state import Run
 from freesound.steps import Step
 from freesound.tasks import mean_of_scores, predict_folder, train
 from rankaudio import ClipDataset
+from rankaudio.data import ScoreTable
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,10 @@ class SystemPlan(Plan, ABC):
     @abstractmethod
     def steps(self, job: Job, only: Sequence[str] | None = None) -> list[Step]:
         """Return all steps, or those that some members need; each comes after those that it needs."""
+
+    @abstractmethod
+    def held_out(self, job: Job) -> ScoreTable:
+        """Return the scores of the curated clips by what is submitted, out of fold, after all steps."""
 
     @abstractmethod
     def check(self, job: Job) -> None:

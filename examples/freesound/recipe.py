@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from freesound.all_systems import join_steps
 from freesound.distributed import local_device
 from freesound.job import Job, SystemPlan
 from freesound.options import add_machine, integer_from_one, machine_of, number
@@ -25,17 +26,22 @@ from freesound.plan_file import (
     with_settings,
     write_plan,
 )
-from freesound.plans import first, third
+from freesound.plans import first, second, third
 from freesound.progress import log
 from freesound.steps import Step
 
 HELP = "run a whole system: folds, a choice of noisy clips, all members, their blend, submission.csv"
 
+ALL = "all"
 SHOWN = 5  # differences between plans that a message lists
 
 
 # The plans of each system by scale. A new system is added here.
-SYSTEMS: dict[str, Mapping[str, SystemPlan]] = {"third": third.PLANS, "first": first.PLANS}
+SYSTEMS: dict[str, Mapping[str, SystemPlan]] = {
+    "third": third.PLANS,
+    "second": second.PLANS,
+    "first": first.PLANS,
+}
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -55,7 +61,13 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="only list the steps and whether they are done")
     scales = sorted({scale for plans in SYSTEMS.values() for scale in plans})
     add = plan.add_argument
-    add("--system", choices=list(SYSTEMS), default="third", help="which system (default: third)")
+    add(
+        "--system",
+        choices=[*SYSTEMS, ALL],
+        default="third",
+        help=f"which system; {ALL}: each of them in a folder of RUN, and a blend of their answers "
+        "(default: third)",
+    )
     add("--scale", choices=scales, default="full", help="size of its plan (default: full)")
     add(
         "--plan",
@@ -115,6 +127,52 @@ def _add_ray(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Do the steps of a plan that are not done, or with ``--dry-run`` list them."""
+    if args.system == ALL and args.plan is None:
+        run_all(args)
+    else:
+        run_one(args)
+
+
+def run_all(args: argparse.Namespace) -> None:
+    """Run each system in a folder of the run, and blend their answers.
+
+    Raises:
+        ValueError: if members are chosen, a setting is wrong, or a setting does not suit the data.
+        FileExistsError: if the folder holds a run of one system.
+    """
+    if args.only is not None:
+        raise ValueError(f"--only: wanted one system, got --system {ALL}")
+    if (args.run / "plan.json").exists():
+        raise FileExistsError(f"--run: {args.run} holds a run of one system; choose another folder")
+    systems, options = {}, {}
+    for system in SYSTEMS:
+        trusted = args.trusted if system == "first" else None
+        changes = {"system": system, "run": args.run / system, "trusted": trusted}
+        options[system] = argparse.Namespace(**(vars(args) | changes))
+        _, plan = chosen_plan(options[system])
+        systems[system] = Job(args.data, args.run / system, corrections=plan.corrections), plan
+    # Before the first system begins, because the others come hours later.
+    for job, plan in systems.values() if not args.dry_run else ():
+        if any(not step.done for step in plan.steps(job)):
+            plan.check(job)
+    for system in SYSTEMS:
+        log(f"== system {system}")
+        run_one(options[system])
+    corrections = next(iter(systems.values()))[0].corrections
+    job = Job(args.data, args.run, corrections=corrections)
+    steps = join_steps(job, systems)
+    if args.dry_run:
+        log(f"== {ALL} systems")
+        show_steps(steps)
+        return
+    with claim(job.folder):
+        run_steps(steps, job.folder, threads=cpus_per_step(args.cpus_per_step, {}))
+    show_table(args.run / "summary.csv")
+    log(f"{args.run}: nothing left to do")
+
+
+def run_one(args: argparse.Namespace) -> None:
+    """Do the steps of one system."""
     machine = replace(machine_of(args), tensorboard=False)
     if args.ray is None:
         machine = replace(machine, device=local_device(machine.device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch.optim import Optimizer
@@ -79,3 +80,34 @@ class Plateau:
             group["lr"] = state["rate"]
         for name in ("best", "num_bad_epochs", "cooldown_counter", "last_epoch"):
             setattr(self.scheduler, name, state[name])
+
+
+class Milestones:
+    """A constant rate that is lowered when some epochs begin."""
+
+    def __init__(self, optimizer: Optimizer, *, rate: float, epochs: Sequence[int], factor: float) -> None:
+        self.optimizer, self.rate, self.epochs, self.factor = optimizer, rate, tuple(epochs), factor
+        self.epoch = 0
+        self._set_rate()
+
+    def after_step(self) -> None:
+        """Do nothing: the rate depends on the epochs only."""
+
+    def after_epoch(self, value: float) -> None:  # noqa: ARG002
+        """Set the rate of the next epoch."""
+        self.epoch += 1
+        self._set_rate()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of epochs done."""
+        return {"epoch": self.epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume after that many epochs."""
+        self.epoch = state["epoch"]
+        self._set_rate()
+
+    def _set_rate(self) -> None:
+        lowered = sum(epoch <= self.epoch for epoch in self.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate * self.factor**lowered

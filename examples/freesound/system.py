@@ -42,12 +42,15 @@ class System(Protocol):
     Attributes:
         mix_within_source: whether only spectrograms of one source are mixed. The source of a mixture is then
             known, which a criterion for each source needs.
+        side_inputs_of_clips: whether side inputs are those of the clips before ``on_waveforms``. Otherwise
+            they are those of its result. A segment has lost the duration of its clip.
     """
 
     tagger: Tagger
     on_waveforms: Chain
     on_spectrograms: Chain
     mix_within_source: bool
+    side_inputs_of_clips: bool
     criterion: Criterion
 
     def batches(self, split: Split, group: Group) -> BatchSampler:

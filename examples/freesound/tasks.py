@@ -111,6 +111,7 @@ def _prepare(member: Member, data: Path, folds: Sequence[int] | None) -> tuple[C
             seed=member.optim.seed,
             sample_rate=member.sound.sample_rate,
             trim=member.sound.trim,
+            only_noisy=clips.only_noisy,
         )
         for fold in folds
     }

@@ -67,8 +67,8 @@ class Updates:
             batch.waveform, batch.target, batch.lengths, generator=generator
         )
         spectrogram, frames = system.tagger.spectrogram(waveform, lengths)
-        # Side inputs are those of the augmented clips, as the scores of a Tagger have them.
-        side = system.tagger.side_inputs(waveform, lengths)
+        clips = (batch.waveform, batch.lengths) if system.side_inputs_of_clips else (waveform, lengths)
+        side = system.tagger.side_inputs(*clips)
         groups = batch.source if system.mix_within_source else None
         spectrogram, target, frames = system.on_spectrograms(
             spectrogram, target, frames, groups=groups, generator=generator

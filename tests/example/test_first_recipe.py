@@ -8,8 +8,8 @@ import torch
 
 import freesound2019
 from freesound.engine import Trainer
-from freesound.second_level import chosen
 from freesound.state import read_state
+from freesound.two_levels import chosen
 from rankaudio import lwlrap
 from rankaudio.data import read_labels, read_scores
 from tiny_first import NAMES, write_tiny_plan

@@ -7,6 +7,7 @@ from the network's class: their names, defaults and texts are those of its const
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,17 @@ class Sound(Checked):
     n_mels: int | None = option(None, "mel bands, if the frontend has them; by default 128", low=1)
     f_min: float | None = option(
         None, "lowest frequency of the mel bands, in Hz; by default that of the frontend", low=0, metavar="HZ"
+    )
+    ref: str | None = option(
+        None,
+        "what is 0 dB: max is the maximum of each clip; by default a power of 1",
+        choices=("max",),
+    )
+    pad_mode: str | None = option(
+        None,
+        "what frames at both ends of a clip see; same: frames by TensorFlow's rule of that name; by default "
+        "that of the frontend",
+        choices=("reflect", "constant", "same"),
     )
     scale: float | None = option(None, "factor of a spectrogram in decibels; by default 1", above=0)
     deltas: int | None = option(
@@ -125,6 +137,9 @@ class Clips(Checked):
         "table (fname, labels) of clips in train_noisy/ to train on too, instead of --noisy",
         metavar="CSV",
     )
+    only_noisy: bool = option(
+        False, "train on the clips of --noisy or --extra alone; curated clips are held out or not used"
+    )
     corrections: str | None = option(
         None,
         "table (fname, labels) of curated clips with other labels; a clip without labels is removed",
@@ -143,6 +158,8 @@ class Clips(Checked):
         super().__post_init__()
         if self.noisy and self.extra is not None:
             raise ValueError("noisy, extra: wanted one of them, got both")
+        if self.only_noisy and not self.noisy and self.extra is None:
+            raise ValueError("only_noisy: wanted --noisy or --extra, which name the noisy clips, got none")
 
 
 @dataclass(frozen=True)
@@ -150,6 +167,10 @@ class Augment(Checked):
     """What is done to the clips of a training batch, with which probability."""
 
     mixup: float = option(0.0, "probability of OR-mixup", low=0, high=1, metavar="P")
+    weighted_mixup: float = option(
+        0.0, "probability of mixup with a fixed weight", low=0, high=1, metavar="P"
+    )
+    mixup_weight: float = option(0.3, "weight of the other clip in it, and of its labels", low=0, high=1)
     effects: float = option(0.0, "probability of audio effects", low=0, high=1, metavar="P")
     shuffle: float = option(0.0, "probability of chunk shuffle", low=0, high=1, metavar="P")
     augment_until: int | None = option(
@@ -162,20 +183,30 @@ class Optim(Checked):
     """Loss, optimiser, schedule, and which weights are kept."""
 
     loss: str = option("lsep", "ranking loss or binary cross-entropy", choices=("lsep", "bce"))
+    label_smoothing: float = option(
+        0.0, "cross-entropy asks for so much less than 1, and so much more than 0", low=0, below=0.5
+    )
     epochs: int = option(30, "passes over the training clips", low=1)
     accumulate: int = option(
         1, "batches to a step: its gradient is that of the mean loss over all their clips", low=1
     )
-    optimizer: str = option("amsgrad", "Adam, or its AMSGrad form", choices=("amsgrad", "adam"))
+    optimizer: str = option(
+        "amsgrad",
+        "Adam, its AMSGrad form, or its Nesterov form with the constants of Keras",
+        choices=("amsgrad", "adam", "nadam"),
+    )
     schedule: str = option(
         "cycle",
-        "one cycle, or the rate lr_max, which is lowered when validation is on a plateau",
-        choices=("cycle", "plateau"),
+        "one cycle, or the rate lr_max, which is lowered when validation is on a plateau or at milestones",
+        choices=("cycle", "plateau", "milestones"),
     )
     lr_min: float = option(1e-4, "learning rate at the start of the cycle", low=0)
     lr_max: float = option(5e-3, "learning rate at its top", low=0)
     patience: int = option(6, "epochs without a gain after which a plateau schedule lowers the rate", low=0)
-    factor: float = option(0.6, "factor by which a plateau schedule lowers the rate", above=0, below=1)
+    factor: float = option(
+        0.6, "factor by which a plateau schedule or a milestone lowers the rate", above=0, below=1
+    )
+    milestones: str = option("14,21,28", "epochs, from 0, that begin with a lower rate", metavar="EPOCH,...")
     clip_norm: float | None = option(
         None, "largest norm of the gradient; a larger one is scaled down to it", above=0
     )
@@ -203,6 +234,18 @@ class Optim(Checked):
     )
     average_last: int = option(5, "epochs of the mean over the last ones", low=1)
     seed: int = option(42, "of folds, weights, batches and augmentation")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label_smoothing and self.loss != "bce":
+            raise ValueError(f"label_smoothing: wanted loss bce, got {self.loss}")
+        if not re.fullmatch(r"\d{1,9}(,\d{1,9})*", self.milestones, flags=re.ASCII):
+            raise ValueError(f"milestones: wanted epochs with commas between them, got {self.milestones!r}")
+
+    @property
+    def milestone_epochs(self) -> tuple[int, ...]:
+        """The epochs of ``milestones``."""
+        return tuple(int(epoch) for epoch in self.milestones.split(","))
 
 
 @dataclass(frozen=True)

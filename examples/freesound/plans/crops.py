@@ -1,4 +1,4 @@
-"""Settings of crops of spectrograms, and of pools that batches are drawn from."""
+"""Settings of crops of spectrograms and of waveforms, and of pools that batches are drawn from."""
 
 from __future__ import annotations
 
@@ -46,9 +46,18 @@ class Crops(Checked):
         low=0,
         high=1,
     )
+    segment_seconds: float | None = option(
+        None,
+        "train on segments of the waveform of this length, and score the mean probability of the segments "
+        "at start, middle and end; zeros around a shorter clip count as silence; by default whole clips",
+        above=0,
+        metavar="SECONDS",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.segment_seconds is not None and self.crop_frames is not None:
+            raise ValueError("segment_seconds, crop_frames: wanted one of them, got both")
         if self.ratio_low > self.ratio_high:
             raise ValueError(f"ratio_high: wanted at least {self.ratio_low:g}, got {self.ratio_high:g}")
         if self.crop_frames is None:

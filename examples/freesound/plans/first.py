@@ -19,11 +19,11 @@ from freesound.job import Job, SystemPlan, predict_step, train_steps
 from freesound.noisy_choice import choose_by_agreement, take_decisions
 from freesound.plans.base import Checked, Clips, Crops, Member, Network, Optim, Pools, Sound
 from freesound.plans.second_level import SecondLevel
-from freesound.second_level import second_level_steps
+from freesound.second_level import levels_of, second_level_steps
 from freesound.setting import option
 from freesound.steps import Step
 from freesound.tasks import geometric_mean
-from rankaudio.data import read_labels, read_scores
+from rankaudio.data import ScoreTable, read_labels, read_scores
 
 TRUSTED, KEPT = "noisy/trusted.csv", "noisy/kept.csv"
 SELECTOR = "selector"
@@ -197,6 +197,10 @@ class FirstPlan(SystemPlan):
         if only is None:
             steps += second_level_steps(job, members, self.second.networks(), steps)
         return steps
+
+    def held_out(self, job: Job) -> ScoreTable:
+        """Return the scores of the curated clips by the submitted mean, each from the other folds."""
+        return levels_of(job, self.ensemble, self.second.networks()).held_out()
 
     def check(self, job: Job) -> None:
         """Refuse what would fail hours later.

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from freesound.ensemble import blend_steps
+from freesound.ensemble import blend_steps, held_out_blend
 from freesound.job import Job, SystemPlan, predict_step, train_steps
 from freesound.plans.base import Augment, Checked, Clips, Member, Network, Optim
 from freesound.rounds import choose_clips, label_the_rest
 from freesound.setting import option
 from freesound.steps import Step
-from rankaudio.data import read_labels, read_scores
+from rankaudio.data import ScoreTable, read_labels, read_scores
 
 CURATED, RELABELLED = "curated", "relabelled"
 
@@ -177,6 +177,10 @@ class ThirdPlan(SystemPlan):
         if len(members) == len(self.members):
             steps += blend_steps(job, members, steps)
         return steps
+
+    def held_out(self, job: Job) -> ScoreTable:
+        """Return the scores of the curated clips by the submitted blend, each from the other folds."""
+        return held_out_blend(job, self.members)
 
     def check(self, job: Job) -> None:
         """Refuse what would fail hours later.

@@ -36,7 +36,8 @@ def read_recipe(folder: Path, data: Path) -> Content:
     return Content(
         title=f"The recipe in {folder.name}",
         trainings=[training for training, _ in read],
-        parts=[_read_blend(folder, data, weights, fitted=fitted)],
+        # The mean of a plan with a second level has weights too, which may be equal.
+        parts=[_read_blend(folder, data, weights, fitted=fitted or "fitted" not in figures)],
         selections=_read_selections(folder, data),
         figures=_tiles(figures, fitted=fitted),
         missing=[line for _, lines in read for line in lines],
