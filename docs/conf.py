@@ -46,5 +46,5 @@ myst_enable_extensions = ["dollarmath"]
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|nn|np|numpy|scipy|collections|typing|typing_extensions|os|pathlib|random)\..*"),
-    (r"py:.*", r"(Array|Tensor|Path|PathLike|NDArray|Module|Generator|Self|TypeAlias)"),
+    (r"py:.*", r"(Array|Tensor|Path|PathLike|NDArray|Module|Generator|Self|TypeAlias|Method)"),
 ]
