@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import stat
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -61,7 +62,10 @@ def read_tensors(path: str | os.PathLike[str], wanted: str) -> dict[str, Any]:
     with path.open("rb") as file:
         _check_archive(path, file, wanted)
         try:
-            content = torch.load(file, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                # PyTorch warns of sparse tensors, which no file of this library holds.
+                warnings.simplefilter("ignore")
+                content = torch.load(file, map_location="cpu", weights_only=True)
         # On a damaged pickle, PyTorch raises errors of a dozen kinds, among them struct.error.
         except Exception as error:
             raise _damaged(path, wanted) from error

@@ -35,7 +35,10 @@ class SkipBlock(nn.Module):
         super().__init__()
         self.conv1, self.conv2 = ConvNormReLU(in_depth, depth), ConvNormReLU(depth, depth)
         for layer in (self.conv1, self.conv2):
-            nn.init.kaiming_normal_(layer.conv.weight)
+            if (
+                not layer.conv.weight.is_meta
+            ):  # normal_ on meta would import torch._dynamo, which takes seconds
+                nn.init.kaiming_normal_(layer.conv.weight)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return features at half the size, and their lengths."""

@@ -106,7 +106,7 @@ class SegmentedTagger(nn.Module):
         lengths: Tensor | None = None,
         side_inputs: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """Return scores ``(B, C)``. Side inputs are those of the whole clips, and by default computed."""
+        """Return scores ``(B, C)``. Without ``side_inputs``, those of the whole clips are computed."""
         side = given_or_computed(self.tagger, waveform, lengths, side_inputs, waveform)
         real = check_clips(waveform, lengths, name="waveform", ndim=(2,))
         batch = waveform.shape[0]

@@ -76,6 +76,8 @@ def mel_filterbank(
     f_max = check_band(sample_rate=sample_rate, n_fft=n_fft, n_mels=n_mels, f_min=f_min, f_max=f_max)
     check_scale(mel_scale=mel_scale, norm=norm)
     target, work = target_and_work_device(device)
+    if target.type == "meta":  # arange on meta would import torch._dynamo, which takes seconds
+        return torch.empty(n_mels, n_fft // 2 + 1, device=target, dtype=dtype)
 
     to_mel, to_hz = (_slaney_mel, _slaney_hz) if mel_scale == "slaney" else (_htk_mel, _htk_hz)
     steps = torch.arange(n_mels + 2, dtype=torch.float64, device=work) / (n_mels + 1)

@@ -89,8 +89,10 @@ class Frontend(ModuleWithSettings):
         )
 
     def _constants(self, device: torch.device | None, dtype: torch.dtype) -> dict[str, Tensor]:
-        # hann_window returns a view of a longer tensor; torch.export.save warns about views.
-        window = torch.hann_window(self.n_fft, device=device, dtype=dtype).clone()
+        window = torch.empty(self.n_fft, device=device, dtype=dtype)
+        if not window.is_meta:  # hann_window on meta would import torch._dynamo, which takes seconds
+            # hann_window returns a view of a longer tensor; torch.export.save warns about views.
+            window = torch.hann_window(self.n_fft, device=device, dtype=dtype).clone()
         stages = dft_stages(self.transform, self.n_fft, device=device, dtype=dtype)
         return {"window": window, **{f"stage{i}": stage for i, stage in enumerate(stages)}}
 
