@@ -105,21 +105,16 @@ def read_corpus(
         labels, kept = with_corrections(labels, Path(corrections))
         fold_of = None if fold_of is None else fold_of[kept]
     curated = replace(labels, names=locate(folder / table.audio, labels.names))
-    plain = Table(skip_unlabelled=table.skip_unlabelled)
-    more, trust = (
-        None if path is None else read_labels_of(Path(path), plain, classes=curated.classes)[0]
-        for path in (extra, trusted)
-    )
+    more, trust = (_read_noisy(path, table, curated.classes) for path in (extra, trusted))
     if noisy:
         more = read_labels(folder / "train_noisy.csv", classes=curated.classes, strict=False)
     remarks += class_remarks(curated)
-    audio = folder / table.audio
     return Corpus(
         folder,
         curated.classes,
         curated,
         more,
-        audio,
+        folder / table.audio,
         fold_of,
         folds,
         tuple(remarks),
@@ -127,6 +122,13 @@ def read_corpus(
         original=original,
         kept=kept,
     )
+
+
+def _read_noisy(path: str | Path | None, table: Table, classes: tuple[str, ...]) -> LabelTable | None:
+    """Read a table of noisy clips, which has the columns of the Kaggle layout."""
+    if path is None:
+        return None
+    return read_labels_of(Path(path), Table(skip_unlabelled=table.skip_unlabelled), classes=classes)[0]
 
 
 def locate(folder: Path, names: Sequence[str]) -> tuple[str, ...]:

@@ -59,8 +59,14 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add("--run", type=Path, required=True, help="folder for everything; what is done there is not done again")
     add("--only", nargs="+", metavar="MEMBER", help="only these members, and the steps that they need")
     add("--dry-run", action="store_true", help="only list the steps and whether they are done")
+    _add_plan(plan)
+    add_machine(machine, ["device", "workers"])
+    _add_ray(machine)
+
+
+def _add_plan(group: Any) -> None:
     scales = sorted({scale for plans in SYSTEMS.values() for scale in plans})
-    add = plan.add_argument
+    add = group.add_argument
     add(
         "--system",
         choices=[*SYSTEMS, ALL],
@@ -96,8 +102,6 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="table of noisy clips to trust, instead of a choice by a model; a column labels has other "
         "labels, and a column decision says keep or drop (--system first)",
     )
-    add_machine(machine, ["device", "workers"])
-    _add_ray(machine)
 
 
 def _add_ray(group: Any) -> None:

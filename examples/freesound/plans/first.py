@@ -114,16 +114,7 @@ def make_member(row: Row, scale: Scale) -> Member:
             max_seconds=scale.max_seconds,
         ),
         crops=make_crops(row, scale),
-        pools=Pools(
-            draws=scale.draws,
-            trusted=TRUSTED if row.trusted else None,
-            curated_share=row.curated,
-            trusted_share=row.trusted,
-            noisy_share=row.noisy,
-            noisy_loss="l_soft",
-            clean_weight=0.5,
-            noisy_weight=0.5,
-        ),
+        pools=make_pools(row, scale),
         optim=Optim(
             loss="bce",
             optimizer="adam",
@@ -135,6 +126,20 @@ def make_member(row: Row, scale: Scale) -> Member:
             epochs=scale.epochs,
             precision=scale.precision,
         ),
+    )
+
+
+def make_pools(row: Row, scale: Scale) -> Pools:
+    """Return the shares of the draws, and how noisy labels count."""
+    return Pools(
+        draws=scale.draws,
+        trusted=TRUSTED if row.trusted else None,
+        curated_share=row.curated,
+        trusted_share=row.trusted,
+        noisy_share=row.noisy,
+        noisy_loss="l_soft",
+        clean_weight=0.5,
+        noisy_weight=0.5,
     )
 
 

@@ -83,18 +83,7 @@ def make_members(row: Row, scale: Scale) -> tuple[Member, Member]:
         "width": row.width,
         "squeeze_excite": row.squeeze_excite,
     }
-    shared = {
-        "sound": Sound(
-            n_fft=1024,
-            hop_length=512,
-            n_mels=scale.n_mels,
-            f_min=0.0,
-            ref="max",
-            pad_mode="same",
-            trim=60.0,
-        ),
-        "crops": Crops(segment_seconds=scale.segment_seconds),
-    }
+    shared = {"sound": make_sound(scale), "crops": Crops(segment_seconds=scale.segment_seconds)}
     # A spread of so many batches is a plain shuffle.
     clips = Clips(batch_size=scale.batch_size, spread=1e6, max_seconds=scale.max_seconds)
     start = Member(
@@ -116,6 +105,19 @@ def make_members(row: Row, scale: Scale) -> tuple[Member, Member]:
         **shared,
     )
     return start, member
+
+
+def make_sound(scale: Scale) -> Sound:
+    """Return the frontend: decibels below the maximum of each segment, framed by the rule SAME."""
+    return Sound(
+        n_fft=1024,
+        hop_length=512,
+        n_mels=scale.n_mels,
+        f_min=0.0,
+        ref="max",
+        pad_mode="same",
+        trim=60.0,
+    )
 
 
 def make_optim(scale: Scale, epochs: Epochs) -> Optim:
