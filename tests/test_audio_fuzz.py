@@ -12,6 +12,8 @@ from fuzzing import bits, flipped, limits, outcome
 from rankaudio.data import audio_info, load_audio
 from wav_bytes import SINE, extensible, fmt, riff
 
+pytestmark = pytest.mark.slow
+
 LIMITS = limits(150)
 
 sizes = st.one_of(

@@ -9,6 +9,8 @@ import soundfile
 
 from rankaudio.data import AudioInfo, ClipDataset, audio_info, load_audio
 
+pytestmark = pytest.mark.slow
+
 NOISE = np.random.default_rng(0)
 # Two seconds of silence, then noise: libsndfile estimates the length from the small frames at the start.
 UNEVEN = np.concatenate([np.zeros(88200), NOISE.uniform(-0.8, 0.8, 132300)])

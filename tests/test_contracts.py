@@ -102,6 +102,7 @@ def test_networks_run_under_autocast_in_training(case):
     assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
 
 
+@pytest.mark.slow
 @every_case
 def test_gradients_are_right(case):
     module, (x, *rest) = case.built(), case.inputs(2)

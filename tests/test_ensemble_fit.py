@@ -9,6 +9,8 @@ from sklearn.metrics import label_ranking_average_precision_score
 from rankaudio import lwlrap, multilabel_folds
 from rankaudio.ensemble import BlendFit, blend, fit_blend_weights
 
+pytestmark = pytest.mark.slow
+
 METHODS = ["mean", "geometric", "rank"]
 
 

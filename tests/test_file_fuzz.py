@@ -14,6 +14,8 @@ from rankaudio import Tagger
 from rankaudio.data import LabelTable, ScoreTable, read_classes, read_labels, read_scores
 from small_networks import used_tagger
 
+pytestmark = pytest.mark.slow
+
 LIMITS = limits(40)
 
 cells = st.one_of(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 if not (ROOT / ".ci").is_dir():
     pytest.skip("the source archive has no .ci", allow_module_level=True)

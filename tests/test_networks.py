@@ -9,6 +9,8 @@ import torch
 from rankaudio.backbones import NETWORKS
 from small_networks import N_BINS, SMALL_NETWORKS, every_network, sum_of_heads
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_table_of_small_networks_has_them_all():
     assert {type(build(2)).__name__ for build in SMALL_NETWORKS.values()} == set(NETWORKS)

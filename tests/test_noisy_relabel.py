@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from rankaudio.data import LabelTable, ScoreTable
 from rankaudio.noisy import label_quality, relabel, select_agreeing
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("Bark", "Meow", "Purr")
 
 

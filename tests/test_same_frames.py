@@ -111,6 +111,9 @@ def test_a_saved_tagger_has_the_same_frames(tmp_path):
     assert frames.tolist() == [10, 1]
 
 
+@pytest.mark.skipif(
+    torch.__version__.startswith("2.7."), reason="torch 2.7 cannot export this with dynamic sizes"
+)
 @pytest.mark.slow
 def test_an_exported_frontend_takes_other_sizes():
     """The contracts export a frontend without lengths."""

@@ -179,6 +179,10 @@ def test_half_precision_predicts(dtype):
     assert scores.isfinite().all()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    torch.__version__.startswith("2.7."), reason="torch 2.7 cannot export this with dynamic sizes"
+)
 def test_an_exported_program_takes_other_clips():
     segmented = SegmentedTagger(Tagger(Samples(), Rows()), seconds=0.5, batch_size=2).eval()
     batch, time = torch.export.Dim("batch"), torch.export.Dim("time", min=3)

@@ -205,6 +205,9 @@ def test_a_frontend_without_a_sample_rate_cannot_give_durations():
         tagger(torch.randn(2, 500))
 
 
+@pytest.mark.skipif(
+    torch.__version__.startswith("2.7."), reason="torch 2.7 cannot export this with dynamic sizes"
+)
 @pytest.mark.slow
 def test_programs_score_any_batch_and_length(tmp_path):
     tagger = side_input_tagger(transform="matmul")

@@ -91,6 +91,7 @@ def test_an_embedding_is_what_the_classifier_gets(name):
 HALF = {torch.float16: 0.03, torch.bfloat16: 0.3}
 
 
+@pytest.mark.slow
 @every_network
 @pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize("with_lengths", [False, True])
