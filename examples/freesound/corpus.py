@@ -96,9 +96,9 @@ def read_corpus(
     kaggle = table.table == KAGGLE.table and submission.exists()
     classes = read_classes(submission) if kaggle else None
     labels, skipped = read_labels_of(path, table, classes=classes)
-    remarks = [f"{path}: {len(skipped)} clips without a label are left out: {first_few(skipped)}"] * bool(
-        skipped
-    )
+    remarks = []
+    if skipped:
+        remarks = [f"{path}: {len(skipped)} clips without a label are left out: {first_few(skipped)}"]
     labels, fold_of, folds = _published_folds(path, labels, table)
     original, kept = labels.target, torch.arange(len(labels))
     if corrections is not None:
@@ -108,7 +108,6 @@ def read_corpus(
     more, trust = (_read_noisy(path, table, curated.classes) for path in (extra, trusted))
     if noisy:
         more = read_labels(folder / "train_noisy.csv", classes=curated.classes, strict=False)
-    remarks += class_remarks(curated)
     return Corpus(
         folder,
         curated.classes,
@@ -117,7 +116,7 @@ def read_corpus(
         folder / table.audio,
         fold_of,
         folds,
-        tuple(remarks),
+        (*remarks, *class_remarks(curated)),
         trusted=trust,
         original=original,
         kept=kept,
