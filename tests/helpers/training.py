@@ -3,6 +3,7 @@
 import csv
 import re
 
+import pytest
 import torch
 
 import freesound2019
@@ -74,3 +75,18 @@ def interrupt_at(call, plain):
         return plain(*args, **kwargs)
 
     return instead
+
+
+def assert_interrupted_ends_the_same(train, folder, monkeypatch):
+    """A training ends the same if it stops within an epoch, and between validation and the next epoch.
+
+    ``train(run, *options)`` trains fold 0 in three epochs of at least three batches.
+    """
+    train(folder / "whole")
+    for name, call in (("train_batch", 3), ("validate", 1), ("train_batch", 4)):
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, name, interrupt_at(call, getattr(Trainer, name)))
+            with pytest.raises(Interrupted):
+                train(folder / "run", "--resume")
+    train(folder / "run", "--resume")
+    assert_same_outcome(folder / "run" / "fold_0", folder / "whole" / "fold_0")
