@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from freesound.job import Job
 from freesound.synthetic import make_corpus
 
 HERE = Path(__file__).parent
@@ -30,3 +31,11 @@ def tiny_corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "tiny"
     make_corpus(folder, per_class=1, test_per_class=1)
     return folder
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A job on a data folder that has labels only."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train_curated.csv").write_text("fname,labels\na.wav,Bark\nb.wav,Meow\n")
+    return Job(tmp_path / "data", tmp_path / "run")

@@ -7,7 +7,6 @@ import torch
 
 from freesound.build import MemberSystem
 from freesound.data import Batch
-from freesound.job import Job
 from freesound.plan_file import plan_from_dict, plan_to_dict, with_settings
 from freesound.plans.first import KEPT, PLANS, SELECTOR, TRUSTED, Noisy, SecondLevel
 from freesound.recipe import SYSTEMS
@@ -102,14 +101,6 @@ def test_settings_of_the_plan_are_assigned_and_stored():
     assert plan.second.reduction == (1, 2, 3)
     assert {member.optim.seed for member in plan.members} == {7}
     assert plan_from_dict(PLANS["full"], plan_to_dict(plan)) == plan
-
-
-@pytest.fixture
-def job(tmp_path):
-    """A job on a data folder that has labels only."""
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "train_curated.csv").write_text("fname,labels\na.wav,Bark\nb.wav,Meow\n")
-    return Job(tmp_path / "data", tmp_path / "run")
 
 
 def test_steps_of_the_whole_plan(job):

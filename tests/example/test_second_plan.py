@@ -9,7 +9,6 @@ from freesound.build import MemberSystem, build_scorer, build_tagger, load_weigh
 from freesound.corpus import read_corpus
 from freesound.criteria import build_criterion
 from freesound.data import Batch, split_corpus
-from freesound.job import Job
 from freesound.plan_file import plan_from_dict, plan_to_dict, with_settings
 from freesound.plans.base import Augment, Clips, Crops, Member, Network, Optim, Pools, Sound
 from freesound.plans.second import PLANS, Stacking
@@ -98,14 +97,6 @@ def test_settings_of_the_plan_are_assigned_and_stored():
     plan = with_settings(PLANS["small"], ["second.weights=1,1,1,1,1,0", "second.lr=1e-3", "optim.seed=7"])
     assert (plan.second.weights, plan.second.lr) == ((1.0, 1.0, 1.0, 1.0, 1.0, 0.0), 1e-3)
     assert plan_from_dict(PLANS["full"], plan_to_dict(plan)) == plan
-
-
-@pytest.fixture
-def job(tmp_path):
-    """A job on a data folder that has labels only."""
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "train_curated.csv").write_text("fname,labels\na.wav,Bark\nb.wav,Meow\n")
-    return Job(tmp_path / "data", tmp_path / "run")
 
 
 def test_steps_of_the_whole_plan(job):

@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 
-from freesound.job import Job
 from freesound.plans.third import CURATED, PLANS, RELABELLED, ROWS, SELECTORS, Rounds, clips_of
 from freesound.steps import check_steps
 
@@ -111,14 +110,6 @@ def test_a_member_brings_the_selectors_it_needs(member, selectors):
 def test_sizes_that_make_no_sense(sizes):
     with pytest.raises(ValueError, match="rounds.sizes: wanted"):
         Rounds(sizes, SELECTORS)
-
-
-@pytest.fixture
-def job(tmp_path):
-    """A job on a data folder that has labels only."""
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "train_curated.csv").write_text("fname,labels\na.wav,Bark\nb.wav,Meow\n")
-    return Job(tmp_path / "data", tmp_path / "run")
 
 
 def test_steps_of_the_whole_plan(job):
