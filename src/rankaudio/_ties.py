@@ -1,4 +1,4 @@
-"""Sorted rows, with the places where ties begin and end. numpy sorts with vector instructions, PyTorch without."""
+"""Sorted rows, and the places where ties begin. numpy sorts with vector instructions, PyTorch does not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def sort_rows(scores: Tensor) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Sort each row of ``(R, C)`` scores on the CPU, the lowest first.
 
     Returns:
-        The column of each sorted score, ``(R, C)``, and whether it differs from the one before, ``(R, C - 1)``.
+        The column of each sorted score, ``(R, C)``, and whether it is not the one before, ``(R, C - 1)``.
         NaN with a sign come first and others last.
 
     >>> order, changes = sort_rows(torch.tensor([[2.0, 5.0, 2.0]]))
@@ -29,8 +29,8 @@ def sort_rows(scores: Tensor) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         order = np.argsort(scores.numpy(), axis=-1)
         ranked = np.take_along_axis(scores.numpy(), order, axis=-1)
         return order, ranked[:, 1:] != ranked[:, :-1]
-    # An integer with the score in its high half and the column in its low half: one sort of plain numbers is
-    # faster than an argsort. Adding 0 turns -0 into 0. Negative floats are ordered like integers from the end.
+    # An integer with the score in its high half and the column in its low half: a sort of numbers is faster
+    # than an argsort. Adding 0 turns -0 into 0. Bits of negative floats have the opposite order.
     bits = (scores.float().contiguous() + 0.0).numpy().view(np.int32)
     key = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64) << 32
     key |= np.arange(scores.shape[-1])

@@ -110,12 +110,16 @@ class CheckedScores:
     """``(M, *, 1)`` bool, true where a member has a clip."""
     method: Method
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the blend."""
+        return reduce(torch.promote_types, (member.dtype for member in self.scores), torch.float32)
+
     def prepare(self) -> Members:
         """Compute logarithms or ranks in double precision."""
         wide = sum_dtype(self.present.device)
         prepared = tuple(_PREPARE[self.method](member, wide) for member in self.scores)
-        dtype = reduce(torch.promote_types, (member.dtype for member in self.scores), torch.float32)
-        return Members(prepared, self.present, self.method, dtype)
+        return Members(prepared, self.present, self.method, self.dtype)
 
     def blend(self, weights: Tensor) -> Tensor:
         """Weighted average ``(*, C)``, some clips at a time, because double precision takes memory."""
@@ -123,13 +127,11 @@ class CheckedScores:
         rows = [member.reshape(-1, shape[-1]) for member in self.scores]
         present = self.present.reshape(len(rows), -1, 1)
         budget = CHUNK if present.device.type == "cpu" else CHUNK_ON_DEVICE
-        parts = [
-            CheckedScores(tuple(member[some] for member in rows), present[:, some], self.method)
-            .prepare()
-            .blend(weights)
-            for some in row_chunks(max(1, len(rows[0])), shape[-1], budget)
-        ]
-        return torch.cat(parts).reshape(shape)
+        blended = rows[0].new_empty(rows[0].shape, dtype=self.dtype)
+        for some in row_chunks(len(blended), shape[-1], budget):
+            part = CheckedScores(tuple(member[some] for member in rows), present[:, some], self.method)
+            blended[some] = part.prepare().blend(weights)
+        return blended.reshape(shape)
 
 
 def check_members(

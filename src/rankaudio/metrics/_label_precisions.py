@@ -112,7 +112,7 @@ def _sum_precisions(
         return _by_sorting(scores, present, hidden, weight)
     labels = present.sum(-1)
     dense = int(labels.sum()) >= LABELS_TO_SORT * len(scores)
-    rows, classes, precision = (_by_ranking if dense else _by_comparing)(scores, present, labels, hidden)
+    rows, classes, precision = (_by_ranking if dense else _by_comparing)(scores, present, hidden)
     precision, label_weight = precision.to(weight.dtype), weight[rows]
     per_class = weight.new_zeros(scores.shape[-1])
     return (
@@ -123,12 +123,10 @@ def _sum_precisions(
     )
 
 
-def _by_comparing(
-    scores: Tensor, present: Tensor, labels: Tensor, hidden: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
+def _by_comparing(scores: Tensor, present: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Compare each label with its row and with the labels of its row: row, class and precision of each."""
     rows, classes = present.nonzero(as_tuple=True)
-    own = scores[rows, classes]
+    own, labels = scores[rows, classes], present.sum(-1)
     column = torch.arange(len(rows), device=rows.device) - (labels.cumsum(0) - labels)[rows]
     # A table of the labels' scores only. Unused entries stay NaN, and NaN >= score is false.
     label_scores = scores.new_full((len(scores), int(labels.max())), float("nan"))
@@ -149,9 +147,7 @@ def _count_at_least(table: Tensor, rows: Tensor, scores: Tensor, hidden: Tensor 
     return torch.cat(counts)
 
 
-def _by_ranking(
-    scores: Tensor, present: Tensor, labels: Tensor, hidden: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
+def _by_ranking(scores: Tensor, present: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Sort each row on the CPU, and count from the start of each label's tie: row, class and precision.
 
     In numpy, because its running sums and its search for set flags take a twentieth of PyTorch's time.
