@@ -27,7 +27,7 @@ class _Pairs(NamedTuple):
     certain: Tensor
     """``(P,)``, classes that all members score at least as high."""
 
-    def count(self, weights: Tensor) -> Tensor:
+    def count_higher(self, weights: Tensor) -> Tensor:
         """Count the classes that the blend scores at least as high as each label, ``(P,)``."""
         import numpy as np
 
@@ -52,19 +52,19 @@ class BlendedPrecisions:
     def lwlrap(self, weights: Tensor) -> float:
         """Return lwlrap of the blend with weights ``(M,)``, not negative and not all 0."""
         weights = weights.to(self._all.differences.dtype)
-        return float((self._present.count(weights).double() / self._all.count(weights)).mean())
+        return float((self._present.count_higher(weights).double() / self._all.count_higher(weights)).mean())
 
 
-def _compare(scores: Tensor, classes: Tensor, present: Tensor) -> tuple[_Pairs, _Pairs]:
+def _compare(scores: Tensor, classes: Tensor, present: Tensor) -> list[_Pairs]:
     """Compare labels with all classes and with present classes, from scores ``(M, P, C)``."""
     own = scores.gather(-1, classes.expand(len(scores), -1)[..., None])
     differences = (scores - own).movedim(0, -1)
     certain = (differences >= 0).all(-1)
     disputed = (differences >= 0).any(-1) & ~certain
-    return tuple(
+    return [
         _Pairs(differences[disputed & counted], (disputed & counted).sum(-1), (certain & counted).sum(-1))
         for counted in (torch.ones_like(present), present)
-    )
+    ]
 
 
 def _join(parts: list[_Pairs]) -> _Pairs:

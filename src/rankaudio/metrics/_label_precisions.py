@@ -165,7 +165,8 @@ def _by_ranking(scores: Tensor, present: Tensor, hidden: Tensor | None) -> tuple
         """Count, for every label, the flags that are set among entries scored at least as high."""
         below = np.zeros((len(flags), width + 1), np.int32)
         np.cumsum(flags, axis=-1, out=below[:, 1:])
-        return below[row, -1] - below.ravel()[row * (width + 1) + start]
+        counts: NDArray[np.int32] = below[row, -1] - below.ravel()[row * (width + 1) + start]
+        return counts
 
     ranks = width - start if hidden is None else at_least(~hidden.numpy().ravel()[here])
     precision = at_least(ranked_present) / ranks
