@@ -21,7 +21,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A file imports only from rows above its own. The files of one package may import each other.
 LAYERS = [
     {"_messages"},
-    {"_checks", "_chunks"},
+    {"_checks", "_chunks", "_ties"},
     {"_files"},
     {"_random", "_autocast", "_settings", "_tensor_file", "lengths"},
     {"_tagger_file"},
