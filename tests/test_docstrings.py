@@ -24,6 +24,7 @@ NAMES = public_names()
 # Their definitions are rules, choices or records: words say them best.
 IN_WORDS = {
     *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable"),
+    *("CalibrationFit", "ClassF1", "ThresholdFit"),
     "FrameWindows",
     "PoolDraws",
     *("SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial"),
