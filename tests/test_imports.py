@@ -193,7 +193,8 @@ IN_MODULES_ONLY = {
     "ensemble": None,
     "decisions": None,
     "inference": {"SegmentedTagger", "WindowScores", "WindowedTagger"},
-    "metrics": {"ClassF1", "ClassLwlrap", "F1", "f1"},
+    "metrics": {"AveragePrecision", "ClassAveragePrecision", "ClassF1", "ClassLwlrap", "ClassRoc", "F1"}
+    | {"Interval", "PairedTest", "average_precision", "bootstrap", "d_prime", "f1", "paired_test", "roc_auc"},
     "backbones": {"AxisPool", "CBAM", "Network", "SqueezeExcite"},
     "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}
     | {"SmoothedBCELoss", "l_soft_loss", "lq_loss", "smooth_labels", "smoothed_bce_loss"},
