@@ -2,8 +2,8 @@
 
     python benchmarks/intervals.py [--simulations 2000]
 
-Coverage is the share of simulated data sets whose interval has the true value in it. The true value is that of
-a million simulated clips. A 95 % interval should have it in 95 % of the cases.
+Coverage is the share of simulated data sets whose interval has the true value in it. The true value is that
+of a million simulated clips. A 95 % interval should have it in 95 % of the cases.
 """
 
 from __future__ import annotations

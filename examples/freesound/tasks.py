@@ -231,8 +231,9 @@ def check_writable(path: Path) -> None:
 def evaluate(scores: Path, labels: Path, *, table: Table = KAGGLE) -> str:
     """Compare a table of scores with one of labels; return the lwlrap of each class and of all, as text.
 
-    Below the classes are mAP and the lwlrap of all labels, each with its 95 % interval by bootstrap. If the labels have a column ``usage``, or ``table`` names a column of folds or of a split, the text also
-    has the lwlrap of each part.
+    Below the classes are mAP and the lwlrap of all labels, each with its 95 % interval by bootstrap. If the
+    labels have a column ``usage``, or ``table`` names a column of folds or of a split, the text also has the
+    lwlrap of each part.
     """
     predicted, truth = read_scored(scores, labels, table)
     text = class_report(predicted.scores, truth.target, truth.classes)
