@@ -44,7 +44,7 @@ class KeptScores:
         if not has_processes():
             return self.rows()
         received: list[Any] = [None] * distributed.get_world_size()
-        distributed.all_gather_object(received, tuple(part.cpu() for part in self.rows()))
+        distributed.all_gather_object(received, tuple(part.cpu() for part in self._plain()))
         # An empty table of another process must not decide the dtype.
         batches = [self._placed(Rows(*parts)) for parts in received if len(parts[0])] or [self.nothing]
         return Rows(*(torch.cat(parts) for parts in zip(*batches, strict=True)))

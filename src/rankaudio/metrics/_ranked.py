@@ -33,9 +33,9 @@ def of_classes(rows: Rows, figure: Callable[[Ranked], Tensor]) -> tuple[Tensor, 
     if len(rows.scores) == 0:
         return torch.full_like(none, torch.nan), none
     figures, support = [], []
-    for classes in torch.arange(rows.scores.shape[1]).split(rows_per_chunk(len(rows.scores), _BUDGET)):
-        part = slice(int(classes[0]), int(classes[-1]) + 1)
-        ranked = _rank(rows, part)
+    step = rows_per_chunk(len(rows.scores), _BUDGET)
+    for start in range(0, rows.scores.shape[1], step):
+        ranked = _rank(rows, slice(start, start + step))
         figures.append(figure(ranked))
         support.append(ranked.positive.sum(1))
     return torch.cat(figures), torch.cat(support)

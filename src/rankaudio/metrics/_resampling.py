@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[Any]
 
-# Weights that are drawn at a time.
-_BUDGET = 2**22
+# Weights of one part of the resamples: 128 MB. Average precision reads them in the order of scores, so the
+# weights of a clip in many resamples should be next to each other.
+_BUDGET = 2**25
+# Draws, or weights in float64, in one operation: they fit the cache.
+_AT_ONCE = 2**18
 # From weights (B, R) to values (B,).
 Resampled: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -36,9 +39,10 @@ def draw_counts(clips: int, groups: Tensor | None, resamples: int, seed: int) ->
     step = rows_per_chunk(clips, _BUDGET)
     for start in range(0, resamples, step):
         counts = torch.zeros(min(step, resamples - start), units)
-        for row in counts if units else ():
-            drawn = torch.randint(units, (units,), generator=generator)
-            row.copy_(drawn.bincount(minlength=units))
+        for part in counts.split(rows_per_chunk(units, _AT_ONCE)) if units else ():
+            drawn = torch.randint(units, part.shape, generator=generator)
+            drawn += units * torch.arange(len(part))[:, None]
+            part.copy_(drawn.flatten().bincount(minlength=part.numel()).view_as(part))
         yield counts if member is None else counts[:, member]
 
 
@@ -50,7 +54,8 @@ def lwlrap_of(rows: Rows, average: str) -> Resampled:
     sums = torch.stack([precisions, labels], dim=1).double()
 
     def values(weights: Tensor) -> Tensor:
-        totals = weights.double() @ sums
+        parts = weights.split(rows_per_chunk(weights.shape[1], _AT_ONCE))
+        totals = torch.cat([part.double() @ sums for part in parts])
         return totals[:, 0] / totals[:, 1]
 
     return values

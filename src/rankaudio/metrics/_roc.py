@@ -164,4 +164,5 @@ def _before_ties(values: Tensor, keys: Tensor) -> Tensor:
 
 
 def _d_prime(area: Tensor) -> Tensor:
-    return math.sqrt(2) * torch.special.ndtri(area)
+    normal: Tensor = torch.special.ndtri(area)
+    return math.sqrt(2) * normal
