@@ -39,7 +39,7 @@ def draw_counts(clips: int, groups: Tensor | None, resamples: int, seed: int) ->
     step = rows_per_chunk(clips, _BUDGET)
     for start in range(0, resamples, step):
         counts = torch.zeros(min(step, resamples - start), units)
-        for part in counts.split(rows_per_chunk(units, _AT_ONCE)) if units else ():
+        for part in torch.split(counts, rows_per_chunk(units, _AT_ONCE)) if units else ():
             drawn = torch.randint(units, part.shape, generator=generator)
             drawn += units * torch.arange(len(part))[:, None]
             part.copy_(drawn.flatten().bincount(minlength=part.numel()).view_as(part))
@@ -54,7 +54,7 @@ def lwlrap_of(rows: Rows, average: str) -> Resampled:
     sums = torch.stack([precisions, labels], dim=1).double()
 
     def values(weights: Tensor) -> Tensor:
-        parts = weights.split(rows_per_chunk(weights.shape[1], _AT_ONCE))
+        parts = torch.split(weights, rows_per_chunk(weights.shape[1], _AT_ONCE))
         totals = torch.cat([part.double() @ sums for part in parts])
         return totals[:, 0] / totals[:, 1]
 
