@@ -206,5 +206,5 @@ def _compute(rows: Rows, average: ClassAverage | None) -> Tensor | ClassAverageP
 
 def _precision(ranked: Ranked) -> Tensor:
     """Average the precisions of the clips with each class. Clips of weight 0 have no precision."""
-    precision = torch.where(ranked.positive > 0, ranked.positives_above / ranked.all_above, 0.0)
+    precision = torch.where(ranked.positive > 0, ranked.positives_at_least / ranked.all_at_least, 0.0)
     return (ranked.positive * precision).sum(1) / ranked.positive.sum(1)
