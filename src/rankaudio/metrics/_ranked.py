@@ -74,14 +74,18 @@ def _each_class(rows: Rows) -> Iterator[Ranked]:
     for c, (column, labels) in enumerate(zip(columns, present, strict=True)):
         one, mine = (column, labels) if known is None else (column[known[c]], labels[known[c]])
         ordered, own = np.sort(one), np.sort(one[mine])
-        counts = [
-            len(among) - np.searchsorted(among, own, side)
+        at_least, above = (
+            [len(among) - torch.from_numpy(np.searchsorted(among, own, side)) for among in (own, ordered)]
             for side in ("left", "right")
-            for among in (own, ordered)
-        ]
-        places = [torch.from_numpy(count)[None].double() for count in counts]
-        negatives = torch.full((1, 1), len(ordered) - len(own), dtype=torch.float64)
-        yield Ranked(torch.ones_like(places[0]), *places, negatives)
+        )
+        yield Ranked(
+            torch.ones(1, len(own), dtype=torch.float64),
+            at_least[0][None].double(),
+            at_least[1][None].double(),
+            above[0][None].double(),
+            above[1][None].double(),
+            torch.full((1, 1), len(ordered) - len(own), dtype=torch.float64),
+        )
 
 
 def _some_classes(rows: Rows) -> Iterator[Ranked]:
@@ -98,9 +102,15 @@ def _some_classes(rows: Rows) -> Iterator[Ranked]:
         weight = weight.gather(1, order)
         positive = weight * rows.target[:, part].T.bool().gather(1, order)
         first, last = _ends_of_ties(ranked)
-        sums = [pad(values.cumsum(1), (1, 0)) for values in (positive, weight)]
-        counts = [values.gather(1, end) for end in (last + 1, first) for values in sums]
-        yield Ranked(positive, *counts, (weight - positive).sum(1, keepdim=True))
+        positives, everything = (pad(values.cumsum(1), (1, 0)) for values in (positive, weight))
+        yield Ranked(
+            positive,
+            positives.gather(1, last + 1),
+            everything.gather(1, last + 1),
+            positives.gather(1, first),
+            everything.gather(1, first),
+            (weight - positive).sum(1, keepdim=True),
+        )
 
 
 def _ends_of_ties(ranked: Tensor) -> tuple[Tensor, Tensor]:
