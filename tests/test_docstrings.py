@@ -24,6 +24,8 @@ NAMES = public_names()
 # Their definitions are rules, choices or records: words say them best.
 IN_WORDS = {
     *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable"),
+    *("CalibrationFit", "ClassAveragePrecision", "ClassF1", "ClassRoc", "ThresholdFit"),
+    *("Interval", "PairedTest"),
     "FrameWindows",
     "PoolDraws",
     *("SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial"),

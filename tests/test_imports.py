@@ -24,14 +24,14 @@ LAYERS = [
     {"_checks", "_chunks", "_ties"},
     {"_files"},
     {"_random", "_autocast", "_settings", "_tensor_file", "lengths"},
-    {"_tagger_file"},
     {"_clips", "augmentation"},
     {"_fill"},
     {"losses", "metrics", "encoding", "resampling", "spectral"},
     {"mixing", "effects", "masking", "side_inputs"},
     {"chain"},
     {"backbones", "data"},
-    {"noisy", "ensemble"},
+    {"noisy", "ensemble", "decisions"},
+    {"_tagger_file", "_tagger_decisions"},
     {"tagger"},
     {"inference", "integrations"},
     {"__init__"},
@@ -191,8 +191,10 @@ IN_MODULES_ONLY = {
     | {"read_classes", "read_labels", "read_scores", "write_labels", "write_scores"}
     | {"PoolDraws", "PoolSampler", "random_folds", "write_bytes", "write_text"},
     "ensemble": None,
+    "decisions": None,
     "inference": {"SegmentedTagger", "WindowScores", "WindowedTagger"},
-    "metrics": {"ClassLwlrap"},
+    "metrics": {"AveragePrecision", "ClassAveragePrecision", "ClassF1", "ClassLwlrap", "ClassRoc", "F1"}
+    | {"Interval", "PairedTest", "average_precision", "bootstrap", "d_prime", "f1", "paired_test", "roc_auc"},
     "backbones": {"AxisPool", "CBAM", "Network", "SqueezeExcite"},
     "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}
     | {"SmoothedBCELoss", "l_soft_loss", "lq_loss", "smooth_labels", "smoothed_bce_loss"},

@@ -25,6 +25,7 @@ from freesound.training_log import wants_tensorboard
 from freesound.trimming import open_clips
 from rankaudio import Tagger, lwlrap
 from rankaudio.data import ScoreTable, write_scores
+from rankaudio.metrics import Interval, bootstrap
 
 LEADERBOARDS = ("public", "private")
 
@@ -230,8 +231,9 @@ def check_writable(path: Path) -> None:
 def evaluate(scores: Path, labels: Path, *, table: Table = KAGGLE) -> str:
     """Compare a table of scores with one of labels; return the lwlrap of each class and of all, as text.
 
-    If the labels have a column ``usage``, or ``table`` names a column of folds or of a split, the text also
-    has the lwlrap of each part.
+    Below the classes are mAP and the lwlrap of all labels, each with its 95 % interval by bootstrap. If the
+    labels have a column ``usage``, or ``table`` names a column of folds or of a split, the text also has the
+    lwlrap of each part.
     """
     predicted, truth = read_scored(scores, labels, table)
     text = class_report(predicted.scores, truth.target, truth.classes)
@@ -248,16 +250,18 @@ def evaluate(scores: Path, labels: Path, *, table: Table = KAGGLE) -> str:
 
 
 def class_report(scores: Tensor, target: Tensor, classes: tuple[str, ...]) -> str:
-    """Return a table of lwlrap for each class, best first, and for all labels below it."""
+    """Return a table of lwlrap for each class, best first; below it mAP and lwlrap with intervals."""
     per_class = lwlrap(scores, target, average=None)
     order = per_class.lwlrap.nan_to_num(-1).argsort(descending=True, stable=True).tolist()
     width = _width(classes)
-    lines = [f"{'class':{width}}  clips  lwlrap"]
+    lines = [f"{'class':{width}}  clips  lwlrap  [95 %]"]
     for c in order:
         support, value = int(per_class.support[c]), float(per_class.lwlrap[c])
         shown = f"{value:6.4f}" if support else "-"
         lines.append(f"{classes[c]:{width}}  {support:5d}  {shown:>6}")
-    lines.append(f"{'all labels':{width}}  {int(target.sum()):5d}  {float(lwlrap(scores, target)):6.4f}")
+    for name, metric in (("mAP", "average_precision"), ("all labels", "lwlrap")):
+        value = _with_interval(bootstrap(scores, target, metric=metric))
+        lines.append(f"{name:{width}}  {int(target.sum()):5d}  {value}")
     return "\n".join(lines)
 
 
@@ -281,9 +285,13 @@ def parts_report(
     for part in parts:
         rows = torch.tensor([one == part for one in part_of])
         count = int(target[rows].sum())
-        value = f"{float(lwlrap(scores[rows], target[rows])):6.4f}" if count else "     -"
+        value = _with_interval(bootstrap(scores[rows], target[rows])) if count else "     -"
         lines.append(f"{part:{_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
     return "\n".join(lines)
+
+
+def _with_interval(found: Interval) -> str:
+    return f"{found.value:6.4f}  [{found.low:.4f}, {found.high:.4f}]"
 
 
 def _width(classes: tuple[str, ...]) -> int:

@@ -128,6 +128,17 @@ def test_a_model_with_nan_is_named_before_scoring(run, audio, tmp_path):
         predict(run, audio, tmp_path / "s.csv")
 
 
+def test_a_class_without_labels_has_no_finite_threshold_and_scores_as_before(run, audio, tmp_path):
+    write(audio / "good.wav")
+    predict(run, audio, tmp_path / "s.csv")
+    path = run / "fold_0" / "model.pt"
+    tagger = Tagger.load(path)
+    tagger.set_decisions(thresholds=torch.tensor([0.0, torch.inf]))
+    tagger.save(path)
+    predict(run, audio, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "s.csv").read_bytes()
+
+
 def test_the_target_is_checked_first(audio, tmp_path):
     for out in (audio, tmp_path / "none" / "s.csv"):
         with pytest.raises(SystemExit, match="--out: "):
@@ -165,4 +176,11 @@ class TestNames:
         (tmp_path / "l.csv").write_text("fname,labels\nx,A\ny.wav,B\n")
         command = ["evaluate", "--scores", tmp_path / "s.csv", "--labels", tmp_path / "l.csv"]
         freesound2019.main([str(word) for word in command])
-        assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "labels", "2", "1.0000"]
+        assert capsys.readouterr().out.splitlines()[-1].split() == [
+            "all",
+            "labels",
+            "2",
+            "1.0000",
+            "[1.0000,",
+            "1.0000]",
+        ]

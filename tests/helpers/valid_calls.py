@@ -12,12 +12,15 @@ from public_names import public_names
 from rankaudio import LogMel, ORMixup, ShuffleChunks, Tagger, WeightedMixup
 from rankaudio.backbones import AxisPool, AxisPoolCNN
 from rankaudio.data import LabelTable, ScoreTable
+from rankaudio.decisions import Calibration
 from rankaudio.losses import LqLoss, LSoftLoss, lsep_loss
 from small_networks import SMALL_NETWORKS, small_tagger
 
 # Records that functions return. A user does not build them.
 RECORDS = {
     "AudioInfo", "AuxiliaryScores", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "StackedTables",
+    "CalibrationFit", "ClassAveragePrecision", "ClassF1", "ClassRoc", "Interval", "PairedTest",
+    "ThresholdFit",
     "WindowScores", "FrameWindows", "PoolDraws", "SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial",
     "Network", "Augmentation", "Mixer",
 }  # fmt: skip
@@ -49,6 +52,9 @@ SPEC = {"spectrogram": SPECTROGRAM, "lengths": LENGTHS}
 LOSS = {"scores": SCORES, "target": TARGET}
 MASK = torch.ones(3, 4, dtype=torch.bool)
 FOLDS = torch.tensor([0, 1, 0])
+CLASSES_METRIC = {"average": "macro", "mask": MASK, "sample_weight": torch.ones(3)}
+RESAMPLING = {"metric": "f1", "average": "macro", "thresholds": torch.zeros(4), "mask": MASK,
+              "groups": FOLDS, "resamples": 3, "level": 0.9, "seed": 1}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,16 +79,19 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
     return {
         "AuxSkipAttention": SKIP, "SkipAttention": SKIP, "RnnAuxSkipAttention": SKIP,
         "AuxiliaryLoss": {"criterion": lsep_loss, "weights": (1.0, 0.4)},
+        "AveragePrecision": {"n_classes": 4, "average": "macro"},
         "AxisPool": {"time": "mean", "frequency": "max", "first": "time", "size": 2, "stride": 2},
         "AxisPoolCNN": AXIS,
         "CBAM": {"channels": 4, "reduction": 2, "kernel_size": 3},
         "CNN1d": {**CNN, "n_bins": 12}, "CNN2d": {**CNN, "in_channels": 1, "frequency_encoding": True},
+        "Calibration": {"scale": torch.ones(4), "shift": torch.zeros(4)},
         "Chain": {"parts": {"mix": ORMixup()}},
         "ClipDataset": {"paths": [folder / "a.wav"], "target": TARGET[:1], "sample_rate": 8000,
                         "max_seconds": 1.0, "crop": "random", "cache": False},
         "DecibelMel": {**MEL, **DECIBELS, "scale": 1.0},
         "CutSegment": {"size": 5, "place": "random", "zeros": "signal"},
         "DeltaChannels": {"width": 9, "orders": 2}, "Deltas": {"width": 9},
+        "F1": {"n_classes": 4, "thresholds": torch.zeros(4), "average": "macro"},
         "FrequencyEncoding": {"low": -1.0, "high": 1.0, "frequency_dim": -2, "channel_dim": 1},
         "Gain": {"p": 0.5, "decibels": (-6.0, 6.0)},
         "LSEPLoss": {"graded": True, "class_weight": torch.ones(4), "reduction": "sum"},
@@ -126,6 +135,9 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "Tempo": {"p": 0.5, "factor": (0.9, 1.1), "n_fft": 48},
         "ThirdPlaceEffects": {"p": 0.75, "sample_rate": 8000, "n_fft": 48},
         "WeightedMixup": {"p": 0.5, "alpha": 0.3, "beta": None},
+        "average_precision": {**LOSS, **CLASSES_METRIC}, "d_prime": {**LOSS, **CLASSES_METRIC},
+        "roc_auc": {**LOSS, **CLASSES_METRIC},
+        "bootstrap": {**LOSS, **RESAMPLING}, "paired_test": {**LOSS, "other": SCORES, **RESAMPLING},
         "audio_info": {"path": folder / "a.wav"},
         "blend": {"scores": [SCORES, SCORES], "weights": [1.0, 2.0], "method": "mean",
                   "present": torch.ones(2, 3, dtype=torch.bool)},
@@ -135,6 +147,10 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "cut_segment": {**CLIPS, "size": 5, "place": "random", "zeros": "signal", "generator": GENERATOR},
         "decibel_mel": {**WAVE, **MEL, **DECIBELS, "scale": 1.0},
         "deltas": {**SPEC, "width": 9},
+        "f1": {**LOSS, "thresholds": torch.zeros(4), "average": "macro", "mask": MASK,
+               "sample_weight": torch.ones(3)},
+        "fit_calibration": {**LOSS, "method": "platt", "mask": MASK, "folds": FOLDS},
+        "fit_thresholds": {**LOSS, "precision": None, "recall": 0.5, "mask": MASK, "folds": FOLDS},
         "fit_linear_stacking": {"scores": torch.rand(2, 3, 4), "target": TARGET, "folds": torch.arange(3),
                                 "weights": [1.0, 2.0], "lr": 1e-3, "stop": 1, "max_epochs": 1,
                                 "batch_size": 4, "seed": 0},
@@ -243,6 +259,8 @@ def valid_calls(folder: Path) -> dict[str, Call]:
     calls["CNN2d.reset_classifier"] = Call(SMALL_NETWORKS["CNN2d, max"](3).reset_classifier, {"n_classes": 2})
     calls["LabelTable.select"] = Call(label_table().select, {"names": NAMES[:2]})
     calls["ScoreTable.select"] = Call(score_table().select, {"names": NAMES[:2]})
+    decisions = {"thresholds": torch.zeros(3), "calibration": Calibration(torch.ones(3), torch.zeros(3))}
+    calls["Tagger.set_decisions"] = Call(small_tagger("CNN2d, max").set_decisions, decisions)
     calls["Tagger.save"] = Call(Tagger(LogMel(), nn.Identity()).save, {"path": folder / "new.pt"})
     calls["Tagger.load"] = Call(
         Tagger.load, {"path": folder / "model.pt", "frontend": None, "backbone": None, "device": "cpu"}
