@@ -6,9 +6,9 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from freesound.names import NameIndex
 from freesound.plans.base import KAGGLE, Table
 from rankaudio.data import LabelTable, ScoreTable, read_labels, read_scores
+from rankaudio.data._file_names import NameIndex
 
 
 def read_rows(path: Path) -> list[tuple[int, list[str]]]:

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from freesound.audio_folder import AudioFolder, find_audio
 from freesound.build import MemberSystem, build_average, build_tagger, resolved, score_clips
 from freesound.corpus import Corpus, read_corpus
 from freesound.data import Split, checksum, split_corpus
@@ -25,6 +24,7 @@ from freesound.training_log import wants_tensorboard
 from freesound.trimming import open_clips
 from rankaudio import Tagger, lwlrap
 from rankaudio.data import ScoreTable, write_scores
+from rankaudio.data._audio_folder import AudioFolder, find_audio
 
 LEADERBOARDS = ("public", "private")
 
@@ -169,7 +169,7 @@ def predict_folder(
     """
     check_writable(out)
     member, taggers = Run(run).member(), Run(run).taggers(local_device(machine.device))
-    found = find_audio(audio)
+    found = find_audio(audio, option="--audio")
     if found.left_out():
         log(found.left_out())
     scores = _mean_scores(member, taggers, found, mean, workers=machine.workers)

@@ -9,10 +9,10 @@ import soundfile
 import torch
 
 import freesound2019
-from freesound.audio_folder import find_audio
-from freesound.names import NameIndex
 from rankaudio import CNN2d, LogMel, Tagger
 from rankaudio.data import read_scores
+from rankaudio.data._audio_folder import find_audio
+from rankaudio.data._file_names import NameIndex
 
 SOUND = np.sin(np.arange(22_050) / 10).astype("float32") / 2
 
