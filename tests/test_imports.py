@@ -34,7 +34,10 @@ LAYERS = [
     {"noisy", "ensemble"},
     {"tagger"},
     {"inference", "integrations"},
+    {"events"},
     {"__init__"},
+    {"_program"},
+    {"__main__"},
 ]
 
 # Run in a process of its own: what was there before `import rankaudio`, and what changed with it.

@@ -194,10 +194,13 @@ def windows_by_hand(waveform, window, hop):
 def test_windows_are_those_cut_by_hand(total, window, hop):
     waveform = torch.arange(1.0, total + 1)
     by_hand = windows_by_hand(waveform, window, hop)
-    scores, starts, ends = predict_long(Recorder(), waveform, window=window / 100, hop=hop / 100, sample_rate=100)
+    scores, starts, ends = predict_long(
+        Recorder(), waveform, window=window / 100, hop=hop / 100, sample_rate=100
+    )
     assert scores[:, 0].tolist() == [float(clip.sum()) for _, clip in by_hand]
     assert starts.tolist() == [start / 100 for start, _ in by_hand]
-    assert starts.dtype == torch.float64
+    assert ends.tolist() == [(start + len(clip)) / 100 for start, clip in by_hand]
+    assert starts.dtype == ends.dtype == torch.float64
 
 
 @pytest.mark.parametrize("total", [50_000, 44_100, 44_101, 3000, 1])

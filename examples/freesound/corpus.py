@@ -99,7 +99,9 @@ def read_corpus(
     labels, skipped = read_labels_of(path, table, classes=classes)
     remarks = []
     if skipped:
-        remarks = [f"{path}: {len(skipped)} clips without a label are left out: {first_few(skipped, show=repr)}"]
+        remarks = [
+            f"{path}: {len(skipped)} clips without a label are left out: {first_few(skipped, show=repr)}"
+        ]
     labels, fold_of, folds = _published_folds(path, labels, table)
     original, kept = labels.target, torch.arange(len(labels))
     if corrections is not None:

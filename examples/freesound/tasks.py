@@ -23,6 +23,7 @@ from freesound.tables import in_order, read_columns, read_header, read_scored, r
 from freesound.training_log import wants_tensorboard
 from freesound.trimming import open_clips
 from rankaudio import Tagger, lwlrap
+from rankaudio._program.scored_labels import class_report, name_width
 from rankaudio.data import ScoreTable, write_scores
 from rankaudio.data._audio_folder import AudioFolder, find_audio
 
@@ -247,20 +248,6 @@ def evaluate(scores: Path, labels: Path, *, table: Table = KAGGLE) -> str:
     return text
 
 
-def class_report(scores: Tensor, target: Tensor, classes: tuple[str, ...]) -> str:
-    """Return a table of lwlrap for each class, best first, and for all labels below it."""
-    per_class = lwlrap(scores, target, average=None)
-    order = per_class.lwlrap.nan_to_num(-1).argsort(descending=True, stable=True).tolist()
-    width = _width(classes)
-    lines = [f"{'class':{width}}  clips  lwlrap"]
-    for c in order:
-        support, value = int(per_class.support[c]), float(per_class.lwlrap[c])
-        shown = f"{value:6.4f}" if support else "-"
-        lines.append(f"{classes[c]:{width}}  {support:5d}  {shown:>6}")
-    lines.append(f"{'all labels':{width}}  {int(target.sum()):5d}  {float(lwlrap(scores, target)):6.4f}")
-    return "\n".join(lines)
-
-
 def read_usage(path: Path, name_column: str = "fname") -> dict[str, str]:
     """Return "public" or "private" for each clip, or nothing if the table has no column ``usage``."""
     if "usage" not in read_header(path):
@@ -282,9 +269,5 @@ def parts_report(
         rows = torch.tensor([one == part for one in part_of])
         count = int(target[rows].sum())
         value = f"{float(lwlrap(scores[rows], target[rows])):6.4f}" if count else "     -"
-        lines.append(f"{part:{_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
+        lines.append(f"{part:{name_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
     return "\n".join(lines)
-
-
-def _width(classes: tuple[str, ...]) -> int:
-    return max(len("all labels"), *(len(name) for name in classes))

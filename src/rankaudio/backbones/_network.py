@@ -76,7 +76,11 @@ class Network(ModuleWithSettings):
         raise NotImplementedError
 
     def step_features(
-        self, spectrogram: Tensor, lengths: Tensor | None = None, *, context: int = 0
+        self,
+        spectrogram: Tensor,  # noqa: ARG002
+        lengths: Tensor | None = None,  # noqa: ARG002
+        *,
+        context: int = 0,  # noqa: ARG002
     ) -> tuple[Tensor, Tensor | None]:
         """Return the features of each time step, ``(B, d, S)``, and the steps of each clip, ``(B,)``.
 

@@ -22,7 +22,8 @@ def to_coarser_steps(x: Tensor, n_steps: int, steps: Tensor | None) -> Tensor:
     while x.shape[-1] // (2 * factor) >= n_steps:
         factor *= 2
     padding = (n_steps + 1) * factor - x.shape[-1]
-    pooled = F.pad(x, (0, padding), value=torch.finfo(x.dtype).min).unflatten(-1, (-1, factor)).amax(-1)
+    padded = F.pad(x, (0, padding), value=torch.finfo(x.dtype).min)
+    pooled = padded.reshape(*x.shape[:-1], n_steps + 1, factor).amax(-1)
     own, after = pooled[..., :-1], pooled[..., 1:]
     last = torch.tensor([n_steps], device=x.device) if steps is None else steps
     is_last = torch.arange(1, n_steps + 1, device=x.device) == last[:, None]

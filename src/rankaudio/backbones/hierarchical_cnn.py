@@ -128,9 +128,7 @@ class _HierarchicalCNN(Network):
         features = torch.cat([to_coarser_steps(x, last.shape[-1], steps) for x, _ in outputs], dim=1)
         return zero_beyond(max_of_neighbours(features, context), steps), steps
 
-    def _outputs(
-        self, spectrogram: Tensor, lengths: Tensor | None
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _outputs(self, spectrogram: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield the output of each block that the classifier gets, and its steps."""
         x = self._channels(spectrogram)
         if lengths is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from rankaudio._checks import check_number, check_ordered, describe
+from rankaudio._checks import check_number, check_ordered, check_path, describe
 from rankaudio._files import write_text
 from rankaudio.data._csv import FILE_NAME, write_csv
 from rankaudio.events._events import Event
@@ -43,9 +43,9 @@ def write_events(
     """
     if isinstance(events, Mapping):
         rows = [(_check_name(name), *row) for name, given in events.items() for row in event_rows(given)]
-        write_csv(path, [(FILE_NAME, *EVENT_COLUMNS), *rows])
+        write_csv(check_path("path", path), [(FILE_NAME, *EVENT_COLUMNS), *rows])
     else:
-        write_csv(path, [EVENT_COLUMNS, *event_rows(events)])
+        write_csv(check_path("path", path), [EVENT_COLUMNS, *event_rows(events)])
 
 
 def write_audacity(path: str | os.PathLike[str], events: Sequence[Event]) -> None:
@@ -104,8 +104,7 @@ def write_raven(
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_raven(f"{folder}/selections.txt", [Event(0.5, 2.0, "Bark", 3.0, 2.5)], f_max=8000)
-    ...     print(pathlib.Path(folder, "selections.txt").read_text().replace("\t", " | "))
-    Selection | View | Channel | Begin Time (s) | End Time (s) | Low Freq (Hz) | High Freq (Hz) | Annotation | Score
+    ...     print(pathlib.Path(folder, "selections.txt").read_text().splitlines()[1].replace("\t", " | "))
     1 | Spectrogram 1 | 1 | 0.500000 | 2.000000 | 0 | 8000 | Bark | 3
     """
     low = check_number("f_min", f_min, 0)

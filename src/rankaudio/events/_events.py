@@ -15,8 +15,8 @@ from rankaudio._checks import (
     check_number,
     check_shape,
     describe,
-    short_repr,
 )
+from rankaudio._messages import short_repr
 from rankaudio.inference import WindowScores
 
 __all__ = ["Event", "events"]
@@ -55,25 +55,25 @@ def events(
 ) -> list[Event]:
     r"""Find when each class sounds, from the scores of windows.
 
-    Windows may overlap, and then several windows have a score for the same moment. The window whose middle is
-    nearest decides. So window :math:`k` from :math:`a_k` to :math:`b_k` decides for the time
+    Windows may overlap, and then several windows have a score for the same moment. The window with the
+    nearest middle decides. So window :math:`k` from :math:`a_k` to :math:`b_k` decides for the time
 
     .. math:: \Bigl[ \max\bigl(a_k, \tfrac{b_{k-1} + a_k}{2}\bigr), \;
         \min\bigl(b_k, \tfrac{b_k + a_{k+1}}{2}\bigr) \Bigr]
 
-    The first one begins at :math:`a_0`, and the last one ends with the recording. Without overlap, these times
-    are the windows. With overlap, they are one hop long, and those at both ends are longer. With a hop longer
-    than the window, no window decides for the time between two windows.
+    The first one begins at :math:`a_0`, and the last one ends with the recording. Without overlap, these
+    times are the windows. With overlap, they are one hop long, and those at both ends are longer. With a hop
+    longer than the window, no window decides for the time between two windows.
 
     A class is active in a window if its score is at least its threshold. Active windows that touch are one
-    event. Then events of a class are joined if the gap between them is shorter than ``min_gap``. At last,
+    event. Then events of a class are joined if the gap between them is shorter than ``min_gap``. Finally,
     events shorter than ``min_duration`` are left out. Times are compared to a nanosecond.
 
     Args:
         windows: scores ``(n, C)``, starts ``(n,)`` and ends ``(n,)`` in seconds, as :func:`predict_long` and
             :meth:`FramewiseTagger.score` return them. Starts and ends ascend.
-        threshold: one number, or one for each class. It is rounded to the dtype of the scores. A class with
-            an infinite threshold has no event.
+        threshold: one number, or one for each class, such as ``tagger.thresholds``. It is rounded to the
+            dtype of the scores, and may be infinite.
         min_gap: seconds. Shorter gaps are bridged.
         min_duration: seconds. Shorter events are dropped.
         classes: names of the classes, in the order of the scores; None: ``"0"``, ``"1"`` and so on.
@@ -105,7 +105,7 @@ def events(
     found = []
     for column, name in enumerate(names):
         own = scores[:, column]
-        rows = ((own >= limits[column]) & (limits[column] < torch.inf)).nonzero().flatten()
+        rows = (own >= limits[column]).nonzero().flatten()
         for begin, stop in _runs(rows, first, last, gap):
             start, end = float(first[begin]), float(last[stop])
             if round(end - start, _DIGITS) >= duration:
@@ -148,7 +148,7 @@ def _check_windows(windows: object) -> tuple[Tensor, Tensor, Tensor]:
         times.append(value)
     if bool((times[1] < times[0]).any()):
         raise ValueError("windows.ends: wanted no end before its start, got one")
-    return scores, *times
+    return scores, times[0], times[1]
 
 
 def _check_thresholds(threshold: object, scores: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_floating, check_instance, check_number, describe
+from rankaudio._checks import check_floating, check_instance, check_number
 from rankaudio.data import load_audio
 from rankaudio.inference._predict import evaluating
 from rankaudio.inference._predict_long import WindowScores, check_recording
@@ -142,7 +142,9 @@ class FramewiseTagger(nn.Module):
         spectrogram, frames = self.tagger.spectrogram(waveform, lengths)
         side = given_or_computed(self.tagger, waveform, lengths, side_inputs, spectrogram)
         backbone = self.tagger.backbone
-        settings = {"context": round(self.context / self.step_seconds)} | ({"side_inputs": side} if side else {})
+        settings = {"context": round(self.context / self.step_seconds)} | (
+            {"side_inputs": side} if side else {}
+        )
         features, steps = backbone.step_features(spectrogram, frames, **settings)  # type: ignore[operator]
         check_floating("the backbone's features of steps", features, ndim=(3,))
         classifier = check_instance("the backbone's classifier", backbone.classifier, nn.Module)

@@ -73,8 +73,8 @@ def predict_long(
         progress: called after each batch with the number of finished windows and of all windows.
 
     Returns:
-        Scores, start times and end times of the windows, in the order of time. A score belongs to its whole window, so a
-        timeline shows it best at the middle of the window.
+        Scores, start times and end times of the windows, in the order of time. A score belongs to its whole
+        window, so a timeline shows it best at the middle of the window.
 
     Raises:
         TypeError: if the waveform is neither floating point nor a path, or a setting has the wrong type.
