@@ -194,7 +194,8 @@ IN_MODULES_ONLY = {
     | {"read_classes", "read_labels", "read_scores", "write_labels", "write_scores"}
     | {"PoolDraws", "PoolSampler", "random_folds", "write_bytes", "write_text"},
     "ensemble": None,
-    "inference": {"SegmentedTagger", "WindowScores", "WindowedTagger"},
+    "events": None,
+    "inference": {"FramewiseTagger", "SegmentedTagger", "WindowScores", "WindowedTagger"},
     "metrics": {"ClassLwlrap"},
     "backbones": {"AxisPool", "CBAM", "Network", "SqueezeExcite"},
     "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}

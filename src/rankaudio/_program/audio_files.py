@@ -40,7 +40,7 @@ def find_files(paths: Sequence[Path], report: Report, *, skip: Container[str] = 
     files: dict[str, AudioFile] = {}
     for path in paths:
         try:
-            found = find_audio(path, option=str(path), skip=skip)
+            found = find_audio(path, option="PATH", skip=skip)
         except OSError as error:
             report.problem(str(path), error)
             continue

@@ -68,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
-        return _ended("interrupted", INTERRUPTED)
+        out = getattr(args, "out", None)
+        kept = "" if out is None else f"; {out} has what was done, and --append continues"
+        return _ended(f"interrupted{kept}", INTERRUPTED)
     except USER_ERRORS as error:
         return _ended(str(error), FAILED)
     except RuntimeError as error:

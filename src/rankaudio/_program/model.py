@@ -80,8 +80,9 @@ class Model:
             raise ValueError(f"--threshold: wanted a model that was saved with thresholds, got {self.path}")
         return thresholds
 
-    def probabilities(self, scores: Tensor) -> Tensor:
-        """Return the probabilities that the calibration of the only tagger gives to scores.
+    @property
+    def calibration(self) -> nn.Module:
+        """The calibration that the tagger was saved with, from scores to probabilities.
 
         Raises:
             ValueError: if it has none, or there are several taggers.
@@ -91,9 +92,7 @@ class Model:
             raise ValueError(
                 f"--probabilities: wanted a model that was saved with a calibration, got {self.path}"
             )
-        with torch.inference_mode():
-            probabilities: Tensor = calibration(scores)
-        return probabilities
+        return calibration.cpu()
 
     def only(self, option: str) -> Tagger:
         """Return the only tagger; ``option`` needs one, because folds differ in what it asks for."""

@@ -142,7 +142,8 @@ def _cells(
 ) -> tuple[Callable[[Tensor], Iterable[Sequence[str]]], list[str]]:
     """Return what makes cells of scores, and the names of the columns."""
     if args.probabilities:
-        return (lambda scores: _numbers(model.probabilities(scores))), list(model.classes)
+        calibration = model.calibration
+        return (lambda scores: _numbers(calibration(scores).detach())), list(model.classes)
     if args.threshold is None:
         return _numbers, list(model.classes)
     limits = threshold_of(args, model)

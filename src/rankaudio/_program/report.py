@@ -46,9 +46,9 @@ class Report:
         """Say what was done, and return the exit status."""
         earlier = f", {before} were there before" if before else ""
         seconds = time.monotonic() - self._begin
-        self.note(f"{where}: {done} files in {seconds:.1f} s{earlier}")
+        self.note(f"{where}: {_files(done)} in {seconds:.1f} s{earlier}")
         if self.failed:
-            self._print(f"{self.failed} files could not be used; they are named above")
+            self._print(f"{_files(self.failed)} could not be used, as said above")
         return 1 if self.failed else 0
 
     def _print(self, text: str) -> None:
@@ -56,3 +56,7 @@ class Report:
             sys.stderr.write(f"\r{'':{len(self._line)}}\r")
             self._line = ""
         print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from rankaudio._messages import first_few
-from rankaudio.data._csv import FILE_NAME
+from rankaudio.data._csv import FILE_NAME, to_csv
 
 
 class RowTable:
@@ -70,13 +69,12 @@ class RowTable:
         self._write(rows)
 
     def _write(self, rows: Iterable[Sequence[str]]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        text = to_csv(rows)
         if self._file is None:
-            sys.stdout.write(text.getvalue())
+            sys.stdout.write(text)
             sys.stdout.flush()
             return
-        self._file.write(text.getvalue().encode())
+        self._file.write(text.encode())
         self._file.flush()
         os.fsync(self._file.fileno())
 

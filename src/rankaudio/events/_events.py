@@ -55,8 +55,9 @@ def events(
 ) -> list[Event]:
     r"""Find when each class sounds, from the scores of windows.
 
-    Windows may overlap, and then several windows have a score for the same moment. The window with the
-    nearest middle decides. So window :math:`k` from :math:`a_k` to :math:`b_k` decides for the time
+    Windows may overlap, and then several windows have a score for the same moment. Two consecutive windows
+    split the time that they share in its middle. So window :math:`k` from :math:`a_k` to :math:`b_k` decides
+    for the time
 
     .. math:: \Bigl[ \max\bigl(a_k, \tfrac{b_{k-1} + a_k}{2}\bigr), \;
         \min\bigl(b_k, \tfrac{b_k + a_{k+1}}{2}\bigr) \Bigr]
@@ -159,7 +160,7 @@ def _check_thresholds(threshold: object, scores: Tensor) -> Tensor:
         if given.dtype == torch.bool or given.is_complex():
             raise TypeError(f"threshold: wanted numbers, got {describe(threshold)}")
     elif isinstance(threshold, (int, float)) and not isinstance(threshold, bool):
-        given = torch.tensor(float(threshold), dtype=torch.float64)
+        given = torch.tensor(_number(threshold), dtype=torch.float64)
     elif isinstance(threshold, (list, tuple)):
         given = torch.tensor([_number(value) for value in threshold], dtype=torch.float64)
     else:
@@ -175,7 +176,10 @@ def _check_thresholds(threshold: object, scores: Tensor) -> Tensor:
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"threshold: wanted numbers, got {short_repr(value)} in it")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"threshold: wanted floating-point numbers, got {short_repr(value)}") from error
 
 
 def _check_classes(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:

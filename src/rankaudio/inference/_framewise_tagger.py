@@ -123,11 +123,12 @@ class FramewiseTagger(nn.Module):
         parameter = next(self.tagger.parameters(), None)
         device = waveform.device if parameter is None else parameter.device
         with evaluating(self):
-            scores = self._score(waveform[None].to(device), None, None)[0][0].float().cpu()
+            scores, steps = self._score(waveform[None].to(device), None, None)
+        scores = scores[0] if steps is None else scores[0, : int(steps)]  # the network may add padding
         first = torch.arange(len(scores), dtype=torch.float64) * self.step_samples + self.first_sample
         starts = first.clamp(min=0)
         ends = torch.cat([starts[1:], starts.new_tensor([len(waveform)])])
-        return WindowScores(scores, starts / self.sample_rate, ends / self.sample_rate)
+        return WindowScores(scores.float().cpu(), starts / self.sample_rate, ends / self.sample_rate)
 
     def extra_repr(self) -> str:
         """Show the settings."""
