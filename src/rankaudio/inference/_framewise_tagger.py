@@ -53,13 +53,14 @@ class FramewiseTagger(nn.Module):
             its frontend has no hop.
         ValueError: if ``context`` is negative, or the tagger is in training mode.
 
-    >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8), classes=["Bark", "Meow"]).eval()
-    >>> framewise = FramewiseTagger(tagger)
+    >>> network = CNN2d(2, n_blocks=3, base_depth=8)
+    >>> tagger = Tagger(LogMel(hop_length=256), network, classes=["Bark", "Meow"]).eval()
+    >>> framewise = FramewiseTagger(tagger, context=0.5)
     >>> framewise(torch.randn(3, 88200), torch.tensor([88200, 1, 9999])).shape
-    torch.Size([3, 8, 2])
+    torch.Size([3, 43, 2])
     >>> scores, starts, ends = framewise.score(torch.randn(88200))
     >>> scores.shape, round(framewise.step_seconds, 4)
-    (torch.Size([8, 2]), 0.2531)
+    (torch.Size([43, 2]), 0.0464)
     """
 
     def __init__(self, tagger: Tagger, *, context: float = 0.0) -> None:
