@@ -25,6 +25,7 @@ NAMES = public_names()
 IN_WORDS = {
     *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable"),
     *("Event", "write_audacity", "write_events", "write_raven"),
+    *("CalibrationFit", "ClassF1", "ThresholdFit"),
     "FrameWindows",
     "PoolDraws",
     *("SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial"),

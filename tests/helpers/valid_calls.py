@@ -12,6 +12,7 @@ from public_names import public_names
 from rankaudio import LogMel, ORMixup, ShuffleChunks, Tagger, WeightedMixup
 from rankaudio.backbones import AxisPool, AxisPoolCNN
 from rankaudio.data import LabelTable, ScoreTable
+from rankaudio.decisions import Calibration
 from rankaudio.events import Event
 from rankaudio.inference import WindowScores
 from rankaudio.losses import LqLoss, LSoftLoss, lsep_loss
@@ -20,6 +21,7 @@ from small_networks import SMALL_NETWORKS, small_tagger
 # Records that functions return. A user does not build them.
 RECORDS = {
     "AudioInfo", "AuxiliaryScores", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "StackedTables",
+    "CalibrationFit", "ClassF1", "ThresholdFit",
     "WindowScores", "FrameWindows", "PoolDraws", "SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial",
     "Network", "Augmentation", "Mixer", "Event",
 }  # fmt: skip
@@ -81,12 +83,14 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "AxisPoolCNN": AXIS,
         "CBAM": {"channels": 4, "reduction": 2, "kernel_size": 3},
         "CNN1d": {**CNN, "n_bins": 12}, "CNN2d": {**CNN, "in_channels": 1, "frequency_encoding": True},
+        "Calibration": {"scale": torch.ones(4), "shift": torch.zeros(4)},
         "Chain": {"parts": {"mix": ORMixup()}},
         "ClipDataset": {"paths": [folder / "a.wav"], "target": TARGET[:1], "sample_rate": 8000,
                         "max_seconds": 1.0, "crop": "random", "cache": False},
         "DecibelMel": {**MEL, **DECIBELS, "scale": 1.0},
         "CutSegment": {"size": 5, "place": "random", "zeros": "signal"},
         "DeltaChannels": {"width": 9, "orders": 2}, "Deltas": {"width": 9},
+        "F1": {"n_classes": 4, "thresholds": torch.zeros(4), "average": "macro"},
         "FrequencyEncoding": {"low": -1.0, "high": 1.0, "frequency_dim": -2, "channel_dim": 1},
         "FramewiseTagger": {"tagger": small_tagger("CNN2d, max"), "context": 0.1},
         "Gain": {"p": 0.5, "decibels": (-6.0, 6.0)},
@@ -142,6 +146,10 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "deltas": {**SPEC, "width": 9},
         "events": {"windows": WINDOWS, "threshold": (0.0, 0.1, 0.2, 0.3), "min_gap": 0.5,
                    "min_duration": 0.5, "classes": CLASSES},
+        "f1": {**LOSS, "thresholds": torch.zeros(4), "average": "macro", "mask": MASK,
+               "sample_weight": torch.ones(3)},
+        "fit_calibration": {**LOSS, "method": "platt", "mask": MASK, "folds": FOLDS},
+        "fit_thresholds": {**LOSS, "precision": None, "recall": 0.5, "mask": MASK, "folds": FOLDS},
         "fit_linear_stacking": {"scores": torch.rand(2, 3, 4), "target": TARGET, "folds": torch.arange(3),
                                 "weights": [1.0, 2.0], "lr": 1e-3, "stop": 1, "max_epochs": 1,
                                 "batch_size": 4, "seed": 0},
@@ -253,6 +261,8 @@ def valid_calls(folder: Path) -> dict[str, Call]:
     calls["CNN2d.reset_classifier"] = Call(SMALL_NETWORKS["CNN2d, max"](3).reset_classifier, {"n_classes": 2})
     calls["LabelTable.select"] = Call(label_table().select, {"names": NAMES[:2]})
     calls["ScoreTable.select"] = Call(score_table().select, {"names": NAMES[:2]})
+    decisions = {"thresholds": torch.zeros(3), "calibration": Calibration(torch.ones(3), torch.zeros(3))}
+    calls["Tagger.set_decisions"] = Call(small_tagger("CNN2d, max").set_decisions, decisions)
     calls["Tagger.save"] = Call(Tagger(LogMel(), nn.Identity()).save, {"path": folder / "new.pt"})
     calls["Tagger.load"] = Call(
         Tagger.load, {"path": folder / "model.pt", "frontend": None, "backbone": None, "device": "cpu"}

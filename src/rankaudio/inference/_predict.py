@@ -43,6 +43,10 @@ def predict(
     Batches of similar length have little padding, and padding has no influence on a score. So batches change
     the time only. The longest clips are scored first, so a batch that needs too much memory fails at once.
 
+    The result is raw scores, also if the tagger has thresholds or a calibration. ``tagger.decide(scores)``
+    and ``tagger.probabilities(scores)`` turn them into decisions and probabilities, as
+    :meth:`~rankaudio.tagger.Tagger.set_decisions` says.
+
     Args:
         tagger: a :class:`Tagger`, a :class:`WindowedTagger`, or any Module of waveform ``(B, T)`` and lengths
             ``(B,)``. It runs in eval mode, on the device of its parameters. Afterwards it is in its former
