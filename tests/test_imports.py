@@ -196,9 +196,7 @@ IN_MODULES_ONLY = {
     "ensemble": None,
     "events": None,
     "inference": {"FramewiseTagger", "SegmentedTagger", "WindowScores", "WindowedTagger"},
-    "metrics": {"ClassLwlrap"},
     "decisions": None,
-    "inference": {"SegmentedTagger", "WindowScores", "WindowedTagger"},
     "metrics": {"ClassF1", "ClassLwlrap", "F1", "f1"},
     "backbones": {"AxisPool", "CBAM", "Network", "SqueezeExcite"},
     "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}

@@ -11,11 +11,12 @@ import torch
 
 import rankaudio
 from program_files import CLASSES, NAMES, write_labels_of_sounds, write_models, write_sounds
-from rankaudio import load_audio, lwlrap, predict, predict_long
+from rankaudio import Tagger, load_audio, lwlrap, predict, predict_long
 from rankaudio._program import audio_files
 from rankaudio._program import predict as predict_command
 from rankaudio._program.main import main
 from rankaudio.data import read_labels, read_scores
+from rankaudio.decisions import Calibration
 from rankaudio.inference import SegmentedTagger, WindowedTagger
 
 
@@ -110,11 +111,33 @@ class TestPredict:
 
     def test_a_threshold_gives_a_table_of_labels(self, run, folder, tmp_path):
         scores = predict(folder[1][0], clips(folder))
-        limit = float(scores.flatten().median())
+        limit = float(scores.flatten().sort().values[5:7].mean())
         assert run("predict", "model.pt", "sounds", f"--threshold={limit}", out="l.csv") == 0
         table = read_labels(tmp_path / "l.csv", classes=CLASSES, strict=False)
         assert table.names == NAMES
         assert torch.equal(table.target, scores >= limit)
+
+    def test_saved_thresholds_and_calibration_are_those_of_the_model(self, run, folder, tmp_path, capsys):
+        tagger = Tagger.load(folder[0] / "model.pt")
+        scores = predict(tagger, clips(folder))
+        tagger.set_decisions(
+            thresholds=scores.sort(0).values[1:3].mean(0),  # between two scores, because of rounding
+            calibration=Calibration(torch.tensor([1.0, 2.0, 0.5]), torch.tensor([0.0, -1.0, 1.0])),
+        )
+        tagger.save(tmp_path / "decided.pt")
+        assert run("predict", tmp_path / "decided.pt", "sounds", "--threshold=saved", out="l.csv") == 0
+        table = read_labels(tmp_path / "l.csv", classes=CLASSES, strict=False)
+        assert torch.equal(table.target, tagger.decide(scores))
+        assert run("predict", tmp_path / "decided.pt", "sounds", "--probabilities", out="p.csv") == 0
+        wanted = tagger.probabilities(scores)
+        torch.testing.assert_close(read_scores(tmp_path / "p.csv").scores, wanted, rtol=1e-5, atol=1e-5)
+        capsys.readouterr()
+        words = ["events", tmp_path / "decided.pt", "sounds", "--window=9", "--threshold=saved", "--quiet"]
+        assert run(*words) == 0
+        rows = [line.rsplit(",", 5) for line in capsys.readouterr().out.splitlines()[1:]]
+        found = {(row[0].strip('"'), row[3]) for row in rows}
+        places = tagger.decide(scores).nonzero().tolist()
+        assert found == {(NAMES[clip], CLASSES[column]) for clip, column in places}
 
     def test_windows_have_a_row_each(self, run, folder, capsys):
         assert run("predict", "model.pt", "sounds", "--window", "0.3", "--hop", "0.1", "--quiet") == 0

@@ -70,29 +70,28 @@ class Model:
 
     @property
     def thresholds(self) -> Tensor:
-        """The thresholds that the tagger was saved with.
+        """The thresholds that the only tagger was saved with, on the CPU.
 
         Raises:
             ValueError: if it has none, or there are several taggers.
         """
-        thresholds: Tensor | None = getattr(self.only("--threshold saved"), "thresholds", None)
+        thresholds = self.only("--threshold saved").thresholds
         if thresholds is None:
             raise ValueError(f"--threshold: wanted a model that was saved with thresholds, got {self.path}")
-        return thresholds
+        return thresholds.cpu()
 
-    @property
-    def calibration(self) -> nn.Module:
-        """The calibration that the tagger was saved with, from scores to probabilities.
+    def probabilities(self) -> Callable[[Tensor], Tensor]:
+        """Return what makes probabilities of scores, by the calibration that the only tagger was saved with.
 
         Raises:
             ValueError: if it has none, or there are several taggers.
         """
-        calibration: nn.Module | None = getattr(self.only("--probabilities"), "calibration", None)
-        if calibration is None:
+        tagger = self.only("--probabilities")
+        if tagger.calibration is None:
             raise ValueError(
                 f"--probabilities: wanted a model that was saved with a calibration, got {self.path}"
             )
-        return calibration.cpu()
+        return tagger.probabilities
 
     def only(self, option: str) -> Tagger:
         """Return the only tagger; ``option`` needs one, because folds differ in what it asks for."""

@@ -142,8 +142,8 @@ def _cells(
 ) -> tuple[Callable[[Tensor], Iterable[Sequence[str]]], list[str]]:
     """Return what makes cells of scores, and the names of the columns."""
     if args.probabilities:
-        calibration = model.calibration
-        return (lambda scores: _numbers(calibration(scores).detach())), list(model.classes)
+        probabilities = model.probabilities()
+        return (lambda scores: _numbers(probabilities(scores))), list(model.classes)
     if args.threshold is None:
         return _numbers, list(model.classes)
     limits = threshold_of(args, model)
@@ -156,7 +156,7 @@ def _cells(
 def threshold_of(args: argparse.Namespace, model: Model) -> float | Tensor:
     """Return the number of the option, or the thresholds of the model."""
     if args.threshold == "saved":
-        return model.thresholds.cpu()
+        return model.thresholds
     threshold: float = args.threshold
     return threshold
 
