@@ -9,6 +9,7 @@ run everywhere. A comment right above such a block, which readers do not see, sa
 
 import importlib
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from torch import distributed
 import export
 from freesound.synthetic import make_corpus
 from rankaudio import CNN2d, LogMel, Tagger
+from rankaudio._program.main import main
 from rankaudio.data import ScoreTable, read_labels, write_scores
 from two_processes import run_both
 
@@ -126,6 +128,38 @@ def test_python_blocks_run_one_after_the_other(page, files, tmp_path, monkeypatc
             exec(compile(code, name_of(page), "exec"), names)
     if left_out:
         pytest.skip(f"only the other blocks of {name_of(page)} ran: {'; '.join(left_out)}")
+
+
+CONSOLE = re.compile(r"^```console\n\$ rankaudio ([^\n]*)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+
+
+def masked(line, classes):
+    """A line of output without what depends on the model: figures, and which class has them."""
+    line = re.sub("|".join(map(re.escape, sorted(classes, key=len, reverse=True))), "CLASS", line)
+    return re.sub(r"-?\d+(\.\d+)?(e-?\d+)?(?!\d*\.wav)\b", "N", line)
+
+
+@pytest.mark.parametrize("page", ["howto/command_line.md", "howto/embeddings.md"])
+def test_commands_of_the_program_print_what_the_page_shows(page, files, tmp_path, monkeypatch, capsys):
+    """The model here is another one, so figures and classes differ. Dots stand for more lines."""
+    folder = tmp_path / "files"
+    shutil.copytree(files, folder)
+    (folder / "scores.csv").unlink()
+    monkeypatch.chdir(folder)
+    classes = Tagger.load("model.pt").classes
+    found = CONSOLE.findall((DOCS / page).read_text(encoding="utf-8"))
+    assert found
+    for words, output in found:
+        assert main([*shlex.split(words), "--device", "cpu"]) == 0
+        captured = capsys.readouterr()
+        printed = [masked(line, classes) for line in (captured.out + captured.err).splitlines()]
+        shown = [masked(line, classes) for line in output.splitlines()]
+        if "..." in shown:
+            dots = shown.index("...")
+            shown, after = shown[:dots], shown[dots + 1 :]
+            assert printed[len(printed) - len(after) :] == after
+            printed = printed[: len(shown)]
+        assert printed == shown
 
 
 def test_only_known_blocks_are_marked():

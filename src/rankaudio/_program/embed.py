@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             cells = ([f"{value:.9g}" for value in row] for row in rows.tolist())
             table.add([name, *row] for name, row in zip(names, cells, strict=True))
             done += len(names)
-    return report.finish(done, "stdout" if args.out is None else args.out, before=len(table.names))
+    return report.finish(done, args.out, before=len(table.names))
 
 
 def _to_archive(args: argparse.Namespace, model: Model, report: Report, width: int) -> int:

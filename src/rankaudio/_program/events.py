@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
             score=score,
             write=lambda file, found: table.add([file.name, *row] for row in event_rows(found)),
         )
-    return report.finish(done, "stdout" if args.out is None else args.out, before=len(table.names))
+    return report.finish(done, args.out, before=len(table.names))
 
 
 def _run_with_files(args: argparse.Namespace, score: Score, report: Report) -> int:

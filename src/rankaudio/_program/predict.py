@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
             if args.top is not None:
                 _print_top(names, times, rows, model.classes, args.top)
             done += len(set(names))
-    return report.finish(done, "stdout" if args.out is None else args.out, before=len(table.names))
+    return report.finish(done, args.out, before=len(table.names))
 
 
 def load_model(args: argparse.Namespace) -> Model:

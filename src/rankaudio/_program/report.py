@@ -42,11 +42,12 @@ class Report:
         text = str(error).strip() or type(error).__name__
         self._print(text if name in text else f"{name}: {text}")
 
-    def finish(self, done: int, where: object, *, before: int = 0) -> int:
-        """Say what was done, and return the exit status."""
+    def finish(self, done: int, out: object, *, before: int = 0) -> int:
+        """Say what was done, and return the exit status; ``out`` is the file, or None for stdout."""
         earlier = f", {before} were there before" if before else ""
         seconds = time.monotonic() - self._begin
-        self.note(f"{where}: {_files(done)} in {seconds:.1f} s{earlier}")
+        where = "" if out is None else f"{out}: "
+        self.note(f"{where}{_files(done)} in {seconds:.1f} s{earlier}")
         if self.failed:
             self._print(f"{_files(self.failed)} could not be used, as said above")
         return 1 if self.failed else 0
