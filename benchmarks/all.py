@@ -18,6 +18,7 @@ MEASURED = HERE.parent / "docs" / "measured"
 QUICK = [
     "losses",
     "lwlrap",
+    "intervals",
     "frontends",
     "training_step",
     "first_place_step",

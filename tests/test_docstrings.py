@@ -25,7 +25,8 @@ NAMES = public_names()
 IN_WORDS = {
     *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable"),
     *("Event", "write_audacity", "write_events", "write_raven"),
-    *("CalibrationFit", "ClassF1", "ThresholdFit"),
+    *("CalibrationFit", "ClassAveragePrecision", "ClassF1", "ClassRoc", "ThresholdFit"),
+    *("Interval", "PairedTest"),
     "FrameWindows",
     "PoolDraws",
     *("SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial"),

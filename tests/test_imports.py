@@ -197,7 +197,8 @@ IN_MODULES_ONLY = {
     "events": None,
     "inference": {"FramewiseTagger", "SegmentedTagger", "WindowScores", "WindowedTagger"},
     "decisions": None,
-    "metrics": {"ClassF1", "ClassLwlrap", "F1", "f1"},
+    "metrics": {"AveragePrecision", "ClassAveragePrecision", "ClassF1", "ClassLwlrap", "ClassRoc", "F1"}
+    | {"Interval", "PairedTest", "average_precision", "bootstrap", "d_prime", "f1", "paired_test", "roc_auc"},
     "backbones": {"AxisPool", "CBAM", "Network", "SqueezeExcite"},
     "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}
     | {"SmoothedBCELoss", "l_soft_loss", "lq_loss", "smooth_labels", "smoothed_bce_loss"},

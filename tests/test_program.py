@@ -18,6 +18,7 @@ from rankaudio._program.main import main
 from rankaudio.data import read_labels, read_scores
 from rankaudio.decisions import Calibration
 from rankaudio.inference import SegmentedTagger, WindowedTagger
+from rankaudio.metrics import average_precision, bootstrap
 
 
 @pytest.fixture(scope="module")
@@ -316,10 +317,16 @@ class TestEvaluate:
         capsys.readouterr()
         assert run("evaluate", tmp_path / "s.csv", "labels.csv") == 0
         target = torch.tensor([[1, 0, 0], [0, 1, 1], [0, 0, 1], [1, 0, 0]])
-        value = lwlrap(read_scores(tmp_path / "s.csv").scores, target)
-        assert capsys.readouterr().out.startswith(f"lwlrap {value:.4f}")
+        scores = read_scores(tmp_path / "s.csv").scores
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "5 labels of 4 clips, with intervals of 95 %:"
+        found = bootstrap(scores, target)
+        assert lines[1].split()[:2] == ["mAP", f"{average_precision(scores, target):.4f}"]
+        assert lines[2].split() == [
+            *("lwlrap", f"{lwlrap(scores, target):.4f}", f"[{found.low:.4f},", f"{found.high:.4f}]")
+        ]
         assert run("evaluate", "run", "labels.csv", "--audio", "sounds", "--quiet") == 0
-        assert capsys.readouterr().out.startswith(f"lwlrap {value:.4f}")
+        assert capsys.readouterr().out.splitlines() == lines
 
     def test_by_class_has_a_line_for_each(self, run, tmp_path, capsys):
         (tmp_path / "s.csv").write_text("fname,Bark,Meow,Purr\na,2,1,0\nb,1,2,0\n")
@@ -327,9 +334,10 @@ class TestEvaluate:
         options = ["--name-column", "file", "--label-column", "label", "--separator", ";", "--by-class"]
         assert run("evaluate", tmp_path / "s.csv", tmp_path / "l.csv", *options) == 0
         lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-        assert lines[0] == ["class", "clips", "lwlrap"]
+        assert lines[0] == ["class", "clips", "lwlrap", "[95", "%]"]
         assert lines[1:4] == [["Bark", "2", "1.0000"], ["Meow", "1", "1.0000"], ["Purr", "0", "-"]]
-        assert lines[4] == ["all", "labels", "3", "1.0000"]
+        assert lines[4][:3] == ["mAP", "3", "1.0000"]
+        assert lines[5] == ["all", "labels", "3", "1.0000", "[1.0000,", "1.0000]"]
 
     def test_a_broken_file_gives_no_figure(self, run, folder, tmp_path, capsys):
         write_sounds(tmp_path / "sounds")

@@ -22,10 +22,11 @@ from freesound.state import Run
 from freesound.tables import in_order, read_columns, read_header, read_scored, read_values
 from freesound.training_log import wants_tensorboard
 from freesound.trimming import open_clips
-from rankaudio import Tagger, lwlrap
-from rankaudio._program.scored_labels import class_report, name_width
+from rankaudio import Tagger
+from rankaudio._program.scored_labels import class_report, name_width, with_interval
 from rankaudio.data import ScoreTable, write_scores
 from rankaudio.data._audio_folder import AudioFolder, find_audio
+from rankaudio.metrics import bootstrap
 
 LEADERBOARDS = ("public", "private")
 
@@ -231,8 +232,9 @@ def check_writable(path: Path) -> None:
 def evaluate(scores: Path, labels: Path, *, table: Table = KAGGLE) -> str:
     """Compare a table of scores with one of labels; return the lwlrap of each class and of all, as text.
 
-    If the labels have a column ``usage``, or ``table`` names a column of folds or of a split, the text also
-    has the lwlrap of each part.
+    Below the classes are mAP and the lwlrap of all labels, each with its 95 % interval by bootstrap. If the
+    labels have a column ``usage``, or ``table`` names a column of folds or of a split, the text also has the
+    lwlrap of each part.
     """
     predicted, truth = read_scored(scores, labels, table)
     text = class_report(predicted.scores, truth.target, truth.classes)
@@ -268,6 +270,6 @@ def parts_report(
     for part in parts:
         rows = torch.tensor([one == part for one in part_of])
         count = int(target[rows].sum())
-        value = f"{float(lwlrap(scores[rows], target[rows])):6.4f}" if count else "     -"
+        value = with_interval(bootstrap(scores[rows], target[rows])) if count else "     -"
         lines.append(f"{part:{name_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
     return "\n".join(lines)

@@ -165,4 +165,11 @@ class TestNames:
         (tmp_path / "l.csv").write_text("fname,labels\nx,A\ny.wav,B\n")
         command = ["evaluate", "--scores", tmp_path / "s.csv", "--labels", tmp_path / "l.csv"]
         freesound2019.main([str(word) for word in command])
-        assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "labels", "2", "1.0000"]
+        assert capsys.readouterr().out.splitlines()[-1].split() == [
+            "all",
+            "labels",
+            "2",
+            "1.0000",
+            "[1.0000,",
+            "1.0000]",
+        ]

@@ -21,7 +21,8 @@ from small_networks import SMALL_NETWORKS, small_tagger
 # Records that functions return. A user does not build them.
 RECORDS = {
     "AudioInfo", "AuxiliaryScores", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "StackedTables",
-    "CalibrationFit", "ClassF1", "ThresholdFit",
+    "CalibrationFit", "ClassAveragePrecision", "ClassF1", "ClassRoc", "Interval", "PairedTest",
+    "ThresholdFit",
     "WindowScores", "FrameWindows", "PoolDraws", "SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial",
     "Network", "Augmentation", "Mixer", "Event",
 }  # fmt: skip
@@ -55,6 +56,9 @@ MASK = torch.ones(3, 4, dtype=torch.bool)
 FOLDS = torch.tensor([0, 1, 0])
 WINDOWS = WindowScores(SCORES, torch.arange(3.0), torch.arange(3.0) + 1)
 EVENTS = [Event(0.5, 2.0, "x", 3.0, 2.0)]
+CLASSES_METRIC = {"average": "macro", "mask": MASK, "sample_weight": torch.ones(3)}
+RESAMPLING = {"metric": "f1", "average": "macro", "thresholds": torch.zeros(4), "mask": MASK,
+              "groups": FOLDS, "resamples": 3, "level": 0.9, "seed": 1}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
     return {
         "AuxSkipAttention": SKIP, "SkipAttention": SKIP, "RnnAuxSkipAttention": SKIP,
         "AuxiliaryLoss": {"criterion": lsep_loss, "weights": (1.0, 0.4)},
+        "AveragePrecision": {"n_classes": 4, "average": "macro"},
         "AxisPool": {"time": "mean", "frequency": "max", "first": "time", "size": 2, "stride": 2},
         "AxisPoolCNN": AXIS,
         "CBAM": {"channels": 4, "reduction": 2, "kernel_size": 3},
@@ -135,6 +140,9 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "Tempo": {"p": 0.5, "factor": (0.9, 1.1), "n_fft": 48},
         "ThirdPlaceEffects": {"p": 0.75, "sample_rate": 8000, "n_fft": 48},
         "WeightedMixup": {"p": 0.5, "alpha": 0.3, "beta": None},
+        "average_precision": {**LOSS, **CLASSES_METRIC}, "d_prime": {**LOSS, **CLASSES_METRIC},
+        "roc_auc": {**LOSS, **CLASSES_METRIC},
+        "bootstrap": {**LOSS, **RESAMPLING}, "paired_test": {**LOSS, "other": SCORES, **RESAMPLING},
         "audio_info": {"path": folder / "a.wav"},
         "blend": {"scores": [SCORES, SCORES], "weights": [1.0, 2.0], "method": "mean",
                   "present": torch.ones(2, 3, dtype=torch.bool)},

@@ -14,16 +14,15 @@ from rankaudio._program import options
 from rankaudio._program.audio_files import AudioFile
 from rankaudio._program.predict import load_model, scores_of_files
 from rankaudio._program.report import Report
-from rankaudio._program.scored_labels import class_report, in_order_of_labels
+from rankaudio._program.scored_labels import class_report, in_order_of_labels, short_report
 from rankaudio.data import LabelTable, ScoreTable, read_labels, read_scores
 from rankaudio.data._audio_folder import list_files
 from rankaudio.data._file_names import NameIndex
-from rankaudio.metrics import lwlrap
 
-HELP = "compare scores, or a model, with a table of labels: lwlrap"
+HELP = "compare scores, or a model, with a table of labels: lwlrap and mAP"
 DESCRIPTION = """Compare scores with labels. The scores are a table that predict wrote, or those of a model
-for the files of a folder. Names in the table of labels may lack the suffix or the sub-folder. The figure is
-lwlrap, the label-weighted label-ranking average precision."""
+for the files of a folder. Names in the table of labels may lack the suffix or the sub-folder. The
+figures are lwlrap and mAP, each with an interval of 95 % over the choice of the clips."""
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -51,11 +50,13 @@ def run(args: argparse.Namespace) -> int:
     if args.audio is None:
         if args.scores.is_dir() or args.scores.suffix.lower() in (".pt", ".pth"):
             args.refuse(f"argument --audio: wanted a folder, because {args.scores} is a model")
-        scores = read_scores(args.scores)
-        labels = in_order_of_labels(scores, _labels(args, scores.classes), args.scores, args.labels)
+        given = read_scores(args.scores)
+        table, labels = in_order_of_labels(given, _labels(args, given.classes), args.scores, args.labels)
     else:
-        labels = _score_files(args)
-    sys.stdout.write(_text(*labels, by_class=args.by_class))
+        table, labels = _score_files(args)
+    scores, target = table.scores, labels.target
+    text = class_report(scores, target, labels.classes) if args.by_class else short_report(scores, target)
+    sys.stdout.write(f"{text}\n")
     return 0
 
 
@@ -94,11 +95,3 @@ def _score_files(args: argparse.Namespace) -> tuple[ScoreTable, LabelTable]:
         )
     table = ScoreTable(tuple(names), model.classes, torch.stack([rows[name] for name in names]))
     return table, labels
-
-
-def _text(scores: ScoreTable, labels: LabelTable, *, by_class: bool) -> str:
-    target = labels.target
-    lines = [class_report(scores.scores, target, labels.classes)] if by_class else []
-    value = float(lwlrap(scores.scores, target))
-    lines.append(f"lwlrap {value:.4f}, {int(target.sum())} labels of {len(labels)} clips")
-    return "\n".join(lines) + "\n"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rankaudio.data import LabelTable, ScoreTable
 from rankaudio.data._file_names import NameIndex
-from rankaudio.metrics import lwlrap
+from rankaudio.metrics import Interval, ResampledMetric, bootstrap, lwlrap
 
 
 def in_order_of_labels(
@@ -30,17 +30,35 @@ def in_order_of_labels(
 
 
 def class_report(scores: Tensor, target: Tensor, classes: tuple[str, ...]) -> str:
-    """Return a table of lwlrap for each class, best first, and for all labels below it."""
+    """Return a table of lwlrap for each class, best first; below it mAP and lwlrap with intervals."""
     per_class = lwlrap(scores, target, average=None)
     order = per_class.lwlrap.nan_to_num(-1).argsort(descending=True, stable=True).tolist()
     width = name_width(classes)
-    lines = [f"{'class':{width}}  clips  lwlrap"]
+    lines = [f"{'class':{width}}  clips  lwlrap  [95 %]"]
     for c in order:
         support, value = int(per_class.support[c]), float(per_class.lwlrap[c])
         shown = f"{value:6.4f}" if support else "-"
         lines.append(f"{classes[c]:{width}}  {support:5d}  {shown:>6}")
-    lines.append(f"{'all labels':{width}}  {int(target.sum()):5d}  {float(lwlrap(scores, target)):6.4f}")
+    figures: dict[str, ResampledMetric] = {"mAP": "average_precision", "all labels": "lwlrap"}
+    for name, figure in _figures(scores, target, figures).items():
+        lines.append(f"{name:{width}}  {int(target.sum()):5d}  {figure}")
     return "\n".join(lines)
+
+
+def short_report(scores: Tensor, target: Tensor) -> str:
+    """Return mAP and lwlrap with intervals, and what they are of."""
+    counts = f"{int(target.sum())} labels of {len(target)} clips, with intervals of 95 %:"
+    found = _figures(scores, target, {"mAP": "average_precision", "lwlrap": "lwlrap"})
+    return "\n".join([counts, *(f"{name:6}  {value}" for name, value in found.items())])
+
+
+def _figures(scores: Tensor, target: Tensor, metrics: dict[str, ResampledMetric]) -> dict[str, str]:
+    return {name: with_interval(bootstrap(scores, target, metric=metric)) for name, metric in metrics.items()}
+
+
+def with_interval(found: Interval) -> str:
+    """Return a figure and its interval as text."""
+    return f"{found.value:6.4f}  [{found.low:.4f}, {found.high:.4f}]"
 
 
 def name_width(classes: tuple[str, ...]) -> int:

@@ -75,12 +75,22 @@ def precision_sums(scores: Tensor, present: Tensor, known: Tensor | None, weight
 
 def row_precisions(scores: Tensor, present: Tensor) -> Tensor:
     """Mean precision of each row's labels, 0 without labels: ``(R,)``, in the sums' dtype."""
-    means = [torch.zeros(0, dtype=sum_dtype(scores.device), device=scores.device)]
+    by_row, labels = row_sums(scores, present, None)
+    return by_row / labels.clamp(min=1)
+
+
+def row_sums(scores: Tensor, present: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Sums of the precisions of each row's labels, and their number: ``(R,)`` each, in the sums' dtype."""
+    none = torch.zeros(0, dtype=sum_dtype(scores.device), device=scores.device)
+    sums, counts = [none], [none]
     for rows in _chunks(scores):
-        part = scores[rows].contiguous()
-        _, _, by_row, labels = _sum_precisions(part, present[rows], None, means[0].new_ones(len(part)))
-        means.append(by_row / labels.clamp(min=1))
-    return torch.cat(means)
+        part, labels_of = scores[rows].contiguous(), present[rows].bool()
+        hidden = None if known is None else ~known[rows]
+        labels_of = labels_of if hidden is None else labels_of & ~hidden
+        _, _, by_row, labels = _sum_precisions(part, labels_of, hidden, none.new_ones(len(part)))
+        sums.append(by_row)
+        counts.append(labels.to(none.dtype))
+    return torch.cat(sums), torch.cat(counts)
 
 
 def _chunks(scores: Tensor) -> Iterator[slice]:
