@@ -133,33 +133,30 @@ def test_python_blocks_run_one_after_the_other(page, files, tmp_path, monkeypatc
 CONSOLE = re.compile(r"^```console\n\$ rankaudio ([^\n]*)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 
 
-def masked(line, classes):
-    """A line of output without what depends on the model: figures, and which class has them."""
-    line = re.sub("|".join(map(re.escape, sorted(classes, key=len, reverse=True))), "CLASS", line)
-    return re.sub(r"-?\d+(\.\d+)?(e-?\d+)?(?!\d*\.wav)\b", "N", line)
+def kinds_of_lines(text, classes):
+    """The lines of an output without what depends on the model: figures, classes, and how many lines."""
+    names = "|".join(map(re.escape, sorted(classes, key=len, reverse=True)))
+    text = re.sub(r"\bte\d+\.wav", "FILE", re.sub(names, "CLASS", text))
+    return {re.sub(r"-?\d+(\.\d+)?(e-?\d+)?", "N", line) for line in text.splitlines()}
 
 
 @pytest.mark.parametrize("page", ["howto/command_line.md", "howto/embeddings.md"])
 def test_commands_of_the_program_print_what_the_page_shows(page, files, tmp_path, monkeypatch, capsys):
-    """The model here is another one, so figures and classes differ. Dots stand for more lines."""
+    """The model here is another one, so only the form of the lines is compared. Dots stand for more lines."""
     folder = tmp_path / "files"
     shutil.copytree(files, folder)
     (folder / "scores.csv").unlink()
     monkeypatch.chdir(folder)
-    classes = Tagger.load("model.pt").classes
-    found = CONSOLE.findall((DOCS / page).read_text(encoding="utf-8"))
-    assert found
-    for words, output in found:
+    tagger = Tagger.load("model.pt")
+    torch.nn.init.constant_(tagger.backbone.classifier[-1].bias, 4.0)  # above the threshold of the page
+    tagger.save("model.pt")
+    commands = CONSOLE.findall((DOCS / page).read_text(encoding="utf-8"))
+    assert commands
+    for words, output in commands:
         assert main([*shlex.split(words), "--device", "cpu"]) == 0
         captured = capsys.readouterr()
-        printed = [masked(line, classes) for line in (captured.out + captured.err).splitlines()]
-        shown = [masked(line, classes) for line in output.splitlines()]
-        if "..." in shown:
-            dots = shown.index("...")
-            shown, after = shown[:dots], shown[dots + 1 :]
-            assert printed[len(printed) - len(after) :] == after
-            printed = printed[: len(shown)]
-        assert printed == shown
+        shown = kinds_of_lines(output, tagger.classes) - {"..."}
+        assert kinds_of_lines(captured.out + captured.err, tagger.classes) == shown
 
 
 def test_only_known_blocks_are_marked():

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rankaudio.data import LabelTable, ScoreTable
 from rankaudio.data._file_names import NameIndex
-from rankaudio.metrics import Interval, ResampledMetric, bootstrap, lwlrap
+from rankaudio.metrics import Interval, bootstrap, lwlrap
 
 
 def in_order_of_labels(
@@ -39,8 +39,7 @@ def class_report(scores: Tensor, target: Tensor, classes: tuple[str, ...]) -> st
         support, value = int(per_class.support[c]), float(per_class.lwlrap[c])
         shown = f"{value:6.4f}" if support else "-"
         lines.append(f"{classes[c]:{width}}  {support:5d}  {shown:>6}")
-    figures: dict[str, ResampledMetric] = {"mAP": "average_precision", "all labels": "lwlrap"}
-    for name, figure in _figures(scores, target, figures).items():
+    for name, figure in zip(("mAP", "all labels"), _figures(scores, target), strict=True):
         lines.append(f"{name:{width}}  {int(target.sum()):5d}  {figure}")
     return "\n".join(lines)
 
@@ -48,12 +47,16 @@ def class_report(scores: Tensor, target: Tensor, classes: tuple[str, ...]) -> st
 def short_report(scores: Tensor, target: Tensor) -> str:
     """Return mAP and lwlrap with intervals, and what they are of."""
     counts = f"{int(target.sum())} labels of {len(target)} clips, with intervals of 95 %:"
-    found = _figures(scores, target, {"mAP": "average_precision", "lwlrap": "lwlrap"})
-    return "\n".join([counts, *(f"{name:6}  {value}" for name, value in found.items())])
+    found = zip(("mAP", "lwlrap"), _figures(scores, target), strict=True)
+    return "\n".join([counts, *(f"{name:6}  {figure}" for name, figure in found)])
 
 
-def _figures(scores: Tensor, target: Tensor, metrics: dict[str, ResampledMetric]) -> dict[str, str]:
-    return {name: with_interval(bootstrap(scores, target, metric=metric)) for name, metric in metrics.items()}
+def _figures(scores: Tensor, target: Tensor) -> tuple[str, str]:
+    """Return mAP and lwlrap with their intervals."""
+    return (
+        with_interval(bootstrap(scores, target, metric="average_precision")),
+        with_interval(bootstrap(scores, target)),
+    )
 
 
 def with_interval(found: Interval) -> str:
