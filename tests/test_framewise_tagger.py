@@ -32,22 +32,18 @@ def outputs_of_blocks(network, spectrogram):
 
 
 def hierarchical_by_hand(network, spectrogram, context):
-    """Maxima of the values of each block whose time is in the steps around a step."""
+    """Maxima of the values that each block has at the time of the steps around a step."""
     maps = outputs_of_blocks(network, spectrogram)[network.start_deep_supervision_on :]
     maps = [x[0].reshape(x.shape[1], -1, x.shape[-1]).amax(1) for x in maps]
-    steps = maps[-1].shape[-1]
+    steps = maps[0].shape[-1]
     rows = []
     for step in range(steps):
-        parts = []
-        for k, values in enumerate(reversed(maps)):
-            factor = 2**k
-            near = [
-                values[:, time]
-                for time in range(values.shape[-1])
-                if abs(min(time // factor, steps - 1) - step) <= context
-            ]
-            parts.insert(0, torch.stack(near).amax(0))
-        rows.append(torch.cat(parts))
+        near = [other for other in range(steps) if abs(other - step) <= context]
+        at = [
+            torch.cat([x[:, min(other // 2**k, x.shape[-1] - 1)] for k, x in enumerate(maps)])
+            for other in near
+        ]
+        rows.append(torch.stack(at).amax(0))
     return torch.stack(rows, dim=-1)[None]
 
 

@@ -95,7 +95,7 @@ class Network(ModuleWithSettings):
         >>> network = CNN2d(80, n_blocks=3, base_depth=8)
         >>> features, steps = network.step_features(torch.randn(2, 128, 87), torch.tensor([87, 30]))
         >>> features.shape, steps.tolist()
-        (torch.Size([2, 30, 10]), [10, 3])
+        (torch.Size([2, 30, 21]), [21, 7])
         """
         raise TypeError(
             f"network: wanted one with maxima over time before its classifier, got {type(self).__name__}"

@@ -1,4 +1,4 @@
-"""Maxima over parts of the time axis, in place of the maximum over a clip."""
+"""Values of time steps, in place of the maximum over a clip."""
 
 from __future__ import annotations
 
@@ -7,27 +7,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def to_coarser_steps(x: Tensor, n_steps: int, steps: Tensor | None) -> Tensor:
-    """Take the maximum over the time of each coarser step: ``(B, D, N)`` to ``(B, D, n_steps)``.
+def at_finer_steps(x: Tensor, n_steps: int, *, factor: int, steps: Tensor | None) -> Tensor:
+    """Repeat each value for the finer steps in its time: ``(B, D, N)`` to ``(B, D, n_steps)``.
 
-    The padding of ``x`` has a value that is never the maximum. Pooling by two rounds down, so a clip may have
-    a few values after its last coarser step. They belong to that step.
+    Pooling by two rounds down, so a clip may have a few finer steps after its last coarse one. They get the
+    last value.
 
     Args:
-        x: values of steps that are shorter by a factor r, and N / r rounds down to ``n_steps``.
-        n_steps: coarser steps of the batch.
-        steps: coarser steps of each clip; None: ``n_steps`` for all.
+        x: values of steps that are longer by ``factor``.
+        n_steps: finer steps of the batch.
+        factor: finer steps in a coarse one.
+        steps: coarse steps of each clip; None: all of ``x``.
     """
-    factor = 1
-    while x.shape[-1] // (2 * factor) >= n_steps:
-        factor *= 2
-    padding = (n_steps + 1) * factor - x.shape[-1]
-    padded = F.pad(x, (0, padding), value=torch.finfo(x.dtype).min)
-    pooled = padded.reshape(*x.shape[:-1], n_steps + 1, factor).amax(-1)
-    own, after = pooled[..., :-1], pooled[..., 1:]
-    last = torch.tensor([n_steps], device=x.device) if steps is None else steps
-    is_last = torch.arange(1, n_steps + 1, device=x.device) == last[:, None]
-    return torch.where(is_last[:, None], own.maximum(after), own)
+    last = torch.tensor([x.shape[-1]], device=x.device) if steps is None else steps
+    index = (torch.arange(n_steps, device=x.device) // factor).minimum(last[:, None] - 1)
+    return x.gather(-1, index[:, None].expand(*x.shape[:2], n_steps))
 
 
 def max_of_neighbours(x: Tensor, context: int) -> Tensor:

@@ -29,7 +29,7 @@ from rankaudio.backbones._layers import (
 )
 from rankaudio.backbones._masked_norm import MaskedBatchNorm
 from rankaudio.backbones._network import Network
-from rankaudio.backbones._steps import max_of_neighbours, to_coarser_steps
+from rankaudio.backbones._steps import at_finer_steps, max_of_neighbours
 from rankaudio.encoding import frequency_encoding
 from rankaudio.lengths import zero_beyond
 
@@ -95,7 +95,7 @@ class _HierarchicalCNN(Network):
             self.aggregates = nn.ModuleList(GRUPool(depth, units=self.rnn_units) for depth in depths[start:])
             self.n_features: int = 2 * self.rnn_units * len(depths[start:])
         self.classifier: nn.Sequential = _classifier(self.n_features, self.n_classes, dropout=self.dropout)
-        self.frames_per_step: int | None = 2**self.n_blocks if self.pooling == "max" else None
+        self.frames_per_step: int | None = 2 ** (start + 1) if self.pooling == "max" else None
 
     def _channels(self, spectrogram: Tensor) -> Tensor:
         """Check the spectrogram, and return the input of the first block."""
@@ -111,21 +111,22 @@ class _HierarchicalCNN(Network):
     def step_features(
         self, spectrogram: Tensor, lengths: Tensor | None = None, *, context: int = 0
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the features of each step of the last block, and the steps of each clip.
+        """Return the features of each step of the first block that is pooled, and the steps of each clip.
 
-        Blocks before the last have finer steps. A step gets their maxima over its time. So the maximum over
-        all steps is :meth:`features`, exactly.
+        Deeper blocks have longer steps. A step gets their values at its time. So the maximum over all steps
+        is :meth:`features`, exactly.
         """
         if self.frames_per_step is None:
             return super().step_features(spectrogram, lengths)
         check_integer("context", context, 0)
-        # The maximum over frequency, with a value in the padding that is never the maximum.
         outputs = [
-            (zero_beyond(x if x.ndim == 3 else x.amax(2), steps, fill=torch.finfo(x.dtype).min), steps)
-            for x, steps in self._outputs(spectrogram, lengths)
+            (x if x.ndim == 3 else x.amax(2), steps) for x, steps in self._outputs(spectrogram, lengths)
         ]
-        last, steps = outputs[-1]
-        features = torch.cat([to_coarser_steps(x, last.shape[-1], steps) for x, _ in outputs], dim=1)
+        n_steps, steps = outputs[0][0].shape[-1], outputs[0][1]
+        parts = [at_finer_steps(x, n_steps, factor=2**k, steps=own) for k, (x, own) in enumerate(outputs)]
+        features = torch.cat(parts, dim=1)
+        # The padding gets a value that is never the maximum.
+        features = zero_beyond(features, steps, fill=torch.finfo(features.dtype).min)
         return zero_beyond(max_of_neighbours(features, context), steps), steps
 
     def _outputs(self, spectrogram: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:

@@ -31,10 +31,13 @@ class FramewiseTagger(nn.Module):
     maximum over its steps. The classifier has learned from maxima over whole clips. A context of half such a
     clip therefore gives scores that mean the most, and a shorter one gives sharper times.
 
-    A step of :class:`~rankaudio.CNN1d` and :class:`~rankaudio.CNN2d` is :math:`2^{n}` frames for n blocks. It
-    is 8 frames for :class:`~rankaudio.AxisPoolCNN`, which takes the mean over frequency after the maximum.
-    The convolutions also see frames around a step. Networks with recurrent layers or means over time, such as
-    :class:`~rankaudio.SkipAttention`, are refused. Windows by :func:`predict_long` work with all networks.
+    A step of :class:`~rankaudio.CNN1d` and :class:`~rankaudio.CNN2d` is that of the first block that is
+    pooled, 4 frames by default. Deeper blocks have longer steps, and give the same value to all steps in
+    them. A step of :class:`~rankaudio.AxisPoolCNN` is 8 frames. This network takes the mean over frequency
+    after the maximum. The convolutions also see frames around a step.
+
+    Networks with recurrent layers or means over time, such as :class:`~rankaudio.SkipAttention`, are refused.
+    Windows by :func:`predict_long` work with all networks.
 
     A clip has the same scores alone and in any padded batch. The tagger must be in eval mode. In training
     mode, batch norm in the classifier would see padding.
@@ -57,10 +60,10 @@ class FramewiseTagger(nn.Module):
     >>> tagger = Tagger(LogMel(hop_length=256), network, classes=["Bark", "Meow"]).eval()
     >>> framewise = FramewiseTagger(tagger, context=0.5)
     >>> framewise(torch.randn(3, 88200), torch.tensor([88200, 1, 9999])).shape
-    torch.Size([3, 43, 2])
+    torch.Size([3, 86, 2])
     >>> scores, starts, ends = framewise.score(torch.randn(88200))
     >>> scores.shape, round(framewise.step_seconds, 4)
-    (torch.Size([43, 2]), 0.0464)
+    (torch.Size([86, 2]), 0.0232)
     """
 
     def __init__(self, tagger: Tagger, *, context: float = 0.0) -> None:
@@ -90,7 +93,7 @@ class FramewiseTagger(nn.Module):
         """Seconds from one step to the next.
 
         >>> FramewiseTagger(Tagger(LogMel(sample_rate=32000, hop_length=320), CNN2d(2))).step_seconds
-        0.32
+        0.04
         """
         return self.step_samples / self.sample_rate
 
