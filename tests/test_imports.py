@@ -34,7 +34,10 @@ LAYERS = [
     {"_tagger_file", "_tagger_decisions"},
     {"tagger"},
     {"inference", "integrations"},
+    {"events"},
     {"__init__"},
+    {"_program"},
+    {"__main__"},
 ]
 
 # Run in a process of its own: what was there before `import rankaudio`, and what changed with it.
@@ -191,8 +194,9 @@ IN_MODULES_ONLY = {
     | {"read_classes", "read_labels", "read_scores", "write_labels", "write_scores"}
     | {"PoolDraws", "PoolSampler", "random_folds", "write_bytes", "write_text"},
     "ensemble": None,
+    "events": None,
+    "inference": {"FramewiseTagger", "SegmentedTagger", "WindowScores", "WindowedTagger"},
     "decisions": None,
-    "inference": {"SegmentedTagger", "WindowScores", "WindowedTagger"},
     "metrics": {"AveragePrecision", "ClassAveragePrecision", "ClassF1", "ClassLwlrap", "ClassRoc", "F1"}
     | {"Interval", "PairedTest", "average_precision", "bootstrap", "d_prime", "f1", "paired_test", "roc_auc"},
     "backbones": {"AxisPool", "CBAM", "Network", "SqueezeExcite"},

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from freesound.audio_folder import AudioFolder, find_audio
 from freesound.build import MemberSystem, build_average, build_tagger, resolved, score_clips
 from freesound.corpus import Corpus, read_corpus
 from freesound.data import Split, checksum, split_corpus
@@ -23,9 +22,11 @@ from freesound.state import Run
 from freesound.tables import in_order, read_columns, read_header, read_scored, read_values
 from freesound.training_log import wants_tensorboard
 from freesound.trimming import open_clips
-from rankaudio import Tagger, lwlrap
+from rankaudio import Tagger
+from rankaudio._program.scored_labels import class_report, name_width, with_interval
 from rankaudio.data import ScoreTable, write_scores
-from rankaudio.metrics import Interval, bootstrap
+from rankaudio.data._audio_folder import AudioFolder, find_audio
+from rankaudio.metrics import bootstrap
 
 LEADERBOARDS = ("public", "private")
 
@@ -170,7 +171,7 @@ def predict_folder(
     """
     check_writable(out)
     member, taggers = Run(run).member(), Run(run).taggers(local_device(machine.device))
-    found = find_audio(audio)
+    found = find_audio(audio, option="--audio")
     if found.left_out():
         log(found.left_out())
     scores = _mean_scores(member, taggers, found, mean, workers=machine.workers)
@@ -249,22 +250,6 @@ def evaluate(scores: Path, labels: Path, *, table: Table = KAGGLE) -> str:
     return text
 
 
-def class_report(scores: Tensor, target: Tensor, classes: tuple[str, ...]) -> str:
-    """Return a table of lwlrap for each class, best first; below it mAP and lwlrap with intervals."""
-    per_class = lwlrap(scores, target, average=None)
-    order = per_class.lwlrap.nan_to_num(-1).argsort(descending=True, stable=True).tolist()
-    width = _width(classes)
-    lines = [f"{'class':{width}}  clips  lwlrap  [95 %]"]
-    for c in order:
-        support, value = int(per_class.support[c]), float(per_class.lwlrap[c])
-        shown = f"{value:6.4f}" if support else "-"
-        lines.append(f"{classes[c]:{width}}  {support:5d}  {shown:>6}")
-    for name, metric in (("mAP", "average_precision"), ("all labels", "lwlrap")):
-        value = _with_interval(bootstrap(scores, target, metric=metric))
-        lines.append(f"{name:{width}}  {int(target.sum()):5d}  {value}")
-    return "\n".join(lines)
-
-
 def read_usage(path: Path, name_column: str = "fname") -> dict[str, str]:
     """Return "public" or "private" for each clip, or nothing if the table has no column ``usage``."""
     if "usage" not in read_header(path):
@@ -285,14 +270,6 @@ def parts_report(
     for part in parts:
         rows = torch.tensor([one == part for one in part_of])
         count = int(target[rows].sum())
-        value = _with_interval(bootstrap(scores[rows], target[rows])) if count else "     -"
-        lines.append(f"{part:{_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
+        value = with_interval(bootstrap(scores[rows], target[rows])) if count else "     -"
+        lines.append(f"{part:{name_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
     return "\n".join(lines)
-
-
-def _with_interval(found: Interval) -> str:
-    return f"{found.value:6.4f}  [{found.low:.4f}, {found.high:.4f}]"
-
-
-def _width(classes: tuple[str, ...]) -> int:
-    return max(len("all labels"), *(len(name) for name in classes))

@@ -292,6 +292,9 @@ ELSEWHERE = {
     "test_pool_sampler.py": {"PoolDraws", "PoolSampler"},
     "test_windowed_tagger.py": {"FrameWindows", "WindowedTagger", "frame_windows"},
     "test_segments.py": {"SegmentedTagger"},
+    "test_framewise_tagger.py": {"FramewiseTagger"},
+    "test_events.py": {"Event", "events"},
+    "test_event_files.py": {"write_audacity", "write_events", "write_raven"},
     "test_inference.py": {"WindowScores", "predict", "predict_long"},
     "test_noisy.py": {
         "LabelQuality",

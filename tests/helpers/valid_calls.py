@@ -13,6 +13,8 @@ from rankaudio import LogMel, ORMixup, ShuffleChunks, Tagger, WeightedMixup
 from rankaudio.backbones import AxisPool, AxisPoolCNN
 from rankaudio.data import LabelTable, ScoreTable
 from rankaudio.decisions import Calibration
+from rankaudio.events import Event
+from rankaudio.inference import WindowScores
 from rankaudio.losses import LqLoss, LSoftLoss, lsep_loss
 from small_networks import SMALL_NETWORKS, small_tagger
 
@@ -22,7 +24,7 @@ RECORDS = {
     "CalibrationFit", "ClassAveragePrecision", "ClassF1", "ClassRoc", "Interval", "PairedTest",
     "ThresholdFit",
     "WindowScores", "FrameWindows", "PoolDraws", "SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial",
-    "Network", "Augmentation", "Mixer",
+    "Network", "Augmentation", "Mixer", "Event",
 }  # fmt: skip
 GENERATOR = torch.Generator()
 WAVES = torch.randn(3, 200, generator=torch.Generator().manual_seed(0))
@@ -52,6 +54,8 @@ SPEC = {"spectrogram": SPECTROGRAM, "lengths": LENGTHS}
 LOSS = {"scores": SCORES, "target": TARGET}
 MASK = torch.ones(3, 4, dtype=torch.bool)
 FOLDS = torch.tensor([0, 1, 0])
+WINDOWS = WindowScores(SCORES, torch.arange(3.0), torch.arange(3.0) + 1)
+EVENTS = [Event(0.5, 2.0, "x", 3.0, 2.0)]
 CLASSES_METRIC = {"average": "macro", "mask": MASK, "sample_weight": torch.ones(3)}
 RESAMPLING = {"metric": "f1", "average": "macro", "thresholds": torch.zeros(4), "mask": MASK,
               "groups": FOLDS, "resamples": 3, "level": 0.9, "seed": 1}  # fmt: skip
@@ -93,6 +97,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "DeltaChannels": {"width": 9, "orders": 2}, "Deltas": {"width": 9},
         "F1": {"n_classes": 4, "thresholds": torch.zeros(4), "average": "macro"},
         "FrequencyEncoding": {"low": -1.0, "high": 1.0, "frequency_dim": -2, "channel_dim": 1},
+        "FramewiseTagger": {"tagger": small_tagger("CNN2d, max"), "context": 0.1},
         "Gain": {"p": 0.5, "decibels": (-6.0, 6.0)},
         "LSEPLoss": {"graded": True, "class_weight": torch.ones(4), "reduction": "sum"},
         "LSoftLoss": {"beta": 0.7, "reduction": "sum"},
@@ -147,6 +152,8 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "cut_segment": {**CLIPS, "size": 5, "place": "random", "zeros": "signal", "generator": GENERATOR},
         "decibel_mel": {**WAVE, **MEL, **DECIBELS, "scale": 1.0},
         "deltas": {**SPEC, "width": 9},
+        "events": {"windows": WINDOWS, "threshold": (0.0, 0.1, 0.2, 0.3), "min_gap": 0.5,
+                   "min_duration": 0.5, "classes": CLASSES},
         "f1": {**LOSS, "thresholds": torch.zeros(4), "average": "macro", "mask": MASK,
                "sample_weight": torch.ones(3)},
         "fit_calibration": {**LOSS, "method": "platt", "mask": MASK, "folds": FOLDS},
@@ -226,8 +233,11 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
                          "pad_mode": "reflect", "min_length": 1},
         "waveform_statistics": {**WAVE, "windows": 4},
         "weighted_mixup": {"clips": SPECTROGRAM, "target": TARGET, **MIXING, "alpha": 0.3, "beta": None},
+        "write_audacity": {"path": folder / "new.txt", "events": EVENTS},
         "write_bytes": {"path": folder / "new.bin", "content": b""},
+        "write_events": {"path": folder / "new.csv", "events": EVENTS},
         "write_labels": {"path": folder / "new.csv", "table": label_table()},
+        "write_raven": {"path": folder / "new.txt", "events": EVENTS, "f_max": 4000.0, "f_min": 0.0},
         "write_scores": {"path": folder / "new.csv", "table": score_table()},
         "write_text": {"path": folder / "new.txt", "text": ""},
     }  # fmt: skip

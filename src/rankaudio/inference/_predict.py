@@ -93,7 +93,7 @@ def predict(
 
     scores = torch.full((len(sizes), _n_columns(tagger, embed=embed)), torch.nan)
     done = 0
-    with _evaluating(tagger):
+    with evaluating(tagger):
         for items in loader:
             good = [(index, clip) for index, clip in items if isinstance(clip, Tensor)]
             for index, clip in items:
@@ -188,7 +188,7 @@ def _n_columns(tagger: nn.Module, *, embed: bool) -> int:
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """Switch to eval mode without gradients, and restore the mode of every submodule afterwards."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
