@@ -31,7 +31,7 @@ LAYERS = [
     {"mixing", "effects", "masking", "side_inputs"},
     {"chain"},
     {"backbones", "data"},
-    {"noisy", "ensemble"},
+    {"noisy", "ensemble", "decisions"},
     {"tagger"},
     {"inference", "integrations"},
     {"__init__"},
@@ -191,11 +191,13 @@ IN_MODULES_ONLY = {
     | {"read_classes", "read_labels", "read_scores", "write_labels", "write_scores"}
     | {"PoolDraws", "PoolSampler", "random_folds", "write_bytes", "write_text"},
     "ensemble": None,
+    "decisions": None,
     "inference": {"SegmentedTagger", "WindowScores", "WindowedTagger"},
     "metrics": {"ClassLwlrap"},
     "backbones": {"AxisPool", "CBAM", "Network", "SqueezeExcite"},
     "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}
-    | {"SmoothedBCELoss", "l_soft_loss", "lq_loss", "smooth_labels", "smoothed_bce_loss"},
+    | {"SmoothedBCELoss", "l_soft_loss", "lq_loss", "smooth_labels", "smoothed_bce_loss"}
+    | {"AsymmetricLoss", "FocalLoss", "ZLPRLoss", "asymmetric_loss", "focal_loss", "zlpr_loss"},
     "masking": {"CutSegment", "FrameWindows", "centre_crop", "cut_segment", "frame_windows", "trim_silence"},
     "spectral": {"DecibelMel", "DeltaChannels", "decibel_mel"}
     | {"WaveformStatistics", "waveform_statistics"},
