@@ -71,15 +71,15 @@ def test_counts_are_learnt_and_the_highest_scores_get_them():
     assert torch.equal(head.decide(torch.eye(4)[number], scores), target)
 
 
-@pytest.mark.parametrize(XX)
+@pytest.mark.parametrize(("number", "present"), enumerate([[], [1], [1, 2], [1, 2, 4], [0, 1, 2, 4]]))
 def test_ties_go_to_the_first_classes(number, present):
     head = CountHead(n_features=1, max_labels=9, hidden=())
     with torch.no_grad():
-        head.layers[0].weight.zero_()
-        head.layers[0].bias.copy_(torch.eye(10)[number])
+        head.last.weight.zero_()
+        head.last.bias.copy_(torch.eye(10)[number])
     scores = torch.tensor([[0.0, 2.0, 1.0, -math.inf, 1.0]])
     assert head.decide(torch.zeros(1, 1), scores)[0].nonzero()[:, 0].tolist() == present
-    head.layers[0].bias.data = torch.eye(10)[9]
+    head.last.bias.data = torch.eye(10)[9]
     assert head.decide(torch.zeros(1, 1), scores).all()  # more than there are classes
 
 
