@@ -71,7 +71,7 @@ def test_counts_are_learnt_and_the_highest_scores_get_them():
     assert torch.equal(head.decide(torch.eye(4)[number], scores), target)
 
 
-@pytest.mark.parametrize(("number", "present"), enumerate([[], [1], [1, 2], [1, 2, 4], [0, 1, 2, 4]]))
+@pytest.mark.parametrize(("number", "present"), list(enumerate([[], [1], [1, 2], [1, 2, 4], [0, 1, 2, 4]])))
 def test_ties_go_to_the_first_classes(number, present):
     head = CountHead(n_features=1, max_labels=9, hidden=())
     with torch.no_grad():
