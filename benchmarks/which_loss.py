@@ -31,6 +31,7 @@ from _decisions import (
     mean_average_precision,
     micro_f1,
 )
+from _heads import decided_by_heads
 from _table import options, published, show
 from ingredients import example, results
 from rankaudio.data import read_labels, read_scores
@@ -126,12 +127,12 @@ def show_measures(rows: dict[str, list[Scored]]) -> None:
         mean, apart, alone = [name], [name], [name]
         for measure in MEASURES:
             values = torch.cat([point[measure] for point in points[name]])
-            draws_mean = torch.stack([it[measure] for it in resamples[name]]).mean(0)
+            draws_mean = centred(torch.stack([it[measure] for it in resamples[name]]), values)
             skipped = without_zero(name, measure)
             mean.append("" if skipped else f"{float(values.mean()):.3f} {interval(draws_mean)}")
             alone.append("" if skipped else " ".join(f"{float(value):.3f}" for value in values))
-            base = torch.stack([it[measure] for it in resamples["LSEP"]]).mean(0)
             of_base = torch.cat([point[measure] for point in points["LSEP"]])
+            base = centred(torch.stack([it[measure] for it in resamples["LSEP"]]), of_base)
             apart.append(difference(values - of_base, draws_mean - base))
         means.append(mean)
         each_seed.append(alone)
@@ -139,6 +140,49 @@ def show_measures(rows: dict[str, list[Scored]]) -> None:
     show("Mean over the seeds [95 %]", ["loss", *MEASURES], means)
     show("Difference from LSEP [95 %]", ["loss", *MEASURES[:-1]], differences[1:])
     show("Each seed", ["loss", *MEASURES], each_seed)
+
+
+def show_heads(data: Path, work: Path, scored: dict[tuple, Scored], seeds: list[int]) -> None:
+    """Print F1 of what the label decision heads decide from the scores of LSEP, next to thresholds."""
+    ways: dict[str, list[Tensor]] = {}
+    for seed in seeds:
+        each = scored["lsep", seed, RATE]
+        for name, labels in labels_by_way(data, work / f"lsep_s{seed}_lr{RATE:g}", each).items():
+            ways.setdefault(name, []).append(labels)
+    target = scored["lsep", seeds[0], RATE].test[1].bool()
+    counts, whole = counts_of(draw_clips(len(target))), torch.ones(1, len(target), dtype=torch.float64)
+    rows, bases = [], []
+    for name, decided in ways.items():
+        row = [name]
+        for column, f1 in enumerate((micro_f1, macro_f1)):
+            values = torch.cat([f1(labels, target, whole) for labels in decided])
+            draws = centred(torch.stack([f1(labels, target, counts) for labels in decided]), values)
+            if len(bases) <= column:
+                bases.append((values, draws))
+            apart = difference(values - bases[column][0], draws - bases[column][1]) if rows else ""
+            row += [f"{float(values.mean()):.3f} {interval(draws)}", apart]
+        rows.append(row)
+    columns = ["scores of LSEP", "F1, all classes together", "difference [95 %]", "F1, mean over classes"]
+    show("From the scores of LSEP to labels", [*columns, "difference [95 %]"], rows)
+
+
+def labels_by_way(data: Path, place: Path, scored: Scored) -> dict[str, Tensor]:
+    """Return the labels of the test part, by thresholds and by heads that the held-out clips have fitted."""
+    calibrated = scored.calibrated()
+    (held_out, target), test = scored.held_out, scored.test[0]
+    ways = {"one threshold": test > common_threshold(held_out, target)}
+    ways["... less their log-sum-exp"] = calibrated.test[0] > common_threshold(*calibrated.held_out)
+    ways["one threshold per class"] = test > class_thresholds(held_out, target)
+    return ways | decided_by_heads(data, place / "run" / "fold_0", held_out, target, test)
+
+
+def centred(of_draws: Tensor, of_seeds: Tensor) -> Tensor:
+    """Return the mean over the seeds of each draw, shifted so that all draws have the mean of the figure.
+
+    A draw has some clips several times. That raises average precision, and says nothing about other clips.
+    """
+    draws = of_draws.mean(0)
+    return draws - draws.mean() + of_seeds.mean()
 
 
 def difference(of_seeds: Tensor, of_draws: Tensor) -> str:
@@ -172,6 +216,7 @@ def main() -> None:
     scored = train_all(args.data, args.work, args.seeds, args.rates)
     with published(args.out):
         show_measures(variants(scored, args.seeds))
+        show_heads(args.data, args.work, scored, args.seeds)
         if args.rates:
             show_rates(scored, args.seeds[0], args.rates)
 

@@ -172,7 +172,7 @@ class CountHead(_Head):
     """
 
     def __init__(self, *, n_features: int, max_labels: int = 4, hidden: Sequence[int] = (100, 10)) -> None:
-        super().__init__(n_features, hidden, check_integer("max_labels", max_labels, high=2**31) + 1)
+        super().__init__(n_features, hidden, check_integer("max_labels", max_labels) + 1)
         self.max_labels: int = max_labels
 
     def forward(self, embedding: Tensor) -> Tensor:
