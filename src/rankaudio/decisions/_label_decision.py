@@ -94,7 +94,7 @@ class ThresholdHead(_Head):
         """Return the mean loss of a batch, to train this head with. The scores get no gradient.
 
         Args:
-            embedding: of each clip, from :meth:`~rankaudio.Tagger.embed`.
+            embedding: of each clip, from :meth:`~rankaudio.tagger.Tagger.embed`.
             scores: of the same clips.
             target: ``(B, C)`` bool or 0/1, the labels.
             mask: ``(B, C)`` bool, true where the label is known; other labels are left out.
@@ -183,7 +183,7 @@ class CountHead(_Head):
         """Return the mean loss of a batch, to train this head with.
 
         Args:
-            embedding: of each clip, from :meth:`~rankaudio.Tagger.embed`.
+            embedding: of each clip, from :meth:`~rankaudio.tagger.Tagger.embed`.
             target: ``(B, C)`` bool or 0/1, the labels, all of them known.
 
         Returns:
