@@ -15,12 +15,9 @@ STEPS = 300
 
 
 def decided_by_heads(
-    data: Path, fold: Path, held_out: Tensor, target: Tensor, test: Tensor
+    known: Tensor, unknown: Tensor, held_out: Tensor, target: Tensor, test: Tensor
 ) -> dict[str, Tensor]:
-    """Train both heads on the clips that a fold held out; return their decisions for the test part."""
-    tagger = Tagger.load(fold / "model.pt")
-    known = _embeddings(tagger, data / "train_curated", read_scores(fold / "valid.csv").names)
-    unknown = _embeddings(tagger, data / "test", read_labels(data / "test.csv").names)
+    """Train both heads on the embeddings and scores of held-out clips; return decisions for the test part."""
     centre, spread = known.mean(0), known.std(0).clamp(min=1e-3)
     known, unknown = ((x - centre) / spread for x in (known, unknown))
     torch.manual_seed(0)
@@ -33,6 +30,13 @@ def decided_by_heads(
             "ThresholdHead": by_threshold.decide(unknown, test),
             "CountHead": by_count.decide(unknown, test),
         }
+
+
+def embeddings_of(data: Path, fold: Path) -> tuple[Tensor, Tensor]:
+    """Return the embeddings of the clips that a fold held out, and those of the test part."""
+    tagger = Tagger.load(fold / "model.pt")
+    known = _embeddings(tagger, data / "train_curated", read_scores(fold / "valid.csv").names)
+    return known, _embeddings(tagger, data / "test", read_labels(data / "test.csv").names)
 
 
 def _embeddings(tagger: Tagger, folder: Path, names: tuple[str, ...]) -> Tensor:

@@ -1,12 +1,15 @@
 """Which loss when: LSEP, ZLPR, BCE, ASL and focal on a folder of real sounds, with the same budget.
 
-    python benchmarks/which_loss.py --data DIR --work WORK [--seeds 1 2 3] [--rates 1.5e-3 1.5e-2]
+    python benchmarks/which_loss.py --data DIR --work WORK [--seeds 1 2 3]
+
+    python benchmarks/which_loss.py --data DIR --hidden-layer --seeds 1 2 3 4 5 --rates 1e-3 1e-2
+
+The first command trains the 2d network. What WORK holds already is not trained again. The second trains a
+model with one hidden layer on statistics of the log-mel spectrogram, which takes a second.
 
 DIR has the Kaggle layout, with labels of the test part in test.csv. Each training holds out a quarter of the
 curated clips, another quarter for each seed. The epoch that is kept and the thresholds come from these
-clips, and the test part from none of this. What WORK holds already is not trained again.
-
-With --rates, the first seed is also trained with these highest learning rates.
+clips, and nothing comes from the test part. With --rates, all is also trained with these learning rates.
 
 Intervals are 95 %, by a paired bootstrap over the test clips, of the mean over the seeds. They say what other
 test clips might give. A difference is marked with * if its interval leaves out 0 and all seeds have its sign.
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +35,8 @@ from _decisions import (
     mean_average_precision,
     micro_f1,
 )
-from _heads import decided_by_heads
+from _heads import decided_by_heads, embeddings_of
+from _hidden_layer import HiddenLayer
 from _table import options, published, show
 from ingredients import example, results
 from rankaudio.data import read_labels, read_scores
@@ -41,23 +46,28 @@ SETTINGS = [
     *("--folds", "4", "--fold", "0", "--epochs", "30"),
     *("--base-depth", "16", "--n-mels", "64", "--hop-length", "1024"),
 ]
-RATE = 5e-3
+RATE, RATE_OF_HIDDEN_LAYER = 5e-3, 3e-3
 LOSSES = {"lsep": "LSEP", "zlpr": "ZLPR", "bce": "BCE", "asl": "ASL", "focal": "focal"}
 CALIBRATED = "LSEP, less its log-sum-exp"
 MEASURES = ("lwlrap", "mAP", "F1, one threshold", "F1, one per class", "F1 at 0")
 
 
+Key = tuple[str, int, float]
+Train = Callable[[str, int, float], "Scored"]
+
+
 @dataclass(frozen=True)
 class Scored:
-    """Scores and labels of the held-out clips and of the test part."""
+    """Scores and labels of the held-out clips and of the test part, and how to get their embeddings."""
 
     held_out: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
+    embeddings: Callable[[], tuple[Tensor, Tensor]]
 
     def calibrated(self) -> Scored:
         """Subtract the log-sum-exp of each clip's scores."""
         parts = ((calibrate_scores(scores), target) for scores, target in (self.held_out, self.test))
-        return Scored(*parts)
+        return Scored(*parts, self.embeddings)
 
     def measures(self, draws: Tensor) -> dict[str, Tensor]:
         """Return each measure of each draw of test clips."""
@@ -74,7 +84,7 @@ class Scored:
         return dict(zip(MEASURES, values, strict=True))
 
 
-def train(data: Path, place: Path, loss: str, seed: int, rate: float) -> None:
+def train_network(data: Path, place: Path, loss: str, seed: int, rate: float) -> None:
     """Train with one quarter held out and score the test part; the file ``done`` is written last."""
     if (place / "done").exists():
         return
@@ -88,25 +98,35 @@ def train(data: Path, place: Path, loss: str, seed: int, rate: float) -> None:
     (place / "done").write_text(f"{seconds:.0f} s\n")
 
 
-def load(data: Path, place: Path) -> Scored:
-    """Read the scores of a training."""
-    held_out = read_scores(place / "run" / "fold_0" / "valid.csv")
-    truth = read_labels(data / "train_curated.csv", classes=held_out.classes).select(held_out.names)
-    return Scored((held_out.scores, truth.target.bool()), results(data, place))
+def network(data: Path, work: Path) -> Train:
+    """Return what trains the 2d network and reads its scores."""
+
+    def train(loss: str, seed: int, rate: float) -> Scored:
+        place = work / f"{loss}_s{seed}_lr{rate:g}"
+        train_network(data, place, loss, seed, rate)
+        fold = place / "run" / "fold_0"
+        held_out = read_scores(fold / "valid.csv")
+        truth = read_labels(data / "train_curated.csv", classes=held_out.classes).select(held_out.names)
+        known = (held_out.scores, truth.target.bool())
+        return Scored(known, results(data, place), lambda: embeddings_of(data, fold))
+
+    return train
 
 
-def train_all(data: Path, work: Path, seeds: list[int], rates: list[float]) -> dict[tuple, Scored]:
-    """Train seed by seed, then the other rates; return the scores by loss, seed and rate."""
-    wanted = [(loss, seed, RATE) for seed in seeds for loss in LOSSES]
-    wanted += [(loss, seeds[0], rate) for rate in rates for loss in LOSSES]
-    for loss, seed, rate in wanted:
-        train(data, work / f"{loss}_s{seed}_lr{rate:g}", loss, seed, rate)
-    return {key: load(data, work / f"{key[0]}_s{key[1]}_lr{key[2]:g}") for key in wanted}
+def hidden_layer(data: Path) -> Train:
+    """Return what trains the model with one hidden layer."""
+    model = HiddenLayer(data)
+
+    def train(loss: str, seed: int, rate: float) -> Scored:
+        known, test = model.train(loss, seed, rate)
+        return Scored((known[0], known[1].bool()), test[:2], lambda: (known[2], test[2]))
+
+    return train
 
 
-def variants(scored: dict[tuple, Scored], seeds: list[int]) -> dict[str, list[Scored]]:
+def variants(scored: dict[Key, Scored], seeds: list[int], rate: float) -> dict[str, list[Scored]]:
     """Return the scores of each seed by the name of the row."""
-    rows = {name: [scored[loss, seed, RATE] for seed in seeds] for loss, name in LOSSES.items()}
+    rows = {name: [scored[loss, seed, rate] for seed in seeds] for loss, name in LOSSES.items()}
     calibrated = [each.calibrated() for each in rows["LSEP"]]
     return {"LSEP": rows.pop("LSEP"), CALIBRATED: calibrated, **rows}
 
@@ -142,14 +162,11 @@ def show_measures(rows: dict[str, list[Scored]]) -> None:
     show("Each seed", ["loss", *MEASURES], each_seed)
 
 
-def show_heads(data: Path, work: Path, scored: dict[tuple, Scored], seeds: list[int]) -> None:
+def show_heads(runs: list[Scored]) -> None:
     """Print F1 of what the label decision heads decide from the scores of LSEP, next to thresholds."""
-    ways: dict[str, list[Tensor]] = {}
-    for seed in seeds:
-        each = scored["lsep", seed, RATE]
-        for name, labels in labels_by_way(data, work / f"lsep_s{seed}_lr{RATE:g}", each).items():
-            ways.setdefault(name, []).append(labels)
-    target = scored["lsep", seeds[0], RATE].test[1].bool()
+    each_run = [labels_by_way(run) for run in runs]
+    ways = {name: [labels[name] for labels in each_run] for name in each_run[0]}
+    target = runs[0].test[1].bool()
     counts, whole = counts_of(draw_clips(len(target))), torch.ones(1, len(target), dtype=torch.float64)
     rows, bases = [], []
     for name, decided in ways.items():
@@ -166,14 +183,14 @@ def show_heads(data: Path, work: Path, scored: dict[tuple, Scored], seeds: list[
     show("From the scores of LSEP to labels", [*columns, "difference [95 %]"], rows)
 
 
-def labels_by_way(data: Path, place: Path, scored: Scored) -> dict[str, Tensor]:
+def labels_by_way(scored: Scored) -> dict[str, Tensor]:
     """Return the labels of the test part, by thresholds and by heads that the held-out clips have fitted."""
     calibrated = scored.calibrated()
     (held_out, target), test = scored.held_out, scored.test[0]
     ways = {"one threshold": test > common_threshold(held_out, target)}
     ways["... less their log-sum-exp"] = calibrated.test[0] > common_threshold(*calibrated.held_out)
     ways["one threshold per class"] = test > class_thresholds(held_out, target)
-    return ways | decided_by_heads(data, place / "run" / "fold_0", held_out, target, test)
+    return ways | decided_by_heads(*scored.embeddings(), held_out, target, test)
 
 
 def centred(of_draws: Tensor, of_seeds: Tensor) -> Tensor:
@@ -193,32 +210,41 @@ def difference(of_seeds: Tensor, of_draws: Tensor) -> str:
     return f"{float(of_seeds.mean()):+.3f} {interval(of_draws, signed=True)}{mark}"
 
 
-def show_rates(scored: dict[tuple, Scored], seed: int, rates: list[float]) -> None:
-    """Print lwlrap and mAP of one seed by the highest learning rate."""
-    rates, rows = sorted({RATE, *rates}), []
+def show_rates(scored: dict[Key, Scored], seeds: list[int], rates: list[float]) -> None:
+    """Print lwlrap and mAP by the learning rate, means over the seeds."""
+    rows = []
     for loss, name in LOSSES.items():
         row = [name]
         for rate in rates:
-            _, target = scored[loss, seed, rate].test
-            values = scored[loss, seed, rate].measures(torch.arange(len(target))[None])
-            row.append(f"{float(values['lwlrap']):.3f} {float(values['mAP']):.3f}")
+            runs = [scored[loss, seed, rate] for seed in seeds]
+            values = [run.measures(torch.arange(len(run.test[1]))[None]) for run in runs]
+            means = (torch.cat([value[key] for value in values]).mean() for key in ("lwlrap", "mAP"))
+            row.append(" ".join(f"{float(mean):.3f}" for mean in means))
         rows.append(row)
-    show(f"lwlrap and mAP by the highest learning rate, seed {seed}", ["loss", *map(str, rates)], rows)
+    show("lwlrap and mAP by the learning rate", ["loss", *(f"{rate:g}" for rate in rates)], rows)
 
 
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path, help="folder of the trainings of the network")
+    parser.add_argument("--hidden-layer", action="store_true")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--rates", type=float, nargs="+", default=[])
     args = parser.parse_args()
-    scored = train_all(args.data, args.work, args.seeds, args.rates)
+    if args.work is None and not args.hidden_layer:
+        parser.error("--work: wanted a folder, or --hidden-layer")
+    rate = RATE_OF_HIDDEN_LAYER if args.hidden_layer else RATE
+    rates = sorted({rate, *args.rates})
+    train = hidden_layer(args.data) if args.hidden_layer else network(args.data, args.work)
+    # Seed by seed, so that an interrupted comparison has whole seeds.
+    keys = [(loss, seed, each) for each in rates for seed in args.seeds for loss in LOSSES]
+    scored = {key: train(*key) for key in keys}
     with published(args.out):
-        show_measures(variants(scored, args.seeds))
-        show_heads(args.data, args.work, scored, args.seeds)
-        if args.rates:
-            show_rates(scored, args.seeds[0], args.rates)
+        show_measures(variants(scored, args.seeds, rate))
+        show_heads([scored["lsep", seed, rate] for seed in args.seeds])
+        if len(rates) > 1:
+            show_rates(scored, args.seeds, rates)
 
 
 if __name__ == "__main__":
