@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rankaudio.losses import AsymmetricLoss, FocalLoss, asymmetric_loss, focal_loss
+from rankaudio.losses import AsymmetricLoss, FocalLoss, asymmetric_loss, focal_loss, zlpr_loss
 
 both_losses = pytest.mark.parametrize("loss", [asymmetric_loss, focal_loss])
 half_and_full = pytest.mark.parametrize(
@@ -100,6 +100,27 @@ def test_only_labels_within_the_margin_have_no_gradient():
     assert (scores.grad[:3] == 0).all()
     assert (losses[3:] > 0).all()
     assert (scores.grad[3:] > 0).all()
+
+
+@pytest.mark.parametrize("gamma_neg", [0.0, 0.5, 4.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_derivatives_at_the_margin_are_finite(gamma_neg, dtype):
+    """Among these scores are some whose shifted probability rounds to 0."""
+    scores = torch.linspace(-2.94445, -2.94443, 201, dtype=dtype).requires_grad_()
+    loss = asymmetric_loss(scores, torch.zeros(201), gamma_neg=gamma_neg, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, scores, create_graph=True)
+    assert gradient[0] == 0
+    assert ((gradient >= 0) & (gradient < 0.06)).all()
+    (second,) = torch.autograd.grad(gradient.sum(), scores)
+    assert second.isfinite().all()
+
+
+@pytest.mark.parametrize("loss", [asymmetric_loss, focal_loss, zlpr_loss])
+def test_gradients_of_each_clip_with_vmap(loss):
+    scores, target = torch.randn(4, 6, dtype=torch.float64), torch.randint(0, 2, (4, 6))
+    each = torch.func.vmap(torch.func.grad(lambda s, t: loss(s, t, reduction="sum")))(scores, target)
+    whole = torch.func.grad(lambda s: loss(s, target, reduction="sum"))(scores)
+    torch.testing.assert_close(each, whole)
 
 
 @half_and_full
