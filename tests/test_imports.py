@@ -201,7 +201,8 @@ IN_MODULES_ONLY = {
     | {"Interval", "PairedTest", "average_precision", "bootstrap", "d_prime", "f1", "paired_test", "roc_auc"},
     "backbones": {"AxisPool", "CBAM", "Network", "SqueezeExcite"},
     "losses": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "LqLoss", "SourceLoss"}
-    | {"SmoothedBCELoss", "l_soft_loss", "lq_loss", "smooth_labels", "smoothed_bce_loss"},
+    | {"SmoothedBCELoss", "l_soft_loss", "lq_loss", "smooth_labels", "smoothed_bce_loss"}
+    | {"AsymmetricLoss", "FocalLoss", "ZLPRLoss", "asymmetric_loss", "focal_loss", "zlpr_loss"},
     "masking": {"CutSegment", "FrameWindows", "centre_crop", "cut_segment", "frame_windows", "trim_silence"},
     "spectral": {"DecibelMel", "DeltaChannels", "decibel_mel"}
     | {"WaveformStatistics", "waveform_statistics"},

@@ -54,7 +54,18 @@ from rankaudio import (
     weighted_mixup,
 )
 from rankaudio.backbones import CBAM, AxisPool, SqueezeExcite
-from rankaudio.losses import LqLoss, SmoothedBCELoss, lq_loss, smoothed_bce_loss
+from rankaudio.losses import (
+    AsymmetricLoss,
+    FocalLoss,
+    LqLoss,
+    SmoothedBCELoss,
+    ZLPRLoss,
+    asymmetric_loss,
+    focal_loss,
+    lq_loss,
+    smoothed_bce_loss,
+    zlpr_loss,
+)
 from rankaudio.masking import CutSegment, cut_segment
 from rankaudio.spectral import (
     DecibelMel,
@@ -130,6 +141,19 @@ CASES = {
         lambda b: (seeded(b, 5), labels(b, 5)),
         lsep_loss,
         settings={"class_weight": torch.arange(1.0, 6.0), "reduction": "sum"},
+    ),
+    "ZLPR weighted": Case(
+        lambda: ZLPRLoss(class_weight=torch.arange(1.0, 6.0)),
+        lambda b: (seeded(b, 5), labels(b, 5)),
+        zlpr_loss,
+        settings={"class_weight": torch.arange(1.0, 6.0)},
+    ),
+    "ASL": Case(AsymmetricLoss, lambda b: (seeded(b, 5), labels(b, 5)), asymmetric_loss),
+    "focal weighted": Case(
+        lambda: FocalLoss(class_weight=torch.arange(1.0, 6.0)),
+        lambda b: (seeded(b, 5), labels(b, 5)),
+        focal_loss,
+        settings={"class_weight": torch.arange(1.0, 6.0)},
     ),
     "Lq": Case(LqLoss, lambda b: (seeded(b, 5), labels(b, 5)), lq_loss),
     "smoothed BCE": Case(SmoothedBCELoss, lambda b: (seeded(b, 5), labels(b, 5)), smoothed_bce_loss),
@@ -284,6 +308,7 @@ ELSEWHERE = {
     # The gradient of soft bootstrapping is not that of its value.
     "test_losses_noisy.py": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "SourceLoss", "l_soft_loss"},
     "test_smoothed_bce.py": {"smooth_labels"},
+    "test_label_decision.py": {"CountHead", "ThresholdHead"},
     "test_trim.py": {"trim_silence"},
     "test_first_place_transforms.py": {"centre_crop"},
     "test_spectral.py": {"mel_filterbank"},

@@ -12,7 +12,7 @@ from public_names import public_names
 from rankaudio import LogMel, ORMixup, ShuffleChunks, Tagger, WeightedMixup
 from rankaudio.backbones import AxisPool, AxisPoolCNN
 from rankaudio.data import LabelTable, ScoreTable
-from rankaudio.decisions import Calibration
+from rankaudio.decisions import Calibration, CountHead, ThresholdHead
 from rankaudio.events import Event
 from rankaudio.inference import WindowScores
 from rankaudio.losses import LqLoss, LSoftLoss, lsep_loss
@@ -53,6 +53,7 @@ WAVE = {"waveform": WAVES[:, :40], "lengths": LENGTHS}
 SPEC = {"spectrogram": SPECTROGRAM, "lengths": LENGTHS}
 LOSS = {"scores": SCORES, "target": TARGET}
 MASK = torch.ones(3, 4, dtype=torch.bool)
+WEIGHTS = {"mask": MASK, "class_weight": torch.ones(4), "sample_weight": torch.ones(3), "reduction": "sum"}
 FOLDS = torch.tensor([0, 1, 0])
 WINDOWS = WindowScores(SCORES, torch.arange(3.0), torch.arange(3.0) + 1)
 EVENTS = [Event(0.5, 2.0, "x", 3.0, 2.0)]
@@ -81,6 +82,8 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
     """Return the arguments of every public name; ``folder`` has the files of :func:`write_files`."""
     table = {"tables": [score_table(), score_table()], "names": NAMES, "classes": CLASSES}
     return {
+        "AsymmetricLoss": {"gamma_pos": 1.0, "gamma_neg": 4.0, "margin": 0.05, "detach_focus": True,
+                           "class_weight": torch.ones(4), "reduction": "sum"},
         "AuxSkipAttention": SKIP, "SkipAttention": SKIP, "RnnAuxSkipAttention": SKIP,
         "AuxiliaryLoss": {"criterion": lsep_loss, "weights": (1.0, 0.4)},
         "AveragePrecision": {"n_classes": 4, "average": "macro"},
@@ -93,9 +96,11 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "ClipDataset": {"paths": [folder / "a.wav"], "target": TARGET[:1], "sample_rate": 8000,
                         "max_seconds": 1.0, "crop": "random", "cache": False},
         "DecibelMel": {**MEL, **DECIBELS, "scale": 1.0},
+        "CountHead": {"n_features": 4, "max_labels": 2, "hidden": (3,)},
         "CutSegment": {"size": 5, "place": "random", "zeros": "signal"},
         "DeltaChannels": {"width": 9, "orders": 2}, "Deltas": {"width": 9},
         "F1": {"n_classes": 4, "thresholds": torch.zeros(4), "average": "macro"},
+        "FocalLoss": {"gamma": 2.0, "alpha": 0.25, "class_weight": torch.ones(4), "reduction": "sum"},
         "FrequencyEncoding": {"low": -1.0, "high": 1.0, "frequency_dim": -2, "channel_dim": 1},
         "FramewiseTagger": {"tagger": small_tagger("CNN2d, max"), "context": 0.1},
         "Gain": {"p": 0.5, "decibels": (-6.0, 6.0)},
@@ -139,10 +144,14 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "Tagger": {"frontend": LogMel(), "backbone": SMALL_NETWORKS["CNN2d, max"](4), "classes": CLASSES},
         "Tempo": {"p": 0.5, "factor": (0.9, 1.1), "n_fft": 48},
         "ThirdPlaceEffects": {"p": 0.75, "sample_rate": 8000, "n_fft": 48},
+        "ThresholdHead": {"n_features": 4, "n_classes": 4, "hidden": (3,)},
         "WeightedMixup": {"p": 0.5, "alpha": 0.3, "beta": None},
         "average_precision": {**LOSS, **CLASSES_METRIC}, "d_prime": {**LOSS, **CLASSES_METRIC},
         "roc_auc": {**LOSS, **CLASSES_METRIC},
         "bootstrap": {**LOSS, **RESAMPLING}, "paired_test": {**LOSS, "other": SCORES, **RESAMPLING},
+        "ZLPRLoss": {"class_weight": torch.ones(4), "reduction": "sum"},
+        "asymmetric_loss": {**LOSS, "gamma_pos": 1.0, "gamma_neg": 4.0, "margin": 0.05, "detach_focus": True,
+                            **WEIGHTS},
         "audio_info": {"path": folder / "a.wav"},
         "blend": {"scores": [SCORES, SCORES], "weights": [1.0, 2.0], "method": "mean",
                   "present": torch.ones(2, 3, dtype=torch.bool)},
@@ -172,6 +181,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "frame_lengths": {"lengths": LENGTHS, "hop_length": 5, "pad_mode": "reflect"},
         "frequency_encoding": {"spectrogram": SPECTROGRAM, "low": -1.0, "high": 1.0, "frequency_dim": -2,
                                "channel_dim": 1},
+        "focal_loss": {**LOSS, "gamma": 2.0, "alpha": 0.25, **WEIGHTS},
         "gain": {**WAVE, "decibels": 3.0},
         "l_soft_loss": {**LOSS, "beta": 0.7, "reduction": "sum"},
         "label_agreement": LOSS, "label_margin": LOSS,
@@ -240,6 +250,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "write_raven": {"path": folder / "new.txt", "events": EVENTS, "f_max": 4000.0, "f_min": 0.0},
         "write_scores": {"path": folder / "new.csv", "table": score_table()},
         "write_text": {"path": folder / "new.txt", "text": ""},
+        "zlpr_loss": {**LOSS, **WEIGHTS},
     }  # fmt: skip
 
 
@@ -263,6 +274,12 @@ def valid_calls(folder: Path) -> dict[str, Call]:
         (AxisPool(), {"x": SPECTROGRAM[:, None], "lengths": LENGTHS}),
         (AxisPoolCNN(**AXIS), {**SPEC, "side_inputs": SIDE}),
     ]
+    by_threshold, by_count = ThresholdHead(n_features=4, n_classes=4), CountHead(n_features=4)
+    head = {"embedding": SCORES, "scores": SCORES}
+    calls["ThresholdHead.loss"] = Call(by_threshold.loss, {**head, "target": TARGET, "mask": MASK})
+    calls["ThresholdHead.decide"] = Call(by_threshold.decide, head)
+    calls["CountHead.loss"] = Call(by_count.loss, {"embedding": SCORES, "target": TARGET})
+    calls["CountHead.decide"] = Call(by_count.decide, head)
     for module, given in modules:
         calls[f"{type(module).__name__}()"] = Call(module, given)
     calls["Tagger.reset_classifier"] = Call(small_tagger("CNN2d, max").reset_classifier, {"classes": CLASSES})
