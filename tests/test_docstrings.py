@@ -25,7 +25,7 @@ NAMES = public_names()
 IN_WORDS = {
     *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable"),
     "FrameWindows",
-    "PoolDraws",
+    *("FoldBalance", "PoolDraws"),
     *("SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial"),
     *("ScoreTable", "StackedTables", "WindowScores"),
     *("audio_info", "read_classes", "read_labels", "read_scores", "write_labels", "write_scores"),

@@ -189,7 +189,15 @@ def test_public_names_are_sorted_and_single():
 IN_MODULES_ONLY = {
     "data": {"AudioInfo", "Batch", "LabelTable", "ScoreTable", "audio_info"}
     | {"read_classes", "read_labels", "read_scores", "write_labels", "write_scores"}
-    | {"PoolDraws", "PoolSampler", "random_folds", "write_bytes", "write_text"},
+    | {
+        "FoldBalance",
+        "PoolDraws",
+        "PoolSampler",
+        "fold_balance",
+        "random_folds",
+        "write_bytes",
+        "write_text",
+    },
     "ensemble": None,
     "inference": {"SegmentedTagger", "WindowScores", "WindowedTagger"},
     "metrics": {"ClassLwlrap"},

@@ -19,7 +19,7 @@ from small_networks import SMALL_NETWORKS, small_tagger
 RECORDS = {
     "AudioInfo", "AuxiliaryScores", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "StackedTables",
     "WindowScores", "FrameWindows", "PoolDraws", "SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial",
-    "Network", "Augmentation", "Mixer",
+    "Network", "Augmentation", "Mixer", "FoldBalance",
 }  # fmt: skip
 GENERATOR = torch.Generator()
 WAVES = torch.randn(3, 200, generator=torch.Generator().manual_seed(0))
@@ -89,7 +89,8 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "LSoftLoss": {"beta": 0.7, "reduction": "sum"},
         "LabelTable": {"names": NAMES, "classes": CLASSES, "target": TARGET},
         "LengthBucketSampler": {"lengths": [9, 2, 3], "max_samples": 20, "batch_size": 2, "shuffle": True,
-                                "spread": 1.0, "seed": 0, "rank": 0, "world_size": 1},
+                                "spread": 1.0, "seed": 0, "weights": [1.0, 0.5, 0.0], "draws_per_epoch": 4,
+                                "rank": 0, "world_size": 1},
         "LinearStacking": {"n_classes": 4, "n_members": 2, "weights": [1.0, 2.0]},
         "LogMel": {**MEL, "power": 1.0, "eps": 1e-4}, "LogSTFT": {**FRAMES, "sample_rate": 8000},
         "LqLoss": {"q": 0.7, "absent": True, "reduction": "sum"},
@@ -142,6 +143,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
                              "counts": None, "hidden": 2, "reduction": 2, "dropout": 0.2, "run": 0.5,
                              "subset": 0.5, "lr": 1e-3, "patience": 1, "factor": 0.5, "stop": 1,
                              "max_epochs": 1, "draws_per_epoch": 4, "batch_size": 4, "seed": 0},
+        "fold_balance": {"target": TARGET, "folds": FOLDS},
         "frame_windows": {**SPEC, "window": 8, "hop": 4, "fill": "minimum"},
         "fit_blend_weights": {"scores": [SCORES, SCORES], "target": TARGET, "method": "mean",
                               "present": torch.ones(2, 3, dtype=torch.bool), "folds": FOLDS, "n_folds": 2,
@@ -164,7 +166,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "mel_filterbank": {**{k: MEL[k] for k in ("sample_rate", "n_fft", "n_mels", "f_min", "f_max")},
                            "mel_scale": "htk", "norm": "none",
                            "device": "cpu", "dtype": torch.float32},
-        "multilabel_folds": {"target": TARGET, "n_folds": 2, "seed": 1},
+        "multilabel_folds": {"target": TARGET, "n_folds": 2, "seed": 1, "groups": [0, 1, 2]},
         "or_mixup": {"waveform": WAVES[:, :40], "target": TARGET, **MIXING, "gain": (0.4, 0.6)},
         "overdrive": {**WAVE, "decibels": 3.0, "colour": 20.0},
         "pad_collate": {"items": list(WAVES)},
