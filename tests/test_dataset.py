@@ -129,8 +129,8 @@ def test_at_most_ten_bad_files_are_listed(tmp_path):
     ("change", "error", "message"),
     [
         ({"paths": []}, ValueError, "paths: wanted at least one path, got none"),
-        ({"paths": "a.wav"}, TypeError, "paths: wanted a list of paths, got 'a.wav'"),
-        ({"paths": 7}, TypeError, "paths: wanted a list of paths, got 7"),
+        ({"paths": "a.wav"}, TypeError, "paths: wanted a list of paths, bytes or open files, got 'a.wav'"),
+        ({"paths": 7}, TypeError, "paths: wanted a list of paths, bytes or open files, got 7"),
         ({"paths": [7]}, TypeError, r"paths\[0\]: wanted a path"),
         (
             {"target": torch.ones(2, 3)},

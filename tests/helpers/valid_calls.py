@@ -51,6 +51,15 @@ MASK = torch.ones(3, 4, dtype=torch.bool)
 FOLDS = torch.tensor([0, 1, 0])
 
 
+class Frame(dict[str, list[str]]):
+    """Columns by name, as in pandas."""
+
+    columns = ("fname", "labels")
+
+
+FRAME = Frame(fname=list(NAMES), labels=["x", "y", "x,w"])
+
+
 @dataclass(frozen=True)
 class Call:
     """A callable, and the arguments of a valid call."""
@@ -79,7 +88,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "CNN1d": {**CNN, "n_bins": 12}, "CNN2d": {**CNN, "in_channels": 1, "frequency_encoding": True},
         "Chain": {"parts": {"mix": ORMixup()}},
         "ClipDataset": {"paths": [folder / "a.wav"], "target": TARGET[:1], "sample_rate": 8000,
-                        "max_seconds": 1.0, "crop": "random", "cache": False},
+                        "max_seconds": 1.0, "crop": "random", "cache": False, "names": ["a"]},
         "DecibelMel": {**MEL, **DECIBELS, "scale": 1.0},
         "CutSegment": {"size": 5, "place": "random", "zeros": "signal"},
         "DeltaChannels": {"width": 9, "orders": 2}, "Deltas": {"width": 9},
@@ -243,6 +252,11 @@ def valid_calls(folder: Path) -> dict[str, Call]:
         calls[f"{type(module).__name__}()"] = Call(module, given)
     calls["Tagger.reset_classifier"] = Call(small_tagger("CNN2d, max").reset_classifier, {"classes": CLASSES})
     calls["CNN2d.reset_classifier"] = Call(SMALL_NETWORKS["CNN2d, max"](3).reset_classifier, {"n_classes": 2})
+    calls["LabelTable.from_frame"] = Call(
+        LabelTable.from_frame,
+        {"frame": FRAME, "name_column": "fname", "label_column": "labels", "classes": CLASSES, "strict": True,
+         "separator": ","},
+    )  # fmt: skip
     calls["LabelTable.select"] = Call(label_table().select, {"names": NAMES[:2]})
     calls["ScoreTable.select"] = Call(score_table().select, {"names": NAMES[:2]})
     calls["Tagger.save"] = Call(Tagger(LogMel(), nn.Identity()).save, {"path": folder / "new.pt"})
