@@ -31,6 +31,7 @@ IN_WORDS = {
     *("audio_info", "read_classes", "read_labels", "read_scores", "write_labels", "write_scores"),
     *("write_bytes", "write_text"),
     *("ClipDataset", "pad_collate", "multilabel_folds", "predict", "blend_tables", "stack_tables"),
+    "AddNoise",
     *("Augmentation", "Chain", "Mixer", "RandomMixer", "ThirdPlaceEffects", "CNN1d"),
     *("deltas", "label_quality", "label_threshold", "relabel", "select_agreeing"),
 }

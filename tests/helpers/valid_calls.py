@@ -11,6 +11,7 @@ import rankaudio
 from public_names import public_names
 from rankaudio import LogMel, ORMixup, ShuffleChunks, Tagger, WeightedMixup
 from rankaudio.backbones import AxisPool, AxisPoolCNN
+from rankaudio.chain import SomeOf
 from rankaudio.data import LabelTable, ScoreTable
 from rankaudio.losses import LqLoss, LSoftLoss, lsep_loss
 from small_networks import SMALL_NETWORKS, small_tagger
@@ -80,6 +81,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
     """Return the arguments of every public name; ``folder`` has the files of :func:`write_files`."""
     table = {"tables": [score_table(), score_table()], "names": NAMES, "classes": CLASSES}
     return {
+        "AddNoise": {"p": 0.5, "snr": (3.0, 30.0), "noise": [WAVES[0]]},
         "AuxSkipAttention": SKIP, "SkipAttention": SKIP, "RnnAuxSkipAttention": SKIP,
         "AuxiliaryLoss": {"criterion": lsep_loss, "weights": (1.0, 0.4)},
         "AxisPool": {"time": "mean", "frequency": "max", "first": "time", "size": 2, "stride": 2},
@@ -105,6 +107,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "LqLoss": {"q": 0.7, "absent": True, "reduction": "sum"},
         "Lwlrap": {"n_classes": 4, "average": "label"},
         "ORMixup": {"p": 0.5, "gain": (0.4, 0.6)},
+        "OneOf": {"parts": [ShuffleChunks(), rankaudio.Gain()], "weights": [1.0, 2.0], "p": 0.5},
         "Overdrive": {"p": 0.5, "decibels": (2.0, 9.0), "colour": (20.0, 20.0)},
         "PoolSampler": {"pools": [[0, 1], [2]], "shares": [0.5, 0.5], "draws_per_epoch": 4, "batch_size": 2,
                         "seed": 0, "rank": 0, "world_size": 1},
@@ -127,6 +130,8 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "SmoothedBCELoss": {"smoothing": 0.01, "reduction": "sum"},
         "ShuffleChunks": {"chunk_length": 9, "p": 0.5},
         "SigmoidConcatMixup": {"p": 0.5, "radius": (3.0, 12.0), "position": (0.5, 0.5)},
+        "SomeOf": {"parts": [ShuffleChunks(), rankaudio.Gain()], "k": (1, 2), "weights": [1.0, 2.0],
+                   "p": 0.5},
         "SourceLoss": {"criteria": [LqLoss(reduction="none"), LSoftLoss(reduction="none")],
                        "weights": [1.0, 2.0]},
         "SpecAugment": {"masks": 2, "frequency": 0.15, "time": 0.2, "fill": "minimum", "p": 0.5},
@@ -136,6 +141,7 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "Tempo": {"p": 0.5, "factor": (0.9, 1.1), "n_fft": 48},
         "ThirdPlaceEffects": {"p": 0.75, "sample_rate": 8000, "n_fft": 48},
         "WeightedMixup": {"p": 0.5, "alpha": 0.3, "beta": None},
+        "add_noise": {**WAVE, "noise": WAVES[:, 40:], "snr": 3.0},
         "audio_info": {"path": folder / "a.wav"},
         "blend": {"scores": [SCORES, SCORES], "weights": [1.0, 2.0], "method": "mean",
                   "present": torch.ones(2, 3, dtype=torch.bool)},
@@ -238,6 +244,7 @@ def valid_calls(folder: Path) -> dict[str, Call]:
         (rankaudio.LSEPLoss(), {**LOSS, "mask": MASK, "sample_weight": torch.ones(3)}),
         (ShuffleChunks(chunk_length=9, p=1.0), augmentation),
         (rankaudio.Gain(p=1.0), augmentation),
+        (SomeOf([rankaudio.Gain(p=1.0), ShuffleChunks(p=1.0)], k=1), augmentation),
         (ORMixup(p=1.0), {"clips": WAVES[:, :40], "target": TARGET, **mixing}),
         (WeightedMixup(p=1.0), {"clips": SPECTROGRAM, "target": TARGET, **mixing}),
         (rankaudio.SigmoidConcatMixup(p=1.0), {"clips": SPECTROGRAM, "target": TARGET, **mixing}),
