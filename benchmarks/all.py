@@ -25,6 +25,7 @@ QUICK = [
     "batching",
     "noisy",
     "mixing",
+    "folds",
     "resampling",
     "waveform_statistics",
 ]

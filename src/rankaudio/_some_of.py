@@ -33,8 +33,8 @@ class SomeOf(Augmentation):
         p: probability that a clip is changed at all.
 
     Shapes:
-        Clips and lengths are those of the parts. If parts change the length, the result is as long as the
-        longest of them makes it, and lengths are returned.
+        Clips ``(B, T)`` or ``(B, F, N)`` and lengths ``(B,)`` are those of the parts. If parts change the
+        length, the result is as long as the longest of them makes it, and lengths are returned.
 
     Raises:
         TypeError: if a part is not an :class:`~rankaudio.augmentation.Augmentation`, or a setting is not a
@@ -156,7 +156,7 @@ class OneOf(SomeOf):
         p: probability that a clip is changed at all.
 
     Shapes:
-        Clips and lengths are those of the parts, as in :class:`SomeOf`.
+        Clips ``(B, T)`` or ``(B, F, N)`` and lengths ``(B,)`` are those of the parts, as in :class:`SomeOf`.
 
     Raises:
         TypeError: if a part is not an :class:`~rankaudio.augmentation.Augmentation`, or a weight is not a
