@@ -135,6 +135,13 @@ def load_audio(
         check_number("seconds", seconds, 0)
     header = read_header(source)
     rate = sample_rate or header.sample_rate
+    return cut_part(source, header, rate, *find_part(source, header, rate, start, seconds))
+
+
+def find_part(
+    source: Source, header: Wav | Sound, rate: int, start: float, seconds: float | None
+) -> tuple[int, int]:
+    """Return the first sample of a part at the wanted rate, and the number of its samples."""
     total = resampled_length(header.frames, header.sample_rate, rate)
     first = round(start * rate)
     if first >= total:
@@ -142,7 +149,7 @@ def load_audio(
     count = total - first if seconds is None else min(total - first, round(seconds * rate))
     if count < 1:
         raise ValueError(f"seconds: wanted at least one sample, got {seconds}")
-    return cut_part(source, header, rate, first, count)
+    return first, count
 
 
 def load_part(path: Source, sample_rate: int, first: int, count: int) -> Tensor:
