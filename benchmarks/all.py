@@ -26,6 +26,7 @@ QUICK = [
     "batching",
     "noisy",
     "mixing",
+    "folds",
     "resampling",
     "waveform_statistics",
 ]

@@ -27,7 +27,7 @@ LAYERS = [
     {"_clips", "augmentation"},
     {"_fill"},
     {"losses", "metrics", "encoding", "resampling", "spectral"},
-    {"mixing", "effects", "masking", "side_inputs"},
+    {"mixing", "effects", "masking", "side_inputs", "_some_of"},
     {"chain"},
     {"backbones", "data"},
     {"noisy", "ensemble", "decisions"},
@@ -192,7 +192,17 @@ def test_public_names_are_sorted_and_single():
 IN_MODULES_ONLY = {
     "data": {"AudioInfo", "Batch", "LabelTable", "ScoreTable", "audio_info"}
     | {"read_classes", "read_labels", "read_scores", "write_labels", "write_scores"}
-    | {"PoolDraws", "PoolSampler", "random_folds", "write_bytes", "write_text"},
+    | {
+        "FoldBalance",
+        "PoolDraws",
+        "PoolSampler",
+        "fold_balance",
+        "random_folds",
+        "write_bytes",
+        "write_text",
+    },
+    "chain": {"OneOf", "SomeOf"},
+    "effects": {"AddNoise", "add_noise"},
     "ensemble": None,
     "events": None,
     "inference": {"FramewiseTagger", "SegmentedTagger", "WindowScores", "WindowedTagger"},

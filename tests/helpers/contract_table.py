@@ -54,6 +54,8 @@ from rankaudio import (
     weighted_mixup,
 )
 from rankaudio.backbones import CBAM, AxisPool, SqueezeExcite
+from rankaudio.chain import OneOf, SomeOf
+from rankaudio.effects import AddNoise
 from rankaudio.losses import (
     AsymmetricLoss,
     FocalLoss,
@@ -277,6 +279,18 @@ CASES = {
         lambda b: (seeded(b, 200), labels(b, 4)),
         random=True,
     ),
+    "one of": Case(
+        lambda: OneOf([Gain(p=1.0), Speed(p=1.0), ShuffleChunks(chunk_length=30, p=1.0)]), waves, random=True
+    ),
+    "some of": Case(
+        lambda: SomeOf([Speed(p=1.0), ShuffleChunks(chunk_length=30, p=1.0), Gain(p=1.0)], k=(2, 3)),
+        waves,
+        random=True,
+    ),
+    "noise": Case(lambda: AddNoise(p=1.0, noise="pink"), waves, random=True, effect=True),
+    "noise from clips": Case(
+        lambda: AddNoise(p=1.0, noise=[seeded(50), seeded(300)]), waves, random=True, effect=True
+    ),
     "gain": effect(Gain, gain, decibels=(-6.0, 6.0)),
     "overdrive": effect(Overdrive, overdrive, decibels=(2.0, 9.0), colour=(0.0, 50.0)),
     "reverb": effect(Reverb, reverb, reverberance=(0.0, 20.0), pre_delay=(0.0, 20.0), sample_rate=1000),
@@ -304,6 +318,7 @@ ELSEWHERE = {
     "test_thresholds.py": {"ClassF1", "F1", "ThresholdFit", "f1", "fit_thresholds"},
     "test_calibration.py": {"Calibration", "CalibrationFit", "fit_calibration"},
     "test_chain.py": {"Augmentation", "Mixer"},
+    "test_noise.py": {"add_noise"},
     "test_lengths.py": {"frame_lengths", "length_mask"},
     # The gradient of soft bootstrapping is not that of its value.
     "test_losses_noisy.py": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "SourceLoss", "l_soft_loss"},
@@ -346,10 +361,12 @@ ELSEWHERE = {
         "AudioInfo",
         "Batch",
         "ClipDataset",
+        "FoldBalance",
         "LabelTable",
         "LengthBucketSampler",
         "ScoreTable",
         "audio_info",
+        "fold_balance",
         "load_audio",
         "multilabel_folds",
         "pad_collate",

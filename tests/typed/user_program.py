@@ -40,8 +40,20 @@ from rankaudio import (
     WeightedMixup,
     pad_collate,
 )
-from rankaudio.data import Batch, LabelTable, ScoreTable, audio_info, read_labels, read_scores, write_scores
+from rankaudio.chain import OneOf
+from rankaudio.data import (
+    Batch,
+    FoldBalance,
+    LabelTable,
+    ScoreTable,
+    audio_info,
+    fold_balance,
+    read_labels,
+    read_scores,
+    write_scores,
+)
 from rankaudio.decisions import Calibration, fit_calibration, fit_thresholds
+from rankaudio.effects import AddNoise
 from rankaudio.ensemble import BlendFit, blend, blend_tables, fit_blend_weights, stack_tables
 from rankaudio.losses import Reduction
 from rankaudio.metrics import (
@@ -218,9 +230,16 @@ def train(folder: Path, table: LabelTable) -> Tagger:
     frontend = LogMel(sample_rate=RATE, n_fft=256, hop_length=128, n_mels=32)
     tagger = Tagger(frontend, CNN2d(len(CLASSES), base_depth=4, n_blocks=2), classes=CLASSES)
     optimizer = torch.optim.Adam(tagger.parameters(), amsgrad=True)
-    folds: Tensor = rankaudio.multilabel_folds(table.target, n_folds=2)
+    folds: Tensor = rankaudio.multilabel_folds(table.target, n_folds=2, groups=table.names)
+    balance: FoldBalance = fold_balance(table.target, folds)
+    if balance.largest_deviation > len(table):
+        raise ValueError(balance)
     dataset = ClipDataset.from_table(folder, table, sample_rate=RATE, max_seconds=1.0, crop="start")
-    sampler = LengthBucketSampler(dataset.lengths, max_samples=4000, seed=int(folds[0]))
+    in_memory = ClipDataset([(folder / name).read_bytes() for name in table.names], names=table.names)
+    noise = OneOf([AddNoise(noise=in_memory), AddNoise(noise=[torch.ones(9)]), AddNoise(noise="pink")])
+    noise(torch.zeros(2, 90))
+    weights: list[float] = [1.0] * len(dataset)
+    sampler = LengthBucketSampler(dataset.lengths, max_samples=4000, weights=weights, seed=int(folds[0]))
     loader = DataLoader(dataset, batch_sampler=sampler, collate_fn=pad_collate)
     batches: Iterator[Batch] = iter(loader)
     for batch in batches:
