@@ -25,7 +25,7 @@ LAYERS = [
     {"_files"},
     {"_random", "_autocast", "_settings", "_tensor_file", "lengths"},
     {"_tagger_file"},
-    {"_clips", "augmentation"},
+    {"_clips", "_draws", "augmentation"},
     {"_fill"},
     {"losses", "metrics", "encoding", "resampling", "spectral"},
     {"mixing", "effects", "masking", "side_inputs"},

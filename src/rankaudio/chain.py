@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import describe
+from rankaudio._checks import check_integer, describe
 from rankaudio.augmentation import Augmentation, Draw, Mixer
 
 __all__ = ["Chain", "Record"]
@@ -140,10 +140,11 @@ class Chain(nn.Module):
         made for, because partners are rows of that batch.
 
         Raises:
-            ValueError: if the record names a part that the chain does not have, or was drawn for a batch of
-                another size.
+            TypeError: if the record is not a dict of draws.
+            ValueError: if the record names a part that the chain does not have, or a draw is impossible for
+                these clips, because it was made for another batch or for other lengths.
         """
-        self._known(tuple(record))
+        self._known(tuple(_check_record(record)))
         for name, part in self._named():
             if name in record:
                 waveform, target, lengths = _replay(part, waveform, target, lengths, draw=record[name])
@@ -159,6 +160,9 @@ class Chain(nn.Module):
         >>> Chain.example({"crop": {"start": torch.tensor([7, 9]), "length": torch.tensor([5, 5])}}, 1)
         {'crop': {'start': tensor([9]), 'length': tensor([5])}}
         """
+        for draw in _check_record(record).values():
+            for values in draw.values():
+                check_integer("index", index, 0, len(values) - 1)
         return {
             name: {field: values[index].unsqueeze(0) for field, values in draw.items()}
             for name, draw in record.items()
@@ -178,6 +182,16 @@ class Chain(nn.Module):
             if name not in self.names:
                 raise ValueError(f"name: wanted one of {', '.join(self.names)}, got {name!r}")
         return frozenset(names)
+
+
+def _check_record(record: object) -> Record:
+    """Return the record if it is a dict of dicts of tensors that have at least one axis."""
+    if not isinstance(record, dict):
+        raise TypeError(f"record: wanted a dict of draws, got {describe(record)}")
+    for draw in record.values():
+        if not isinstance(draw, dict) or not all(isinstance(v, Tensor) and v.ndim for v in draw.values()):
+            raise TypeError(f"record: wanted draws, which are dicts of tensors, got {describe(draw)}")
+    return record
 
 
 def _replay(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_integer
+from rankaudio._draws import take_fields
 from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.spectral._deltas import Deltas, deltas
 
@@ -60,10 +61,11 @@ class DeltaChannels(Augmentation):
     def replay(
         self,
         clips: Tensor,
-        draw: Draw,  # noqa: ARG002  (nothing is drawn)
+        draw: Draw,
         lengths: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the spectrogram with its derivatives, and the lengths."""
+        take_fields(draw, (), clips)
         channels = deltas(clips, lengths, width=self.width)[:, : 1 + self.orders]
         return channels.to(clips.dtype), lengths
 
