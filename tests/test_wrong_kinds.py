@@ -51,8 +51,8 @@ def problem(call, name, kind, arguments):
         call.function(**arguments)
     except (TypeError, ValueError) as error:
         # A value of the right kind may contradict another argument, which the message then names.
-        # Effects call their clips a waveform. Errors of a file begin with its name.
-        others = [*arguments, "waveform"]
+        # Effects call their clips a waveform, and a record holds draws. Errors of a file begin with its name.
+        others = [*arguments, "waveform", "draw"]
         named = any(re.match(rf"{other}\b", str(error)) for other in others) or str(error).startswith("x: ")
         # A text may be of the right kind and not fit a file, which the message then names.
         named = named or (kind in ("text", "names") and "labels.csv" in str(error))

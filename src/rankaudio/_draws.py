@@ -19,8 +19,8 @@ _INTEGERS = ("partner", "offset", "choice", "start", "length", "bottom", "height
 def take_fields(draw: dict[str, Tensor], names: tuple[str, ...], clips: Tensor) -> list[Tensor]:
     """Return fields of a draw, on the device of the clips, after a check of their names, kinds and rows."""
     if not isinstance(draw, dict) or not set(names) <= set(draw):
-        fields = sorted(map(str, draw)) if isinstance(draw, dict) else describe(draw)
-        raise ValueError(f"draw: wanted the fields {', '.join(names)}, got {fields}")
+        got = sorted(map(str, draw)) if isinstance(draw, dict) else describe(draw)
+        raise ValueError(f"draw: wanted the fields {', '.join(names)}, got {got}")
     fields = [_check_field(name, draw[name], clips).to(clips.device) for name in names]
     if "partner" in names:
         partner = fields[names.index("partner")]

@@ -8,7 +8,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_integer, describe
+from rankaudio._checks import check_floating, check_integer, describe
+from rankaudio._clips import check_target
 from rankaudio.augmentation import Augmentation, Draw, Mixer
 
 __all__ = ["Chain", "Record"]
@@ -117,6 +118,7 @@ class Chain(nn.Module):
         first axis. ``torch.save`` stores it, and ``torch.load`` with ``weights_only=True`` reads it.
         """
         record: Record = {}
+        _check_batch(waveform, target)
         if not self.training:
             return waveform, target, lengths, record
         for name, part in self._named():
@@ -140,10 +142,11 @@ class Chain(nn.Module):
         made for, because partners are rows of that batch.
 
         Raises:
-            TypeError: if the record is not a dict of draws.
+            TypeError: if the record is not a dict of draws, or another argument has a wrong type.
             ValueError: if the record names a part that the chain does not have, or a draw is impossible for
                 these clips, because it was made for another batch or for other lengths.
         """
+        _check_batch(waveform, target)
         self._known(tuple(_check_record(record)))
         for name, part in self._named():
             if name in record:
@@ -182,6 +185,10 @@ class Chain(nn.Module):
             if name not in self.names:
                 raise ValueError(f"name: wanted one of {', '.join(self.names)}, got {name!r}")
         return frozenset(names)
+
+
+def _check_batch(waveform: Tensor, target: Tensor) -> None:
+    check_target(check_floating("waveform", waveform), target, name="waveform")
 
 
 def _check_record(record: object) -> Record:
