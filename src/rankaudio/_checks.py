@@ -74,7 +74,9 @@ def check_floating(name: str, value: object, *, ndim: tuple[int, ...] | None = N
         raise TypeError(f"{name}: wanted a floating-point tensor, got {describe(tensor)}")
     if ndim is not None and tensor.ndim not in ndim:
         wanted = " or ".join(str(n) for n in ndim)
-        raise ValueError(f"{name}: wanted {wanted} axes, got {describe(tensor)}")
+        alone = tensor.ndim == min(ndim) - 1 and name.isidentifier()
+        hint = f" (a single clip is {name}[None])" if alone else ""
+        raise ValueError(f"{name}: wanted {wanted} axes{hint}, got {describe(tensor)}")
     return tensor
 
 

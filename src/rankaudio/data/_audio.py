@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_integer, check_number, check_path
-from rankaudio.data._formats import check_regular_file, find_reader
+from rankaudio._files import check_regular_file
+from rankaudio.data._formats import find_reader
 from rankaudio.data._soundfile import Sound, read_sound_blocks, read_sound_header
 from rankaudio.data._wav import Wav, read_wav_blocks, read_wav_header
 from rankaudio.resampling import part_to_resample, resample, resampled_length
