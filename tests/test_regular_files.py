@@ -1,11 +1,11 @@
-"""A named pipe in place of a file: every reader and writer refuses it by name, and none waits."""
+"""What no file can be: a named pipe is refused by every reader and writer, and so are names without UTF-8."""
 
 import os
 
 import pytest
 import torch
 
-from rankaudio import Tagger
+from rankaudio import CNN2d, LogMel, Tagger
 from rankaudio._files import write_bytes, write_text
 from rankaudio.data import (
     ClipDataset,
@@ -63,3 +63,22 @@ def test_a_link_to_nothing_is_named(tmp_path, name):
     link.symlink_to("gone")
     with pytest.raises((OSError, ValueError), match="[Nn]o such file: a link to 'gone'"):
         USES[name](link)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ScoreTable(["x\udcff"], ["a"], torch.zeros(1, 1)), "names: wanted text that UTF-8"),
+        (
+            lambda: ScoreTable(["x"], ["\udcff"], torch.zeros(1, 1)),
+            "classes: wanted text that UTF-8 can hold",
+        ),
+        (lambda: Tagger(LogMel(), CNN2d(1, base_depth=2), classes=["\ud800"]), "classes: wanted text"),
+        (lambda: write_text("never", "x\ud800"), "text: wanted text that UTF-8 can hold"),
+    ],
+)
+def test_names_that_no_table_can_hold_are_refused_early(tmp_path, monkeypatch, make, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        make()
+    assert list(tmp_path.iterdir()) == []

@@ -271,9 +271,19 @@ def check_names(name: str, values: object) -> tuple[str, ...]:
     for value in names:
         if not isinstance(value, str):
             raise TypeError(f"{name}: wanted a list of strings, got {describe(value)} in it")
+        check_encodable(name, value)
     strings = cast("tuple[str, ...]", names)
     check_unique(name, strings)
     return strings
+
+
+def check_encodable(name: str, text: str) -> None:
+    """Refuse text that no file in UTF-8 can hold, such as file names that Python could not decode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        got = ascii(text[max(0, error.start - 20) : error.start + 20])
+        raise ValueError(f"{name}: wanted text that UTF-8 can hold, got {got}") from error
 
 
 def check_unique(name: str, values: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ import stat
 import threading
 from pathlib import Path
 
-from rankaudio._checks import check_instance, check_path, describe
+from rankaudio._checks import check_encodable, check_instance, check_path, describe
 
 _KINDS = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"))
 
@@ -65,7 +65,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
     Raises:
         TypeError: if an argument has another type.
-        ValueError: if the path is a pipe, a socket or a device.
+        ValueError: if the path is a pipe, a socket or a device, or UTF-8 cannot hold the text.
         OSError: if the file cannot be written, with the path as its ``filename``. Nothing has changed then.
 
     >>> import pathlib, tempfile
@@ -74,7 +74,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     ...     pathlib.Path(folder, "labels.csv").read_bytes()
     b'fname,labels\n'
     """
-    write_bytes(path, check_instance("text", text, str).encode())
+    check_encodable("text", check_instance("text", text, str))
+    write_bytes(path, text.encode())
 
 
 def check_regular_file(path: Path) -> None:
