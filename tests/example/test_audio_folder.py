@@ -129,7 +129,8 @@ def test_a_model_with_nan_is_named_before_scoring(run, audio, tmp_path):
 
 
 def test_the_target_is_checked_first(audio, tmp_path):
-    for out in (audio, tmp_path / "none" / "s.csv"):
+    os.mkfifo(tmp_path / "pipe")
+    for out in (audio, tmp_path / "none" / "s.csv", tmp_path / "pipe"):
         with pytest.raises(SystemExit, match="--out: "):
             predict(tmp_path / "no run", audio, out)
 
