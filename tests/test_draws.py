@@ -157,3 +157,12 @@ def test_the_example_of_a_clip_that_the_batch_lacks_is_refused(index):
     record = {"crop": {"start": torch.tensor([7, 9]), "length": torch.tensor([5, 5])}}
     with pytest.raises((TypeError, ValueError), match="index: wanted an integer"):
         Chain.example(record, index)
+
+
+def test_the_largest_radius_gives_a_finite_step():
+    clips, draw = torch.tensor([[1.0] * 6, [3.0] * 6]), {"partner": torch.tensor([1, 0])}
+    draw |= {"radius": torch.full((2,), 1e6), "position": torch.full((2,), 0.5)}
+    mixed, *_ = SigmoidConcatMixup().replay(clips.half(), torch.eye(2), draw)
+    assert mixed[0].tolist() == [3, 3, 3, 2, 1, 1]
+    with pytest.raises(ValueError, match="radius: wanted a finite number from 0 to 1e.06, got"):
+        SigmoidConcatMixup(radius=(1.0, 1e6 + 1))

@@ -66,7 +66,7 @@ class SigmoidConcatMixup(Mixer):
 
     Args:
         p: probability that a clip is mixed.
-        radius: lowest and highest :math:`r`, drawn uniformly.
+        radius: lowest and highest :math:`r`, at most 1e6, drawn uniformly.
         position: lowest and highest :math:`c`, drawn uniformly; 0 is the start, 1 the end.
 
     Shapes:
