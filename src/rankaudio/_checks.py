@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -37,6 +37,13 @@ def check_instance(name: str, value: object, kind: type[Kind]) -> Kind:
     """Return the value if it is of this class."""
     if not isinstance(value, kind):
         raise TypeError(f"{name}: wanted a {kind.__name__}, got {describe(value)}")
+    return value
+
+
+def check_mapping(name: str, value: object) -> Mapping[Any, Any]:
+    """Return the value if it is a dict or another mapping."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name}: wanted a dict, got {describe(value)}")
     return value
 
 

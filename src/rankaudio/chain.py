@@ -8,7 +8,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_floating, check_integer, describe
+from rankaudio._checks import (
+    check_floating,
+    check_integer,
+    check_integers,
+    check_mask,
+    check_shape,
+    describe,
+)
 from rankaudio._clips import check_target
 from rankaudio.augmentation import Augmentation, Draw, Mixer
 
@@ -118,7 +125,7 @@ class Chain(nn.Module):
         first axis. ``torch.save`` stores it, and ``torch.load`` with ``weights_only=True`` reads it.
         """
         record: Record = {}
-        _check_batch(waveform, target)
+        _check_batch(waveform, target, partners, groups)
         if not self.training:
             return waveform, target, lengths, record
         for name, part in self._named():
@@ -182,13 +189,19 @@ class Chain(nn.Module):
     def _known(self, names: tuple[str, ...]) -> frozenset[str]:
         """Return the names as a set if the chain has a part for each."""
         for name in names:
-            if name not in self.names:
-                raise ValueError(f"name: wanted one of {', '.join(self.names)}, got {name!r}")
+            if not isinstance(name, str) or name not in self.names:
+                raise ValueError(f"name: wanted one of {', '.join(self.names)}, got {describe(name)}")
         return frozenset(names)
 
 
-def _check_batch(waveform: Tensor, target: Tensor) -> None:
+def _check_batch(
+    waveform: Tensor, target: Tensor, partners: Tensor | None = None, groups: Tensor | None = None
+) -> None:
     check_target(check_floating("waveform", waveform), target, name="waveform")
+    if partners is not None:
+        check_mask("partners", partners, waveform.shape[:1], like=waveform)
+    if groups is not None:
+        check_shape("groups", check_integers("groups", groups), waveform.shape[:1], like=waveform)
 
 
 def _check_record(record: object) -> Record:

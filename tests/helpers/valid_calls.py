@@ -10,13 +10,9 @@ from torch import nn
 import rankaudio
 from public_names import public_names
 from rankaudio import LogMel, ORMixup, ShuffleChunks, Tagger, WeightedMixup
-from rankaudio.augmentation import Mixer
 from rankaudio.backbones import AxisPool, AxisPoolCNN
-from rankaudio.chain import Chain
 from rankaudio.data import LabelTable, ScoreTable
-from rankaudio.ensemble import WindowMean
 from rankaudio.losses import LqLoss, LSoftLoss, lsep_loss
-from rankaudio.masking import CutSegment
 from small_networks import SMALL_NETWORKS, small_tagger
 
 # Records that functions return. A user does not build them.
@@ -243,7 +239,6 @@ def valid_calls(folder: Path) -> dict[str, Call]:
     ]
     for module, given in modules:
         calls[f"{type(module).__name__}()"] = Call(module, given)
-    calls |= calls_of_draws()
     calls["Tagger.reset_classifier"] = Call(small_tagger("CNN2d, max").reset_classifier, {"classes": CLASSES})
     calls["CNN2d.reset_classifier"] = Call(SMALL_NETWORKS["CNN2d, max"](3).reset_classifier, {"n_classes": 2})
     calls["LabelTable.select"] = Call(label_table().select, {"names": NAMES[:2]})
@@ -252,41 +247,6 @@ def valid_calls(folder: Path) -> dict[str, Call]:
     calls["Tagger.load"] = Call(
         Tagger.load, {"path": folder / "model.pt", "frontend": None, "backbone": None, "device": "cpu"}
     )
-    return calls
-
-
-def calls_of_draws() -> dict[str, Call]:
-    """Return calls of ``draw`` and ``replay`` of one Module of each kind, and of the same of a chain."""
-    calls = {}
-    for module, clips, name in [
-        (ShuffleChunks(chunk_length=9, p=1.0), WAVES[:, :40], "clips"),
-        (rankaudio.RandomCrop(size=(5, 7)), WAVES[:, :40], "clips"),
-        (rankaudio.PadOrCrop(size=15), WAVES[:, :40], "clips"),
-        (CutSegment(size=15), WAVES[:, :40], "clips"),
-        (rankaudio.SpecAugment(p=1.0), SPECTROGRAM, "spectrogram"),
-        (rankaudio.RandomResizedCrop(p=1.0), SPECTROGRAM, "spectrogram"),
-        (rankaudio.Gain(p=1.0), WAVES[:, :40], "waveform"),
-        (ORMixup(p=1.0), WAVES[:, :40], "waveform"),
-        (rankaudio.SigmoidConcatMixup(p=1.0), SPECTROGRAM, "clips"),
-        (rankaudio.RandomMixer([(WeightedMixup(), 1.0)]), SPECTROGRAM, "clips"),
-    ]:
-        given = {name: clips, "lengths": LENGTHS}
-        draw = module.draw(clips, LENGTHS, generator=torch.Generator().manual_seed(0))
-        is_mixer = isinstance(module, Mixer)
-        more = {key: MIXING[key] for key in ("partners", "groups")} if is_mixer else {}
-        target = {"target": TARGET} if is_mixer else {}
-        kind = type(module).__name__
-        calls[f"{kind}.draw"] = Call(module.draw, {**given, **more, "generator": GENERATOR})
-        calls[f"{kind}.replay"] = Call(module.replay, {**given, **target, "draw": draw})
-    chain = Chain({"crop": rankaudio.RandomCrop(size=5)})
-    batch = {"waveform": WAVES[:, :40], "target": TARGET, "lengths": LENGTHS}
-    record = chain.record(*batch.values())[-1]
-    calls["Chain.replay"] = Call(chain.replay, {**batch, "record": record})
-    calls["Chain.example"] = Call(chain.example, {"record": record, "index": 0})
-    windows = {"windows": torch.rand(3, 2, 4)}
-    counts = {"counts": torch.tensor([2, 1, 2]), "generator": GENERATOR}
-    calls["WindowMean.draw"] = Call(WindowMean().draw, {**windows, **counts})
-    calls["WindowMean.replay"] = Call(WindowMean().replay, {**windows, "kept": torch.ones(3, 2).bool()})
     return calls
 
 

@@ -10,8 +10,11 @@ from torch import Tensor, distributed
 
 from rankaudio._checks import (
     check_choice,
+    check_device,
+    check_flag,
     check_floating,
     check_integer,
+    check_mapping,
     check_mask,
     check_same_device,
     check_scores_and_target,
@@ -189,7 +192,7 @@ class Lwlrap:
             ValueError: if a known score was NaN in any of the processes.
         """
         sums = self._sums
-        if sync and distributed.is_available() and distributed.is_initialized():
+        if check_flag("sync", sync) and distributed.is_available() and distributed.is_initialized():
             flat = torch.cat([part.flatten() for part in sums])
             distributed.all_reduce(flat)
             parts = torch.split(flat, [part.numel() for part in sums])
@@ -210,7 +213,7 @@ class Lwlrap:
 
     def to(self, device: torch.device | str) -> Self:
         """Move the sums to a device, and return the metric itself."""
-        self._sums = self._sums.to(device)
+        self._sums = self._sums.to(check_device("device", device))
         return self
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -221,11 +224,11 @@ class Lwlrap:
         """Replace the sums by copies of those that :meth:`state_dict` returned, on this metric's device.
 
         Raises:
-            TypeError: if a sum is not a tensor.
+            TypeError: if ``state`` is not a mapping, or a sum is not a tensor.
             ValueError: if names or shapes do not match. The metric is not changed then.
         """
-        if set(state) != set(PrecisionSums._fields):
-            wanted, got = ", ".join(PrecisionSums._fields), ", ".join(state) or "nothing"
+        if set(check_mapping("state", state)) != set(PrecisionSums._fields):
+            wanted, got = ", ".join(PrecisionSums._fields), ", ".join(map(str, state)) or "nothing"
             raise ValueError(f"state: wanted {wanted}, got {got}")
         for name, part in self._sums._asdict().items():
             check_shape(f"state[{name!r}]", state[name], part.shape)
