@@ -21,6 +21,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A file imports only from rows above its own. The files of one package may import each other.
 LAYERS = [
     {"_messages"},
+    {"_name_checks"},
     {"_checks", "_chunks"},
     {"_files"},
     {"_random", "_autocast", "_settings", "_tensor_file", "lengths"},

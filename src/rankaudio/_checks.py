@@ -8,10 +8,8 @@ queue.
 from __future__ import annotations
 
 import math
-import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import torch
@@ -20,6 +18,13 @@ from torch import Tensor
 from rankaudio._messages import describe as describe  # noqa: PLC0414  (all checks are imported from here)
 from rankaudio._messages import first_few as first_few  # noqa: PLC0414
 from rankaudio._messages import short_repr
+from rankaudio._name_checks import check_all_known as check_all_known  # noqa: PLC0414
+from rankaudio._name_checks import check_encodable as check_encodable  # noqa: PLC0414
+from rankaudio._name_checks import check_names as check_names  # noqa: PLC0414
+from rankaudio._name_checks import check_ordered as check_ordered  # noqa: PLC0414
+from rankaudio._name_checks import check_path as check_path  # noqa: PLC0414
+from rankaudio._name_checks import check_paths as check_paths  # noqa: PLC0414
+from rankaudio._name_checks import check_unique as check_unique  # noqa: PLC0414
 
 _LARGEST = sys.float_info.max
 Choice = TypeVar("Choice", bound=str)
@@ -243,69 +248,3 @@ def _interval(low: float, high: float) -> str:
 
 def _bound(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) and value >= 10**6 else f"{value:g}"
-
-
-def check_path(name: str, value: object) -> Path:
-    """Return the path if the value is a string or a path."""
-    if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"{name}: wanted a path (str or pathlib.Path), got {describe(value)}")
-    return Path(value)
-
-
-def check_paths(name: str, value: object) -> tuple[Path, ...]:
-    """Return the paths if the value is a list of at least one."""
-    paths = tuple(
-        check_path(f"{name}[{i}]", path) for i, path in enumerate(check_ordered(name, value, "paths"))
-    )
-    if not paths:
-        raise ValueError(f"{name}: wanted at least one path, got none")
-    return paths
-
-
-def check_ordered(name: str, value: object, content: str) -> Iterable[object]:
-    """Return the value if it holds things in an order: no string, no path and no set."""
-    if isinstance(value, (str, bytes, os.PathLike, set, frozenset, Tensor)) or not isinstance(
-        value, Iterable
-    ):
-        hint = "; a set has no order" if isinstance(value, (set, frozenset)) else ""
-        raise TypeError(f"{name}: wanted a list of {content}, got {describe(value)}{hint}")
-    return value
-
-
-def check_names(name: str, values: object) -> tuple[str, ...]:
-    """Return the names if they are a list of strings that are all different and not empty."""
-    names = tuple(check_ordered(name, values, "strings"))
-    for value in names:
-        if not isinstance(value, str):
-            raise TypeError(f"{name}: wanted a list of strings, got {describe(value)} in it")
-        check_encodable(name, value)
-    strings = cast("tuple[str, ...]", names)
-    check_unique(name, strings)
-    return strings
-
-
-def check_encodable(name: str, text: str) -> None:
-    """Refuse text that no file in UTF-8 can hold, such as file names that Python could not decode."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        got = ascii(text[max(0, error.start - 20) : error.start + 20])
-        raise ValueError(f"{name}: wanted text that UTF-8 can hold, got {got}") from error
-
-
-def check_unique(name: str, values: Iterable[str]) -> None:
-    """Refuse an empty name, and a name that comes twice."""
-    seen: set[str] = set()
-    for value in values:
-        if not value or value in seen:
-            got = f"{value!r} twice" if value else "an empty name"
-            raise ValueError(f"{name}: wanted different names, got {got}")
-        seen.add(value)
-
-
-def check_all_known(message: str, wanted: Iterable[str], known: Iterable[str], problem: str) -> None:
-    """Refuse names that are not known; the message ends with their number and the first few."""
-    there = set(known)
-    strange = [name for name in wanted if name not in there]
-    if strange:
-        raise ValueError(f"{message}, got {len(strange)} {problem}: {first_few(strange)}")
