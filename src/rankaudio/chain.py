@@ -151,7 +151,7 @@ class Chain(nn.Module):
         Raises:
             TypeError: if the record is not a dict of draws, or another argument has a wrong type.
             ValueError: if the record names a part that the chain does not have, or a draw is impossible for
-                these clips, because it was made for another batch or for other lengths.
+                these clips. Such a draw was made for another batch or for other lengths.
         """
         _check_batch(waveform, target)
         self._known(tuple(_check_record(record)))
