@@ -21,10 +21,11 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A file imports only from rows above its own. The files of one package may import each other.
 LAYERS = [
     {"_messages"},
+    {"_name_checks"},
     {"_checks", "_chunks", "_ties"},
     {"_files"},
     {"_random", "_autocast", "_settings", "_tensor_file", "lengths"},
-    {"_clips", "augmentation"},
+    {"_clips", "_draws", "augmentation"},
     {"_fill"},
     {"losses", "metrics", "encoding", "resampling", "spectral"},
     {"mixing", "effects", "masking", "side_inputs", "_some_of"},

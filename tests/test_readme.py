@@ -21,7 +21,9 @@ def test_python_blocks_run_one_after_the_other(tmp_path, monkeypatch, capsys):
 
 
 def test_pictures_exist():
-    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
+    pictures = re.findall(r"!\[.*?\]\((.*?)\)", README)
+    assert pictures
+    for path in pictures:
         assert (Path(__file__).parent.parent / path).is_file()
 
 

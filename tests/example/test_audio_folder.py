@@ -169,7 +169,8 @@ def test_a_class_without_labels_has_no_finite_threshold_and_scores_as_before(run
 
 
 def test_the_target_is_checked_first(audio, tmp_path):
-    for out in (audio, tmp_path / "none" / "s.csv"):
+    os.mkfifo(tmp_path / "pipe")
+    for out in (audio, tmp_path / "none" / "s.csv", tmp_path / "pipe"):
         with pytest.raises(SystemExit, match="--out: "):
             predict(tmp_path / "no run", audio, out)
 

@@ -11,6 +11,7 @@ from rankaudio._checks import (
     check_floating,
     check_number,
     check_ordered,
+    check_scores_and_target,
     check_shape,
     check_tensor,
     check_values,
@@ -77,7 +78,7 @@ class SourceLoss(nn.Module):
     def forward(self, scores: Tensor, target: Tensor, source: Tensor) -> Tensor:
         """Return the loss of a batch."""
         check_floating("scores", scores, ndim=(2,))
-        check_shape("target", target, scores.shape, like=scores)
+        check_scores_and_target(scores, target)
         source = self._check_source(source, scores)
         scores = scores if scores.dtype == torch.float64 else scores.float()
         target = target if target.is_floating_point() else target.to(scores.dtype)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, overload
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_choice, check_integer, describe
+from rankaudio._checks import check_choice, check_device, check_flag, check_integer, describe
 from rankaudio.metrics._inputs import Rows, check_rows
 from rankaudio.metrics._kept_scores import KeptScores
 from rankaudio.metrics._ranked import Ranked, as_one_class, of_classes
@@ -163,7 +163,9 @@ class AveragePrecision:
         Raises:
             ValueError: if a known score was NaN in any of the processes.
         """
-        return _compute(self._kept.of_all_processes() if sync else self._kept.rows(), self.average)
+        return _compute(
+            self._kept.of_all_processes() if check_flag("sync", sync) else self._kept.rows(), self.average
+        )
 
     def reset(self) -> None:
         """Forget all clips."""
@@ -179,7 +181,7 @@ class AveragePrecision:
 
     def to(self, device: torch.device | str) -> Self:
         """Move the kept scores to a device, and return the metric itself."""
-        self._kept = self._kept.to(torch.device(device))
+        self._kept = self._kept.to(check_device("device", device))
         return self
 
     def state_dict(self) -> dict[str, Tensor]:
