@@ -36,5 +36,5 @@ def draw_flow(figure: Figure, boxes: Mapping[str, Box]) -> None:
             start, end = texts[other].get_position(), texts[name].get_position()
             axis.annotate("", xy=end, xytext=start, arrowprops=style)
     columns, rows = ([box[k] for box in boxes.values()] for k in (0, 1))
-    axis.set(xlim=(min(columns) - 0.5, max(columns) + 0.5), ylim=(-max(rows) - 0.5, -min(rows) + 0.5))
+    axis.set(xlim=(min(columns) - 0.5, max(columns) + 0.6), ylim=(-max(rows) - 0.5, -min(rows) + 0.5))
     axis.axis("off")

@@ -8,12 +8,12 @@ BOXES = {
     "noisy": Box(0, 0, "clips", "noisy clips"),
     "curated": Box(0, 1, "clips", "curated clips"),
     "selector": Box(1, 1, "training", "selector", ("curated",)),
-    "choice": Box(1.2, 0, "choice", "trusted, kept\nand dropped clips", ("noisy", "selector")),
+    "choice": Box(1, 0, "choice", "trusted, kept\nand dropped clips", ("noisy", "selector")),
     "members": Box(
-        2.25, 0.5, "training", "7 members, 5 folds,\ndraws from three pools,\ncrops of 256 frames",
+        2.2, 0.5, "training", "7 members, 5 folds,\ndraws from three pools,\ncrops of 256 frames",
         ("choice", "curated"),
     ),
-    "second": Box(3.4, 1, "training", "3 networks\non out-of-fold scores\nof windows", ("members",)),
+    "second": Box(3.4, 1.2, "training", "3 networks\non out-of-fold scores\nof windows", ("members",)),
     "mean": Box(4.4, 0.5, "answer", "geometric mean\nof all", ("members", "second")),
 }  # fmt: skip
 
