@@ -27,6 +27,7 @@ QUICK = [
     "mixing",
     "resampling",
     "waveform_statistics",
+    "costs",
 ]
 
 
