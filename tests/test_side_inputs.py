@@ -221,10 +221,8 @@ def axis_pool_tagger(monkeypatch):
     torch.__version__.startswith("2.7."), reason="torch 2.7 cannot export this with dynamic sizes"
 )
 @pytest.mark.slow
-@pytest.mark.parametrize("network", ["a small one", "AxisPoolCNN"])
-def test_programs_score_any_batch_and_length(network, tmp_path, monkeypatch):
-    small = network == "a small one"
-    tagger = side_input_tagger(transform="matmul") if small else axis_pool_tagger(monkeypatch)
+def test_programs_score_any_batch_and_length(tmp_path, monkeypatch):
+    tagger = axis_pool_tagger(monkeypatch)
     program = export.exported(tagger, with_lengths=True)
     export.write_onnx(program, tagger, tmp_path / "tagger.onnx")
     for run in (program.module(), export.onnx_runner(tmp_path / "tagger.onnx")):
