@@ -129,9 +129,8 @@ def _moments(clip: Floats, edges: Integers, scratch: Floats) -> tuple[Floats, Fl
 
     size = np.diff(edges)
     mean = np.add.reduceat(clip, edges[:-1]) / size
-    centre = mean.mean().astype(clip.dtype)
-    squares = np.add.reduceat(np.square(np.subtract(clip, centre, out=scratch), out=scratch), edges[:-1])
-    shift = size * (mean - centre) ** 2
+    squares = np.add.reduceat(np.square(clip, out=scratch), edges[:-1])
+    shift = size * mean**2
     # Where the shift is most of the squares, their difference would be inexact.
     for piece in np.flatnonzero(2 * shift > squares):
         squares[piece] = np.square(clip[edges[piece] : edges[piece + 1]] - mean[piece]).sum()
@@ -239,10 +238,10 @@ def _taken_from_first(ranked: _Ranked) -> Integers:
     first, second, stop = (edges[k : len(edges) - 2 + k, None] for k in range(3))
     low = np.maximum(rank - (stop - second), 0)
     high = np.minimum(rank, second - first)
+    last = second + rank - 1
     for _ in range(int((high - low).max()).bit_length()):
-        middle = (low + high) // 2
-        ours = samples.take(first + middle, mode="clip")
-        theirs = samples.take(second + rank - 1 - middle, mode="clip")
-        more = (middle < high) & (ours < theirs)
+        middle = (low + high) >> 1
+        more = samples.take(first + middle, mode="clip") < samples.take(last - middle, mode="clip")
+        more &= middle < high
         low, high = np.where(more, middle + 1, low), np.where(more, high, middle)
     return low
