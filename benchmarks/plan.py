@@ -34,6 +34,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def score_tables(run: Path, names: list[str]) -> dict[str, Path]:
     """Return the scores of the test part by each row of a summary that has any."""
     blends = {"geometric mean of members": "mean", "members and second level": "all"}
+    blends |= {"weighted mean of members": "mean"}
     found: dict[str, Path | None] = {}
     for name in names:
         places = [
