@@ -24,8 +24,8 @@ class SomeOf(Augmentation):
     order of the list. A part's own ``p`` counts as well, so give the parts ``p = 1``. On a CPU each part
     computes only the clips that have chosen it.
 
-    :meth:`draw` returns ``chosen_parts`` ``(B, n)`` bool for :math:`n` parts. It also returns what each part draws,
-    with the part's number before the name: ``"0.decibels"``.
+    :meth:`draw` returns ``chosen_parts`` ``(B, n)`` bool for :math:`n` parts. It also returns what each part
+    draws, with the part's number before the name: ``"0.decibels"``.
 
     Args:
         parts: the augmentations.
