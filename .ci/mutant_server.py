@@ -22,10 +22,35 @@ from types import FrameType
 from typing import Any
 
 # Each fork has these at no cost. None of them may start a thread when it is imported.
-HEAVY = ("torch", "numpy", "scipy.signal", "scipy.optimize", "scipy.special", "scipy.stats", "hypothesis.strategies")
-HEAVY += ("hypothesis.extra.numpy", "sklearn.metrics", "soundfile", "soxr", "librosa", "torchmetrics", "pytest", "_pytest")
+HEAVY = (
+    "torch",
+    "numpy",
+    "scipy.signal",
+    "scipy.optimize",
+    "scipy.special",
+    "scipy.stats",
+    "hypothesis.strategies",
+)
+HEAVY += (
+    "hypothesis.extra.numpy",
+    "sklearn.metrics",
+    "soundfile",
+    "soxr",
+    "librosa",
+    "torchmetrics",
+    "pytest",
+    "_pytest",
+)
 HEAVY += ("torch.utils.data", "torch.export", "torch.testing", "doctest", "unittest.mock")
-PYTEST = ["-q", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0", "--no-header"]
+PYTEST = [
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "_hypothesis_pytestplugin",
+    "--hypothesis-seed=0",
+    "--no-header",
+]
 MEMORY = 4 << 30
 # A fork that waits for something uses no processor time.
 WALL = 20
@@ -63,14 +88,14 @@ class Plugin:
             items[:] = [item for item in items if item.nodeid in self.order]
             items.sort(key=lambda item: self.order[item.nodeid])
 
-    def pytest_collectreport(self, report: Any) -> None:  # noqa: ANN401
+    def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
             self._write(failed=f"{report.nodeid} (when collected)")
 
-    def pytest_runtest_logreport(self, report: Any) -> None:  # noqa: ANN401
+    def pytest_runtest_logreport(self, report: Any) -> None:
         self.failed |= report.failed
 
-    def pytest_runtest_protocol(self, item: Any) -> None:  # noqa: ANN401
+    def pytest_runtest_protocol(self, item: Any) -> None:
         self.lines.clear()
         self.failed, self.start = False, time.process_time()
         if self.traced:
@@ -86,13 +111,13 @@ class Plugin:
         self.out.write(json.dumps(what) + "\n")
         self.out.flush()
 
-    def _trace(self, frame: FrameType, event: str, arg: object) -> Any:  # noqa: ANN401
+    def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
         file = frame.f_code.co_filename
         if not file.startswith(self.traced):
             return None
         found = self.lines[file.removeprefix(self.traced)]
 
-        def local(frame: FrameType, event: str, arg: object) -> Any:  # noqa: ANN401
+        def local(frame: FrameType, event: str, arg: object) -> Any:
             found.add(frame.f_lineno)
             return local
 

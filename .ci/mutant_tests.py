@@ -84,7 +84,9 @@ class TestMap:
 
 def test_files(root: Path) -> list[str]:
     """The test files of the library, and its doctests."""
-    paths = sorted((root / "tests").glob("test_*.py")) + sorted((root / "tests/with_others").glob("test_*.py"))
+    paths = sorted((root / "tests").glob("test_*.py")) + sorted(
+        (root / "tests/with_others").glob("test_*.py")
+    )
     names = [path for path in paths if path.stem.removeprefix("test_") not in LEFT_OUT]
     return [path.relative_to(root).as_posix() for path in names] + ["src"]
 

@@ -126,7 +126,9 @@ def main() -> None:
     for outcome in run(mutants, args.measured):
         outcomes.append(outcome)
         what = f"killed by {outcome.killed_by}" if outcome.killed_by else f"SURVIVED {outcome.tests} tests"
-        print(f"{len(outcomes)}/{len(mutants)} {outcome.seconds:.1f} s {outcome.mutant.key}: {what}", flush=True)
+        print(
+            f"{len(outcomes)}/{len(mutants)} {outcome.seconds:.1f} s {outcome.mutant.key}: {what}", flush=True
+        )
     if report(outcomes) < WANTED:
         raise SystemExit(1)
 

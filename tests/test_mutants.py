@@ -110,7 +110,12 @@ def test_a_fork_runs_chosen_tests_against_a_changed_file(tools, tmp_path, monkey
         ("test_it.py::test_b", [1, 2, 4]),
     ]
     assert not found.failed
-    for change, failed in (("0", "test_it.py::test_b"), ("2", ""), ("while 1: 0", "time limit"), ("(", "test_it.py (when collected)")):
+    for change, failed in (
+        ("0", "test_it.py::test_b"),
+        ("2", ""),
+        ("while 1: 0", "time limit"),
+        ("(", "test_it.py (when collected)"),
+    ):
         text = f"def f(x):\n    if x:\n        return 1\n    return {change}\n"
         text = text.replace("return while 1: 0", "while 1: 0")
         with checkout.changed("src/it.py", text.encode()):

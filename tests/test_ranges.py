@@ -84,24 +84,41 @@ def answer(call, argument, value):
     return None
 
 
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    write_files(folder)
+    return valid_calls(folder)
+
+
+def wrong_ends(name, call, argument, value):
+    """What is wrong at the ends of the range of an argument."""
+    text = RANGES.get(f"{name}.{argument}") or RANGES[argument]
+    low, high = (float(each) for each in re.findall(r"[-\w.]+", text))
+    for end, sign, closed in ((low, -1, text[0] == "["), (high, 1, text[-1] == "]")):
+        if math.isinf(end):
+            continue
+        if closed and (argument, sign) not in ONLY_BEYOND:
+            refused = answer(call, argument, with_end(value, end))
+            if refused:
+                yield f"{name}: {end:g} is refused: {refused}"
+        over = beyond(value, end, sign) if closed else with_end(value, end)
+        if answer(call, argument, over) is None:
+            yield f"{name}: {over} is taken"
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_the_ends_of_each_range(tmp_path):
-    write_files(tmp_path)
-    wrong, tried = [], 0
-    for name, call in valid_calls(tmp_path).items():
-        for argument, value in numbers_of(call):
-            text = RANGES.get(f"{name}.{argument}") or RANGES[argument]
-            low, high = (float(each) for each in re.findall(r"[-\w.]+", text))
-            for end, sign, closed in ((low, -1, text[0] == "["), (high, 1, text[-1] == "]")):
-                if math.isinf(end):
-                    continue
-                tried += 1
-                closed_and_cheap = closed and (argument, sign) not in ONLY_BEYOND
-                taken = answer(call, argument, with_end(value, end)) if closed_and_cheap else None
-                refused = answer(call, argument, beyond(value, end, sign) if closed else with_end(value, end))
-                if taken:
-                    wrong.append(f"{name}: {argument} at {end:g}: {taken}")
-                if refused is None:
-                    wrong.append(f"{name}: {argument} beyond {end:g}: {refused}")
+@pytest.mark.parametrize("argument", [argument for argument in RANGES if "." not in argument])
+def test_the_ends_are_taken_and_what_is_beyond_is_refused(calls, argument):
+    numbers = {name: dict(numbers_of(call)).get(argument) for name, call in calls.items()}
+    taking = {name: value for name, value in numbers.items() if value is not None}
+    assert taking
+    wrong = [
+        text for name, value in taking.items() for text in wrong_ends(name, calls[name], argument, value)
+    ]
     assert not wrong, "\n".join(wrong)
-    assert tried > 300
+
+
+def test_each_number_has_a_range(calls):
+    arguments = {argument for call in calls.values() for argument, _ in numbers_of(call)}
+    assert arguments == {argument for argument in RANGES if "." not in argument}
