@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import traceback
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,36 +22,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from hypothesis import Phase, settings
+
 # Each fork has these at no cost. None of them may start a thread when it is imported.
 HEAVY = (
-    "torch",
-    "numpy",
-    "scipy.signal",
-    "scipy.optimize",
-    "scipy.special",
-    "scipy.stats",
-    "hypothesis.strategies",
+    *("torch", "torch.utils.data", "torch.export", "torch.testing", "numpy", "soundfile", "soxr", "librosa"),
+    *("scipy.signal", "scipy.optimize", "scipy.special", "scipy.stats", "sklearn.metrics", "torchmetrics"),
+    *("hypothesis.strategies", "hypothesis.extra.numpy", "doctest", "unittest.mock", "pytest", "_pytest"),
 )
-HEAVY += (
-    "hypothesis.extra.numpy",
-    "sklearn.metrics",
-    "soundfile",
-    "soxr",
-    "librosa",
-    "torchmetrics",
-    "pytest",
-    "_pytest",
-)
-HEAVY += ("torch.utils.data", "torch.export", "torch.testing", "doctest", "unittest.mock")
-PYTEST = [
-    "-q",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "_hypothesis_pytestplugin",
-    "--hypothesis-seed=0",
-    "--no-header",
-]
+PYTEST = ["-q", "--no-header", "-p", "no:cacheprovider"]
+PYTEST += ["-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0"]
 MEMORY = 4 << 30
 # A fork that waits for something uses no processor time.
 WALL = 20
@@ -76,32 +57,35 @@ class Plugin:
         self.failed = False
 
     def pytest_collection(self) -> None:
-        # A killed mutant needs no small example, and shrinking takes most of the time.
-        from hypothesis import Phase, settings
-
+        """Do not shrink examples, which takes most of the time of a test that fails."""
         phases = (Phase.explicit, Phase.generate)
         settings.register_profile("mutants", deadline=None, phases=phases, database=None)
         settings.load_profile("mutants")
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Put the tests in order."""
         if self.order:
             items[:] = [item for item in items if item.nodeid in self.order]
             items.sort(key=lambda item: self.order[item.nodeid])
 
     def pytest_collectreport(self, report: Any) -> None:
+        """Note a file that cannot be imported."""
         if report.failed:
             self._write(failed=f"{report.nodeid} (when collected)")
 
     def pytest_runtest_logreport(self, report: Any) -> None:
+        """Note a failure of a fixture or of the test."""
         self.failed |= report.failed
 
-    def pytest_runtest_protocol(self, item: Any) -> None:
+    def pytest_runtest_logstart(self) -> None:
+        """Begin to measure."""
         self.lines.clear()
         self.failed, self.start = False, time.process_time()
         if self.traced:
             sys.settrace(self._trace)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Write what the test did."""
         sys.settrace(None)
         seconds = time.process_time() - self.start
         lines = {file: sorted(found) for file, found in self.lines.items()}
@@ -111,17 +95,17 @@ class Plugin:
         self.out.write(json.dumps(what) + "\n")
         self.out.flush()
 
-    def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
+    def _trace(self, frame: FrameType, *_: object) -> Any:
         file = frame.f_code.co_filename
         if not file.startswith(self.traced):
             return None
         found = self.lines[file.removeprefix(self.traced)]
 
-        def local(frame: FrameType, event: str, arg: object) -> Any:
+        def local(frame: FrameType, *_: object) -> Any:
             found.add(frame.f_lineno)
             return local
 
-        return local(frame, event, arg)
+        return local(frame)
 
 
 class Checkout:
@@ -175,7 +159,7 @@ class Checkout:
             plugin = Plugin(order, self.out, f"{self.folder}/" if trace else "")
             words = [*PYTEST, f"--basetemp={self.folder.parent / 'tmp'}", *([] if trace else ["-x"]), *files]
             status = importlib.import_module("pytest").main(words, plugins=[plugin])
-        except BaseException:
+        except BaseException:  # noqa: BLE001  (a fork must not go on as its parent)
             traceback.print_exc()
         finally:
             sys.stdout.flush()
@@ -197,8 +181,6 @@ class Checkout:
 
 
 def _import_heavy() -> None:
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in HEAVY:

@@ -87,7 +87,7 @@ def test_files(root: Path) -> list[str]:
     paths = sorted((root / "tests").glob("test_*.py")) + sorted(
         (root / "tests/with_others").glob("test_*.py")
     )
-    names = [path for path in paths if path.stem.removeprefix("test_") not in LEFT_OUT]
+    names = [path for path in sorted(paths) if path.stem.removeprefix("test_") not in LEFT_OUT]
     return [path.relative_to(root).as_posix() for path in names] + ["src"]
 
 

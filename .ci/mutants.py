@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Change the library in one place at a time, and list the changes that no test notices.
 
-    python .ci/mutants.py [--count 500] [--seed 0] [--only src/rankaudio/losses ...] [--measured FILE] [--list]
+    python .ci/mutants.py [--count 500] [--seed 0] [--only src/rankaudio/losses ...] [--measured FILE]
 
-In each mutant one expression of `src` is another one. First all tests run once, which tells their time and the
-lines that each executes. For a mutant, tests that execute its line run first, the quickest first, then
+In each mutant one expression of `src` is another one. First all tests run once, which tells their time and
+the lines that each executes. For a mutant, tests that execute its line run first, the quickest first, then
 other tests that use its file, for at most half a minute. A mutant is killed if a test fails, or takes
 four times as long as without the change. `equivalent_mutants.toml` lists mutants that no test can notice,
 with the reason, and those are not drawn. The exit status is 1 if less than 90 % are killed.

@@ -87,7 +87,7 @@ def test_tests_that_execute_the_line_come_first_and_the_quickest_of_them(tools):
         measured("f.py::doctest", 0.002, {}),
     ]
     chosen = list(tools["mutant_tests"].TestMap(tests).rounds("f.py", FUNCTION, 8))
-    assert [one.test.partition("::")[2] for one in sum(chosen, [])] == [
+    assert [one.test.partition("::")[2] for some in chosen for one in some] == [
         "slow", "same_function", "quick", "same_file", "doctest",
     ]  # fmt: skip
     assert [len(some) for some in chosen] == [1, 4]
@@ -110,18 +110,20 @@ def test_a_fork_runs_chosen_tests_against_a_changed_file(tools, tmp_path, monkey
         ("test_it.py::test_b", [1, 2, 4]),
     ]
     assert not found.failed
-    for change, failed in (
-        ("0", "test_it.py::test_b"),
-        ("2", ""),
-        ("while 1: 0", "time limit"),
-        ("(", "test_it.py (when collected)"),
-    ):
+    changes = {
+        "2": "",
+        "0": "test_it.py::test_b",
+        "f(x)": "test_it.py::test_b",
+        "(": "test_it.py (when collected)",
+    }
+    for change, failed in changes.items():
         text = f"def f(x):\n    if x:\n        return 1\n    return {change}\n"
-        text = text.replace("return while 1: 0", "while 1: 0")
         with checkout.changed("src/it.py", text.encode()):
             result = checkout.run(["test_it.py"], ["test_it.py::test_b"], limit=1)
             assert result.failed == failed
-    assert not checkout.run(["test_it.py"], ["test_it.py::test_a"], limit=20).failed
+    with checkout.changed("src/it.py", b"def f(x):\n    while not x: pass\n    return 1"):
+        assert not checkout.run(["test_it.py"], ["test_it.py::test_a"], limit=20).failed
+        assert checkout.run(["test_it.py"], ["test_it.py::test_b"], limit=1).failed == "time limit"
 
 
 def test_the_seed_decides_what_is_drawn_and_equivalents_have_a_reason(tools, capsys):

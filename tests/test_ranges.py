@@ -1,4 +1,4 @@
-"""The range of each number that a public name takes: its ends are taken, and what is beyond is refused by name."""
+"""The range of each number that a public name takes: its ends are taken, and what is beyond is refused."""
 
 import math
 import re
