@@ -51,7 +51,7 @@ def equivalent_keys() -> dict[str, str]:
 
 
 def draw(only: list[str], count: int, seed: int) -> list[Mutant]:
-    """Draw mutants with a seed, in the order of their files."""
+    """Draw mutants with a seed. The first ones of a longer run are a sample too, so their order stays."""
     files = sorted((ROOT / "src" / "rankaudio").rglob("*.py"))
     names = [path.relative_to(ROOT).as_posix() for path in files]
     chosen = [name for name in names if not only or name.startswith(tuple(only))]
@@ -64,8 +64,7 @@ def draw(only: list[str], count: int, seed: int) -> list[Mutant]:
         raise SystemExit("mutants: these equivalents are no longer there:\n  " + "\n  ".join(sorted(gone)))
     left = [mutant for mutant in found if mutant.key not in known]
     print(f"{len(found)} mutants in {len(chosen)} files, {len(found) - len(left)} of them equivalent")
-    drawn = random.Random(seed).sample(left, min(count, len(left)))  # noqa: S311
-    return sorted(drawn, key=lambda mutant: (mutant.file, mutant.line))
+    return random.Random(seed).sample(left, min(count, len(left)))  # noqa: S311
 
 
 def run(mutants: list[Mutant], known: Path | None) -> Iterator[Outcome]:
@@ -103,7 +102,7 @@ def report(outcomes: list[Outcome]) -> float:
         print(f"  {file}: {tried - left[file]} of {tried}")
     share = 1 - len(survived) / max(1, len(outcomes))
     print(f"\n{len(outcomes) - len(survived)} of {len(outcomes)} killed, {share:.1%}. Survivors:")
-    for one in survived:
+    for one in sorted(survived, key=lambda one: (one.mutant.file, one.mutant.line)):
         print(f"  line {one.mutant.line}: {one.mutant.key}")
     return share
 
