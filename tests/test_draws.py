@@ -43,13 +43,11 @@ def other_draws():
     lengths = torch.arange(1, 25) ** 2
     return {
         "sampler": list(LengthBucketSampler(lengths, max_samples=2000, seed=3)),
-        "pools": list(pools),
+        "pools": list(sampler),
         "folds": as_numbers(random_folds(9, n_folds=3, seed=3)),
-        "window mean": as_numbers(
-            WindowMean().draw(
-                torch.zeros(2, 3, 6, 4), torch.tensor([6, 3, 1]), generator=torch.Generator().manual_seed(3)
-            )
-        ),
+        "window mean": WindowMean()
+        .draw(windows, counts, generator=torch.Generator().manual_seed(3))
+        .tolist(),
     }
 
 
