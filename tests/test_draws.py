@@ -37,17 +37,15 @@ def random_case(name):
 
 def other_draws():
     """What is drawn outside of Modules."""
-    pools = PoolSampler(
-        [range(5), range(5, 9)], shares=[0.75, 0.25], draws_per_epoch=12, batch_size=4, seed=3
-    )
-    lengths = torch.arange(1, 25) ** 2
+    pools = [range(5), range(5, 9)]
+    pool_sampler = PoolSampler(pools, shares=[0.75, 0.25], draws_per_epoch=12, batch_size=4, seed=3)
+    lengths, generator = torch.arange(1, 25) ** 2, torch.Generator().manual_seed(3)
+    kept = WindowMean().draw(torch.zeros(2, 3, 6, 4), torch.tensor([6, 3, 1]), generator=generator)
     return {
         "sampler": list(LengthBucketSampler(lengths, max_samples=2000, seed=3)),
-        "pools": list(sampler),
+        "pools": list(pool_sampler),
         "folds": as_numbers(random_folds(9, n_folds=3, seed=3)),
-        "window mean": WindowMean()
-        .draw(windows, counts, generator=torch.Generator().manual_seed(3))
-        .tolist(),
+        "window mean": as_numbers(kept),
     }
 
 
