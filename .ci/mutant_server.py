@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -31,7 +32,6 @@ HEAVY = (
     *("hypothesis.strategies", "hypothesis.extra.numpy", "doctest", "unittest.mock", "pytest", "_pytest"),
 )
 PYTEST = ["-q", "--no-header", "-p", "no:cacheprovider"]
-PYTEST += ["-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0"]
 MEMORY = 4 << 30
 # A fork that waits for something uses no processor time.
 WALL = 20
@@ -59,7 +59,7 @@ class Plugin:
     def pytest_collection(self) -> None:
         """Do not shrink examples, which takes most of the time of a test that fails."""
         phases = (Phase.explicit, Phase.generate)
-        settings.register_profile("mutants", deadline=None, phases=phases, database=None)
+        settings.register_profile("mutants", deadline=None, phases=phases, database=None, derandomize=True)
         settings.load_profile("mutants")
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
@@ -189,6 +189,7 @@ def _import_heavy() -> None:
     inner = importlib.import_module("_pytest").__path__
     for found in pkgutil.iter_modules(inner, "_pytest."):
         importlib.import_module(found.name)
+    gc.freeze()  # pytest collects garbage, which would take most of the time of a fork
 
 
 def _wait(child: int, limit: float) -> int:
