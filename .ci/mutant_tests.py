@@ -15,8 +15,8 @@ from mutant_server import Checkout
 LEFT_OUT = ("benchmarks", "docs", "docstrings", "imports", "mutants", "package", "readme", "typed", "writing")
 LEFT_OUT += ("contracts_compiled", "lightning", "torchaudio", "timm", "wrong_kinds")
 TEST_FILE_SECONDS = 60  # What is done by then counts.
-# A mutant meets the quickest tests first. Each round is one fork, and has so many seconds of processor time.
-ROUNDS = (1.0, 6.0, 30.0)
+# A mutant meets the quickest tests first. Each round is one fork, and has a share of the processor time.
+ROUNDS = (0.02, 0.18, 0.8)
 
 
 @dataclass
@@ -62,7 +62,7 @@ class TestMap:
                 known.write_text(json.dumps(kept | now))
         return cls(tests)
 
-    def rounds(self, file: str, source: str, line: int) -> Iterator[list[Measured]]:
+    def rounds(self, file: str, source: str, line: int, seconds: float) -> Iterator[list[Measured]]:
         """Tests for a change of a line, those that execute it first, and the quickest of these first."""
         statement, function = nearest_lines(source, line)
         of_line = {one.test for one in self.tests if one.executes(file, statement)}
@@ -73,8 +73,8 @@ class TestMap:
                 in_function = one.executes(file, function) or one.file in near
                 ranks[0 if one.test in of_line else 1 if in_function else 2].append(one)
         ordered = [one for rank in ranks for one in sorted(rank, key=lambda one: one.seconds)]
-        for limit in ROUNDS:
-            some, left = [], limit
+        for share in ROUNDS:
+            some, left = [], share * seconds
             while ordered and (left > 0 or not some):
                 some.append(ordered.pop(0))
                 left -= some[-1].seconds

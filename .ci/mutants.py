@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Change the library in one place at a time, and list the changes that no test notices.
 
-    python .ci/mutants.py [--count 500] [--seed 0] [--only src/rankaudio/losses ...] [--measured FILE]
+    python .ci/mutants.py [--count 500] [--seed 0] [--only src/rankaudio/losses ...] [--again LOG]
 
 In each mutant one expression of `src` is another one. First all tests run once, which tells their time and
 the lines that each executes. For a mutant, tests that execute its line run first, the quickest first, then
-other tests that use its file, for at most half a minute. A mutant is killed if a test fails, or takes
+other tests that use its file, for at most `--seconds`. A mutant is killed if a test fails, or takes
 four times as long as without the change. `equivalent_mutants.toml` lists mutants that no test can notice,
 with the reason, and those are not drawn. The exit status is 1 if less than 90 % are killed.
 """
@@ -67,21 +67,21 @@ def draw(only: list[str], count: int, seed: int) -> list[Mutant]:
     return random.Random(seed).sample(left, min(count, len(left)))  # noqa: S311
 
 
-def run(mutants: list[Mutant], known: Path | None) -> Iterator[Outcome]:
+def run(mutants: list[Mutant], known: Path | None, seconds: float) -> Iterator[Outcome]:
     """Measure the tests, then try one mutant after the other."""
     with tempfile.TemporaryDirectory(prefix="mutants.") as folder:
         checkout = Checkout(ROOT, Path(folder))
         tests = TestMap.measure(checkout, ROOT, known)
         for mutant in mutants:
-            yield try_out(mutant, checkout, tests)
+            yield try_out(mutant, checkout, tests, seconds)
 
 
-def try_out(mutant: Mutant, checkout: Checkout, tests: TestMap) -> Outcome:
+def try_out(mutant: Mutant, checkout: Checkout, tests: TestMap, seconds: float) -> Outcome:
     """Run the tests of a mutant, round after round, until one fails."""
     source = (ROOT / mutant.file).read_bytes()
     outcome = Outcome(mutant, "", 0.0, 0)
     with checkout.changed(mutant.file, mutant.applied(source)):
-        for chosen in tests.rounds(mutant.file, source.decode(), mutant.line):
+        for chosen in tests.rounds(mutant.file, source.decode(), mutant.line, seconds):
             files = list(dict.fromkeys(one.file for one in chosen))
             limit = 10 + 4 * sum(one.seconds for one in chosen)
             result = checkout.run(files, [one.test for one in chosen], limit=limit)
@@ -115,14 +115,19 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", default=[], help="beginnings of file names")
+    parser.add_argument("--seconds", type=float, default=30, help="processor time of the tests of a mutant")
+    parser.add_argument("--again", type=Path, help="the output of a run, whose survivors are tried again")
     parser.add_argument("--measured", type=Path, help="a file that keeps what tests do, for later runs")
     parser.add_argument("--list", action="store_true", help="print the mutants, and test none")
     args = parser.parse_args()
     mutants, outcomes = draw(args.only, args.count, args.seed), []
+    if args.again:
+        survivors = args.again.read_text(encoding="utf-8")
+        mutants = [one for one in mutants if f" {one.key}: SURVIVED" in survivors]
     if args.list:
         print(*(f"line {one.line}: {one.key}" for one in mutants), sep="\n")
         return
-    for outcome in run(mutants, args.measured):
+    for outcome in run(mutants, args.measured, args.seconds):
         outcomes.append(outcome)
         what = f"killed by {outcome.killed_by}" if outcome.killed_by else f"SURVIVED {outcome.tests} tests"
         print(

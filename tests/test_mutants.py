@@ -86,7 +86,7 @@ def test_tests_that_execute_the_line_come_first_and_the_quickest_of_them(tools):
         measured("tests/c.py::other_file", 0.001, {"g.py": [8]}),
         measured("f.py::doctest", 0.002, {}),
     ]
-    chosen = list(tools["mutant_tests"].TestMap(tests).rounds("f.py", FUNCTION, 8))
+    chosen = list(tools["mutant_tests"].TestMap(tests).rounds("f.py", FUNCTION, 8, 30))
     assert [one.test.partition("::")[2] for some in chosen for one in some] == [
         "slow", "same_function", "quick", "same_file", "doctest",
     ]  # fmt: skip
