@@ -51,7 +51,7 @@ def equivalent_keys() -> dict[str, str]:
 
 
 def draw(only: list[str], count: int, seed: int) -> list[Mutant]:
-    """Draw mutants with a seed. The first ones of a longer run are a sample too, so their order stays."""
+    """Draw mutants with a seed. A shorter run tries the first of them, and equivalents are passed over."""
     files = sorted((ROOT / "src" / "rankaudio").rglob("*.py"))
     names = [path.relative_to(ROOT).as_posix() for path in files]
     chosen = [name for name in names if not only or name.startswith(tuple(only))]
@@ -62,9 +62,10 @@ def draw(only: list[str], count: int, seed: int) -> list[Mutant]:
     gone = set(known) - {mutant.key for mutant in found}
     if gone and not only:
         raise SystemExit("mutants: these equivalents are no longer there:\n  " + "\n  ".join(sorted(gone)))
+    random.Random(seed).shuffle(found)  # noqa: S311
     left = [mutant for mutant in found if mutant.key not in known]
     print(f"{len(found)} mutants in {len(chosen)} files, {len(found) - len(left)} of them equivalent")
-    return random.Random(seed).sample(left, min(count, len(left)))  # noqa: S311
+    return left[:count]
 
 
 def run(mutants: list[Mutant], known: Path | None, seconds: float) -> Iterator[Outcome]:
