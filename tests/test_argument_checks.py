@@ -67,7 +67,7 @@ def test_good_values_are_returned(check, arguments, value):
         ("check_integer", {}, 1.0, TypeError, "wanted an integer, got 1.0"),
         ("check_integer", {}, 0, ValueError, "wanted an integer >= 1, got 0"),
         ("check_integer", {}, LARGEST, ValueError, f"wanted an integer below 2^63, got {LARGEST}"),
-        ("check_integer", {"low": -math.inf}, -LARGEST - 1, ValueError, "wanted an integer below 2^63, got -"),
+        ("check_integer", {"low": -math.inf}, -LARGEST - 1, ValueError, "an integer below 2^63, got -"),
         ("check_integer", {"low": 0, "high": 999_999}, -1, ValueError, "from 0 to 999999, got -1"),
         ("check_integer", {"low": 0, "high": 10**6}, -1, ValueError, "from 0 to 1,000,000, got -1"),
         ("check_range", {}, 3, TypeError, "wanted two numbers (low, high), got 3"),
