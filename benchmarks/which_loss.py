@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from _bootstrap import draw_clips, interval, resampled
+from _bootstrap import interval
 from _decisions import (
     class_thresholds,
     common_threshold,
@@ -191,6 +191,11 @@ def labels_by_way(scored: Scored) -> dict[str, Tensor]:
     ways["... less their log-sum-exp"] = calibrated.test[0] > common_threshold(*calibrated.held_out)
     ways["one threshold per class"] = test > class_thresholds(held_out, target)
     return ways | decided_by_heads(*scored.embeddings(), held_out, target, test)
+
+
+def draw_clips(count: int) -> Tensor:
+    """Draw 2,000 resamples of the clips, ``(2000, count)``. They are the same for all losses."""
+    return torch.randint(count, (2000, count), generator=torch.Generator().manual_seed(0))
 
 
 def centred(of_draws: Tensor, of_seeds: Tensor) -> Tensor:
