@@ -14,6 +14,7 @@ release = version = installed_version("rankaudio")
 
 extensions = [
     "api",
+    "comparisons",
     "coverage",
     "doctests",
     "formulas",

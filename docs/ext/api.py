@@ -16,7 +16,7 @@ from types import ModuleType
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
-from sphinx.ext.autodoc import ModuleAnalyzer
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 from torch import nn
 
