@@ -50,6 +50,7 @@ LSEP = Source("measured/losses", "LSEP, forward and backward, 64 x 527", "time",
 FEW = Source("measured/lwlrap", "10,000 x 80, 1.2 labels", "median")
 MANY = Source("measured/lwlrap", "2,000 x 527, 158.1 labels", "median")
 SPECTROGRAMS = Source("measured/frontends", "Spectrograms on the CPU", "ms", names=3, unit=" ms")
+MEL, STFT, ONE = "log-mel, 20 x 10 s", "log-STFT, 20 x 10 s", "log-STFT, 1 x 10 s"
 STATISTICS = Source("measured/waveform_statistics", "Statistics of 64 clips", "s", names=3, unit=" s")
 STEP = Source("measured/training_step", "20 clips of 10 s", "time")
 FIRST_STEP = Source("measured/first_place_step", "16 crops of 256 frames", "CPU time")
@@ -67,18 +68,18 @@ ROWS = (
     ("lwlrap, 1.2 labels a clip", "the task's own program", FEW, "rankaudio, bool target", "accumulator"),
     ("lwlrap, 158 labels a clip", "scikit-learn", MANY, "rankaudio, bool target", "scikit-learn, weighted"),
     ("lwlrap, 158 labels a clip", "the task's own program", MANY, "rankaudio, bool target", "accumulator"),
-    ("log-mel, 20 clips", "librosa", SPECTROGRAMS, "log-mel, 20 x 10 s, rankaudio", "log-mel, 20 x 10 s, librosa"),
-    ("log-mel, 20 clips", "torch.stft", SPECTROGRAMS, "log-mel, 20 x 10 s, rankaudio", "log-mel, 20 x 10 s, plain torch.stft"),
-    ("log-STFT, 20 clips", "librosa", SPECTROGRAMS, "log-STFT, 20 x 10 s, rankaudio", "log-STFT, 20 x 10 s, librosa"),
-    ("log-STFT, 1 clip", "torch.stft", SPECTROGRAMS, "log-STFT, 1 x 10 s, rankaudio", "log-STFT, 1 x 10 s, plain torch.stft"),
+    ("log-mel, 20 clips", "librosa", SPECTROGRAMS, f"{MEL}, rankaudio", f"{MEL}, librosa"),
+    ("log-mel, 20 clips", "torch.stft", SPECTROGRAMS, f"{MEL}, rankaudio", f"{MEL}, plain torch.stft"),
+    ("log-STFT, 20 clips", "librosa", SPECTROGRAMS, f"{STFT}, rankaudio", f"{STFT}, librosa"),
+    ("log-STFT, 1 clip", "torch.stft", SPECTROGRAMS, f"{ONE}, rankaudio", f"{ONE}, plain torch.stft"),
     ("statistics of waveforms", "numpy", STATISTICS, "noise, rankaudio, 1", "noise, numpy, 1"),
     ("training step, third place", "written plainly", STEP, "rankaudio", "written plainly"),
     ("training step, third place", "channels last", STEP, "rankaudio", "... channels last"),
     ("training step, first place", "written plainly", FIRST_STEP, "rankaudio", "written plainly"),
     ("training step, first place", "channels last", FIRST_STEP, "rankaudio", "... channels last"),
     ("scores of 400 clips", "random batches", SCORING, "predict", "random order, padding not masked"),
-    ("threshold for noisy labels", "numpy.quantile", THRESHOLD, "rankaudio, calibration included", "numpy.quantile"),
-    ("agreement with labels", "scikit-learn", AGREEMENT, "label_agreement", "scikit-learn, clip by clip"),
+    ("threshold of labels", "numpy.quantile", THRESHOLD, "rankaudio, calibration included", "numpy.quantile"),
+    ("noisy labels: agreement", "scikit-learn", AGREEMENT, "label_agreement", "scikit-learn, clip by clip"),
     ("third-place effects", "sox, two at a time", EFFECTS, "rankaudio, two threads", "`sox`, two at a time"),
 )  # fmt: skip
 
@@ -132,7 +133,10 @@ class Comparisons(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         for _, _, source, _, _ in ROWS:
             self.env.note_dependency(str(DOCS / f"{source.page}.md"))
-        lines = ["| what | compared with | ours | theirs | theirs / ours |", "| --- | --- | --- | --- | --- |"]
+        lines = [
+            "| what | compared with | ours | theirs | theirs / ours |",
+            "| --- | --- | --- | --- | --- |",
+        ]
         lines += [
             f"| {one.what} | {one.peer} | {one.ours} | {one.theirs} | {times(one.ratio)} |"
             for one in comparisons()

@@ -1,6 +1,6 @@
 """Draw the pictures of the README, which cannot be drawn while a page is built.
 
-    python docs/figures/_readme.py
+python docs/figures/_readme.py
 """
 
 import sys
@@ -12,5 +12,7 @@ sys.path[:0] = [str(ROOT / "docs" / "ext"), str(ROOT / "docs" / "figures"), str(
 if __name__ == "__main__":
     from pictures import draw
 
-    for theme, path in draw(ROOT / "docs" / "figures" / "alone_or_padded.py", ROOT / "docs" / "images", "png"):
-        print(f"{path.relative_to(ROOT)}: for the {theme} theme")
+    for theme, path in draw(
+        ROOT / "docs" / "figures" / "alone_or_padded.py", ROOT / "docs" / "images", "png"
+    ):
+        sys.stdout.write(f"{path.relative_to(ROOT)}: for the {theme} theme\n")

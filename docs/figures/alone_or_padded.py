@@ -1,4 +1,4 @@
-"""One clip's scores alone and in a padded batch: of a plain network and of ours, trained on the same sounds."""
+"""One clip's scores alone and in a padded batch, from a plain network and from ours."""
 
 from collections.abc import Callable
 from functools import cache
@@ -90,7 +90,14 @@ def show_scores(axis: Axes, title: str, alone: Tensor, padded: Tensor) -> None:
     axis.hlines(rows, alone, padded, color="C1", linewidth=2.5)
     axis.plot(alone, rows, "o", color="C0", markersize=6, label="alone")
     axis.plot(
-        padded, rows, "o", color="C1", markersize=9, markerfacecolor="none", markeredgewidth=1.6, label="in a batch"
+        padded,
+        rows,
+        "o",
+        color="C1",
+        markersize=9,
+        markerfacecolor="none",
+        markeredgewidth=1.6,
+        label="in a batch",
     )
     difference = float((alone - padded).abs().max())
     shown = f"{difference:.1f}" if difference > 0.05 else f"{difference:.7f}"

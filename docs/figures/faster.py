@@ -1,7 +1,8 @@
 """How many times as long other programs take, from the tables in ``docs/measured``."""
 
-from comparisons import comparisons, times
 from matplotlib.figure import Figure
+
+from comparisons import comparisons, times
 
 HEIGHT = 5.2
 WITHIN = 1.1  # closer than that counts as the same

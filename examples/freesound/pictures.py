@@ -54,14 +54,16 @@ def picture_of_clips(
             for axis in axes.flat[len(clips) :]:
                 axis.set_axis_off()
             for axis, clip, name, row, labels in zip(axes.flat, clips, names, scores, target, strict=False):
-                _draw_clip(axis, tagger, clip, name, row, labels)
+                _draw_clip(axis, tagger, clip, scores=row, labels=labels)
+                truth = ",\n".join(tagger.classes[c] for c in labels.nonzero().flatten().tolist())
+                axis.set_title(f"{name}:\n{truth}", loc="left", fontsize=8.5)
             figure.suptitle("Clips of the test part with their labels, and the highest scores (✓: a label)")
             figure.savefig(path.with_name(f"{path.stem}{suffix}{path.suffix}"), dpi=200)
             plt.close(figure)
 
 
-def _draw_clip(axis: Any, tagger: Tagger, clip: Tensor, name: str, scores: Tensor, labels: Tensor) -> None:
-    """Draw a clip's spectrogram, with its name and labels above and the best classes in it."""
+def _draw_clip(axis: Any, tagger: Tagger, clip: Tensor, *, scores: Tensor, labels: Tensor) -> None:
+    """Draw a clip's spectrogram with the classes of the highest scores."""
     rate = tagger.sample_rate or 44_100
     image = LogMel(sample_rate=rate)(clip[None])[0].numpy()
     extent = (0, len(clip) / rate, 0, image.shape[0])
@@ -70,6 +72,4 @@ def _draw_clip(axis: Any, tagger: Tagger, clip: Tensor, name: str, scores: Tenso
     best = "\n".join(("✓ " if labels[c] else "   ") + tagger.classes[c] for c in top)
     outline = {"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 2}
     axis.text(0.03, 0.95, best, transform=axis.transAxes, va="top", color="white", bbox=outline)
-    truth = ",\n".join(tagger.classes[c] for c in labels.nonzero().flatten().tolist())
-    axis.set_title(f"{name}:\n{truth}", loc="left", fontsize=8.5)
     axis.set(xlabel="seconds", yticks=[])

@@ -134,7 +134,9 @@ class SkipAttention(Network):
 
         >>> model = SkipAttention(80, base_depth=8)
         >>> state = {f"fc.{k}": v for k, v in model.classifier.state_dict().items()}
-        >>> state |= {k: v for k, v in model.state_dict().items() if not k.startswith("classifier")}
+        >>> state |= {
+        ...     k: v for k, v in model.state_dict().items() if not k.startswith("classifier")
+        ... }
         >>> model.load_reference_state_dict(state)
         """
         renamed = {_from_reference(key): value for key, value in state.items()}
