@@ -65,8 +65,11 @@ class Api(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         module = importlib.import_module(self.arguments[0])
         self.env.note_dependency(str(module.__file__))
-        lines = [f".. py:module:: {module.__name__}", "", inspect.getdoc(module) or "", ""]
-        text = "\n".join([*lines, *self.tables(module), *self.descriptions(module)])
+        lines = [f".. py:module:: {module.__name__}", "", inspect.getdoc(module) or ""]
+        # autosummary refuses full names of the current module, so its tables have no current one.
+        lines += ["", ".. py:currentmodule:: None", *self.tables(module)]
+        lines += ["", f".. py:currentmodule:: {module.__name__}", *self.descriptions(module)]
+        text = "\n".join(lines)
         return self.parse_text_to_nodes(text)
 
     def tables(self, module: ModuleType) -> Iterator[str]:

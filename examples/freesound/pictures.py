@@ -50,15 +50,15 @@ def picture_of_clips(
     for suffix, (paper, ink) in THEMES.items():
         inks = dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color"), ink)
         with plt.rc_context({**inks, "font.size": 8.5, "figure.facecolor": paper}):
-            figure, axes = plt.subplots(PANELS // 3, 3, figsize=(7.5, 8.0), layout="constrained")
+            figure, axes = plt.subplots(PANELS // 3, 3, figsize=(7.5, 7.6), layout="constrained")
             for axis in axes.flat[len(clips) :]:
                 axis.set_axis_off()
             for axis, clip, name, row, labels in zip(axes.flat, clips, names, scores, target, strict=False):
                 _draw_clip(axis, tagger, clip, scores=row, labels=labels)
-                truth = ",\n".join(tagger.classes[c] for c in labels.nonzero().flatten().tolist())
-                axis.set_title(f"{name}:\n{truth}", loc="left", fontsize=8.5)
+                truth = ", ".join(tagger.classes[c] for c in labels.nonzero().flatten().tolist())
+                axis.set_title(f"{name}\n{truth}", loc="left", fontsize=8.5)
             figure.suptitle("Clips of the test part with their labels, and the highest scores (✓: a label)")
-            figure.savefig(path.with_name(f"{path.stem}{suffix}{path.suffix}"), dpi=200)
+            figure.savefig(path.with_name(f"{path.stem}{suffix}{path.suffix}"), dpi=150)
             plt.close(figure)
 
 
