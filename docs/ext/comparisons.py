@@ -134,11 +134,11 @@ class Comparisons(SphinxDirective):
         for _, _, source, _, _ in ROWS:
             self.env.note_dependency(str(DOCS / f"{source.page}.md"))
         lines = [
-            "| what | compared with | ours | theirs | theirs / ours |",
-            "| --- | --- | --- | --- | --- |",
+            "| times as fast | what | compared with | ours | theirs |",
+            "| --: | --- | --- | --: | --: |",
         ]
         lines += [
-            f"| {one.what} | {one.peer} | {one.ours} | {one.theirs} | {times(one.ratio)} |"
+            f"| {times(one.ratio)} | {one.what} | {one.peer} | {one.ours} | {one.theirs} |"
             for one in comparisons()
         ]
         return self.parse_text_to_nodes("\n".join(lines))
