@@ -3,13 +3,18 @@
     .. api:: rankaudio.losses
 
 shows the module's docstring, a table with the first sentence of each public name, and then all of them in
-the order of the table. Functions come first, then Modules, other classes, and the records that functions
-return. A name that the root has too is shown as people import it, ``rankaudio.LogMel``.
+the order of the table. Functions come first, then Modules, other classes, and records. A name that the root
+has too is shown as people import it, ``rankaudio.LogMel``.
+
+    .. api-modules::
+
+shows a table of all public modules. If a module has no page, the build fails.
 """
 
 import dataclasses
 import importlib
 import inspect
+import pkgutil
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -37,12 +42,12 @@ def kind_of(thing: object) -> str | None:
         return None
     if issubclass(thing, nn.Module):
         return "Modules"
-    return "Results" if issubclass(thing, tuple) or dataclasses.is_dataclass(thing) else "Classes"
+    return "Records" if issubclass(thing, tuple) or dataclasses.is_dataclass(thing) else "Classes"
 
 
 def groups(module: ModuleType) -> dict[str, list[str]]:
     """Public names of a module by group, in the order of the page, each group sorted by name."""
-    found: dict[str, list[str]] = {"Functions": [], "Modules": [], "Classes": [], "Results": []}
+    found: dict[str, list[str]] = {"Functions": [], "Modules": [], "Classes": [], "Records": []}
     for name in sorted(module.__all__, key=str.lower):
         kind = kind_of(getattr(module, name))
         if kind:
@@ -89,8 +94,20 @@ class Api(SphinxDirective):
             yield from ("", f".. autodata:: {module.__name__}.{name}")
 
 
+class ApiModules(SphinxDirective):
+    """Show a table of all public modules, each with the first sentence of its docstring."""
+
+    def run(self) -> list[nodes.Node]:
+        found = (info.name for info in pkgutil.iter_modules(rankaudio.__path__, "rankaudio."))
+        names = [name for name in found if not name.partition(".")[2].startswith("_")]
+        names[names.index("rankaudio.integrations")] += ".torchmetrics"
+        lines = [".. autosummary::", "   :nosignatures:", "", *(f"   {name}" for name in names)]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive, and the extension that it uses."""
     app.setup_extension("sphinx.ext.autosummary")
     app.add_directive("api", Api)
+    app.add_directive("api-modules", ApiModules)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
