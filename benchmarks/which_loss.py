@@ -75,7 +75,7 @@ class Scored:
         target = target.bool()
         one, each = common_threshold(*self.held_out), class_thresholds(*self.held_out)
         values = (
-            resampled(scores, target, draws),
+            lwlrap_of_draws(scores, target, draws),
             mean_average_precision(scores, target, counts),
             micro_f1(scores > one, target, counts),
             macro_f1(scores > each, target, counts),
@@ -196,6 +196,14 @@ def labels_by_way(scored: Scored) -> dict[str, Tensor]:
 def draw_clips(count: int) -> Tensor:
     """Draw 2,000 resamples of the clips, ``(2000, count)``. They are the same for all losses."""
     return torch.randint(count, (2000, count), generator=torch.Generator().manual_seed(0))
+
+
+def lwlrap_of_draws(scores: Tensor, target: Tensor, draws: Tensor) -> Tensor:
+    """Return lwlrap of each draw of clips: a weighted mean of each clip's sums."""
+    labels = target.sum(1).double()
+    pairs = zip(scores, target, strict=True)
+    each = torch.stack([lwlrap(s[None], t[None], average="sample") for s, t in pairs])
+    return (each.nan_to_num(0) * labels)[draws].sum(1) / labels[draws].sum(1)
 
 
 def centred(of_draws: Tensor, of_seeds: Tensor) -> Tensor:

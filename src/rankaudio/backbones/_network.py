@@ -42,10 +42,14 @@ class Network(ModuleWithSettings):
     ... class LoudestFrame(Network):
     ...     n_classes: int
     ...     n_bins: int = 128
+    ...
     ...     def __post_init__(self):
     ...         super().__post_init__()
     ...         self.n_features = self.n_bins
-    ...         self.classifier = torch.nn.Sequential(torch.nn.Linear(self.n_bins, self.n_classes))
+    ...         self.classifier = torch.nn.Sequential(
+    ...             torch.nn.Linear(self.n_bins, self.n_classes)
+    ...         )
+    ...
     ...     def features(self, spectrogram, lengths=None):
     ...         if lengths is None:
     ...             return spectrogram.amax(-1)
