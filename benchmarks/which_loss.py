@@ -39,6 +39,7 @@ from _heads import decided_by_heads, embeddings_of
 from _hidden_layer import HiddenLayer
 from _table import options, published, show
 from ingredients import example, results
+from rankaudio import lwlrap
 from rankaudio.data import read_labels, read_scores
 from rankaudio.noisy import calibrate_scores
 

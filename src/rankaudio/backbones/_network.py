@@ -97,7 +97,9 @@ class Network(ModuleWithSettings):
             TypeError: if the network has no such features, because ``frames_per_step`` is None.
 
         >>> network = CNN2d(80, n_blocks=3, base_depth=8)
-        >>> features, steps = network.step_features(torch.randn(2, 128, 87), torch.tensor([87, 30]))
+        >>> features, steps = network.step_features(
+        ...     torch.randn(2, 128, 87), torch.tensor([87, 30])
+        ... )
         >>> features.shape, steps.tolist()
         (torch.Size([2, 30, 21]), [21, 7])
         """
