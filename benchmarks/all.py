@@ -26,8 +26,10 @@ QUICK = [
     "batching",
     "noisy",
     "mixing",
+    "folds",
     "resampling",
     "waveform_statistics",
+    "costs",
 ]
 
 

@@ -23,7 +23,7 @@ from rankaudio.metrics import average_precision, bootstrap, f1, lwlrap, paired_t
 SIZES = [(10_000, 80), (100_000, 80)]
 RESAMPLED = [("lwlrap", 100_000, 80), ("f1", 100_000, 80), ("average_precision", 10_000, 80)]
 RESAMPLED += [("average_precision", 100_000, 80)]
-CLIPS = (200,)
+CLIPS = (500,)
 
 
 def draw(generator: torch.Generator, clips: int, classes: int, share: float = 0.015) -> tuple[Tensor, Tensor]:

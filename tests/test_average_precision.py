@@ -121,7 +121,10 @@ def test_infinities_are_scores_and_no_clips_are_no_accident(monkeypatch):
         assert function(scores[:0], target[:0], average=None)[0].shape == (5,)
         with monkeypatch.context() as patch:
             patch.setattr("rankaudio.metrics._ranked._BUDGET", 90)  # two classes at a time
-            torch.testing.assert_close(function(scores, target, average=None), whole, **EXACT)
+            weight = torch.full((40,), 2.0)  # which are sorted in the other way
+            weighted = function(scores, target, average=None, sample_weight=weight)
+            torch.testing.assert_close(weighted[0], whole[0], **EXACT)
+            torch.testing.assert_close(weighted.support, 2 * whole.support, **EXACT)
 
 
 @pytest.mark.parametrize("average", ["macro", "micro", None])

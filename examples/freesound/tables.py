@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from freesound.plans.base import KAGGLE, Table
+from freesound.regular_file import read_text
 from rankaudio._program.scored_labels import in_order_of_labels
 from rankaudio.data import LabelTable, ScoreTable, read_labels, read_scores
 
@@ -18,9 +20,8 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
         ValueError: if the file is not CSV in UTF-8, or is empty.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, row) for row in reader if row]
+        reader = csv.reader(io.StringIO(read_text(path, encoding="utf-8-sig"), newline=""))
+        rows = [(reader.line_num, row) for row in reader if row]
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: wanted CSV in UTF-8: {error}") from error
     if not rows:

@@ -218,10 +218,12 @@ def check_writable(path: Path) -> None:
     """Refuse a target that cannot be written, before the work.
 
     Raises:
-        OSError: if the path is a folder, or no file can be made next to it.
+        OSError: if the path is a folder, a device or a pipe, or no file can be made next to it.
     """
     if path.is_dir():
         raise IsADirectoryError(f"--out: wanted a file to write, got the folder {path}")
+    if path.exists() and not path.is_file():
+        raise OSError(f"--out: wanted a file to write, got the device or pipe {path}")
     try:
         with tempfile.TemporaryFile(dir=path.absolute().parent):
             pass

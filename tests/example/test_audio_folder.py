@@ -157,8 +157,20 @@ def test_a_model_with_nan_is_named_before_scoring(run, audio, tmp_path):
         predict(run, audio, tmp_path / "s.csv")
 
 
+def test_a_class_without_labels_has_no_finite_threshold_and_scores_as_before(run, audio, tmp_path):
+    write(audio / "good.wav")
+    predict(run, audio, tmp_path / "s.csv")
+    path = run / "fold_0" / "model.pt"
+    tagger = Tagger.load(path)
+    tagger.set_decisions(thresholds=torch.tensor([0.0, torch.inf]))
+    tagger.save(path)
+    predict(run, audio, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "s.csv").read_bytes()
+
+
 def test_the_target_is_checked_first(audio, tmp_path):
-    for out in (audio, tmp_path / "none" / "s.csv"):
+    os.mkfifo(tmp_path / "pipe")
+    for out in (audio, tmp_path / "none" / "s.csv", tmp_path / "pipe"):
         with pytest.raises(SystemExit, match="--out: "):
             predict(tmp_path / "no run", audio, out)
 

@@ -16,6 +16,7 @@ from rankaudio._checks import (
     check_floating,
     check_integer,
     check_lengths,
+    check_mapping,
     check_number,
     describe,
 )
@@ -150,13 +151,20 @@ class _HierarchicalCNN(Network):
                 without the prefix ``module.``.
 
         Raises:
+            TypeError: if ``state`` is not a mapping.
             RuntimeError: from PyTorch, if names or shapes do not fit this network. The message lists them.
 
         >>> model = CNN1d(80, n_blocks=2, base_depth=8)
-        >>> state = {f"module.output_transform.{k}": v for k, v in model.classifier.state_dict().items()}
-        >>> state |= {k: v for k, v in model.state_dict().items() if not k.startswith("classifier")}
+        >>> state = {
+        ...     f"module.output_transform.{k}": v
+        ...     for k, v in model.classifier.state_dict().items()
+        ... }
+        >>> state |= {
+        ...     k: v for k, v in model.state_dict().items() if not k.startswith("classifier")
+        ... }
         >>> model.load_reference_state_dict(state)
         """
+        check_mapping("state", state)
         self.load_state_dict({_from_reference(key): value for key, value in state.items()})
 
 

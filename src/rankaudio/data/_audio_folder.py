@@ -103,13 +103,11 @@ def _sort_in(found: AudioFolder, path: Path, skip: Container[str], *, must_be_au
 
 
 def check_audio(path: Path) -> None:
-    """Read the header of a file. A pipe or a device could block, so it is not opened.
+    """Read the header of a file.
 
     Raises:
         OSError: if it cannot be opened.
-        ValueError: if it is no audio file.
+        ValueError: if it is no audio file, or a pipe, a device or a socket.
         ImportError: if it needs soundfile, and soundfile cannot be imported.
     """
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path}: wanted a regular file, got a pipe, a device or a socket")
     audio_info(path)

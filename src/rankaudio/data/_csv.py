@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rankaudio._checks import check_path, check_unique, first_few
-from rankaudio._files import write_text
+from rankaudio._files import check_regular_file, write_text
 
 # The column of file names, as Kaggle calls it.
 FILE_NAME = "fname"
@@ -134,6 +134,7 @@ def _cure(row: Sequence[str]) -> str:
 
 
 def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
+    check_regular_file(path)
     try:
         # utf-8-sig: spreadsheets often begin a file with a byte order mark.
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, overload
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_choice, check_integer, describe
+from rankaudio._checks import check_choice, check_device, check_flag, check_integer, describe
 from rankaudio.metrics._inputs import Rows, check_rows
 from rankaudio.metrics._kept_scores import KeptScores
 from rankaudio.metrics._ranked import Ranked, as_one_class, of_classes
@@ -26,7 +26,9 @@ CLASS_AVERAGES: tuple[Any, ...] = ("macro", "micro", None)
 class ClassAveragePrecision(NamedTuple):
     """The result of ``average=None``: two tensors ``(C,)``.
 
-    >>> average_precision(torch.tensor([[2.0, 1.0]]), torch.tensor([[0, 1]]), average=None).support
+    >>> average_precision(
+    ...     torch.tensor([[2.0, 1.0]]), torch.tensor([[0, 1]]), average=None
+    ... ).support
     tensor([0., 1.], dtype=torch.float64)
     """
 
@@ -100,7 +102,9 @@ def average_precision(
 
     >>> scores = torch.tensor([[3.0, 0.0], [2.0, 1.0], [1.0, 1.0]])
     >>> target = torch.tensor([[1, 0], [0, 1], [1, 0]])
-    >>> average_precision(scores, target, average=None).average_precision  # (1/1 + 2/3) / 2, and 1/2 by a tie
+    >>> average_precision(
+    ...     scores, target, average=None
+    ... ).average_precision  # (1/1 + 2/3) / 2, and 1/2 by a tie
     tensor([0.8333, 0.5000], dtype=torch.float64)
     >>> average_precision(scores, target)
     tensor(0.6667, dtype=torch.float64)
@@ -121,7 +125,9 @@ class AveragePrecision:
         average: as in the function.
 
     >>> metric, other = AveragePrecision(2), AveragePrecision(2)
-    >>> metric.update(torch.tensor([[3.0, 0.0], [2.0, 1.0]]), torch.tensor([[1, 0], [0, 1]]))
+    >>> metric.update(
+    ...     torch.tensor([[3.0, 0.0], [2.0, 1.0]]), torch.tensor([[1, 0], [0, 1]])
+    ... )
     >>> other.update(torch.tensor([[1.0, 1.0]]), torch.tensor([[1, 0]]))
     >>> metric.merge(other)
     >>> metric.compute()
@@ -163,7 +169,9 @@ class AveragePrecision:
         Raises:
             ValueError: if a known score was NaN in any of the processes.
         """
-        return _compute(self._kept.of_all_processes() if sync else self._kept.rows(), self.average)
+        return _compute(
+            self._kept.of_all_processes() if check_flag("sync", sync) else self._kept.rows(), self.average
+        )
 
     def reset(self) -> None:
         """Forget all clips."""
@@ -179,7 +187,7 @@ class AveragePrecision:
 
     def to(self, device: torch.device | str) -> Self:
         """Move the kept scores to a device, and return the metric itself."""
-        self._kept = self._kept.to(torch.device(device))
+        self._kept = self._kept.to(check_device("device", device))
         return self
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -206,5 +214,5 @@ def _compute(rows: Rows, average: ClassAverage | None) -> Tensor | ClassAverageP
 
 def _precision(ranked: Ranked) -> Tensor:
     """Average the precisions of the clips with each class. Clips of weight 0 have no precision."""
-    precision = torch.where(ranked.positive > 0, ranked.positives_above / ranked.all_above, 0.0)
+    precision = torch.where(ranked.positive > 0, ranked.positives_at_least / ranked.all_at_least, 0.0)
     return (ranked.positive * precision).sum(1) / ranked.positive.sum(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, overload
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_choice, check_integer, describe
+from rankaudio._checks import check_choice, check_device, check_flag, check_integer, describe
 from rankaudio.metrics._inputs import check_rows, check_thresholds
 from rankaudio.metrics._label_precisions import sum_dtype
 from rankaudio.metrics._running import add_processes, check_batch, check_state
@@ -25,7 +25,12 @@ _AVERAGES: tuple[Any, ...] = ("macro", "micro", None)
 class ClassF1(NamedTuple):
     """The result of ``average=None``: four tensors ``(C,)``.
 
-    >>> f1(torch.tensor([[2.0, -1.0]]), torch.tensor([[1, 0]]), thresholds=0.0, average=None).precision
+    >>> f1(
+    ...     torch.tensor([[2.0, -1.0]]),
+    ...     torch.tensor([[1, 0]]),
+    ...     thresholds=0.0,
+    ...     average=None,
+    ... ).precision
     tensor([1., nan], dtype=torch.float64)
     """
 
@@ -141,7 +146,9 @@ class F1:
     >>> metric = F1(2, thresholds=0.0)
     >>> metric.update(torch.tensor([[2.0, -1.0]]), torch.tensor([[1, 0]]))
     >>> other = F1(2, thresholds=0.0).to(metric.device)
-    >>> other.update(torch.tensor([[0.5, 3.0], [-2.0, 1.0]]), torch.tensor([[0, 1], [0, 1]]))
+    >>> other.update(
+    ...     torch.tensor([[0.5, 3.0], [-2.0, 1.0]]), torch.tensor([[0, 1], [0, 1]])
+    ... )
     >>> metric.merge(other)
     >>> metric.compute()
     tensor(0.8333, dtype=torch.float64)
@@ -185,7 +192,7 @@ class F1:
         Raises:
             ValueError: if a known score was NaN in any of the processes.
         """
-        counts = _Counts(*add_processes(self._counts)) if sync else self._counts
+        counts = _Counts(*add_processes(self._counts)) if check_flag("sync", sync) else self._counts
         return _compute(counts, self.average)
 
     def reset(self) -> None:
@@ -203,7 +210,8 @@ class F1:
 
     def to(self, device: torch.device | str) -> Self:
         """Move counts and thresholds to a device, and return the metric itself."""
-        dtype = sum_dtype(torch.device(device))
+        device = check_device("device", device)
+        dtype = sum_dtype(device)
         self._counts = _Counts(*(part.to(device, dtype) for part in self._counts))
         self.thresholds = self.thresholds.to(device, dtype)
         return self

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, overload
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_choice, check_integer, describe
+from rankaudio._checks import check_choice, check_device, check_flag, check_integer, describe
 from rankaudio.metrics._inputs import check_rows
 from rankaudio.metrics._label_precisions import PrecisionSums, precision_sums
 from rankaudio.metrics._running import add_processes, check_batch, check_state
@@ -173,7 +173,7 @@ class Lwlrap:
         Raises:
             ValueError: if a known score was NaN in any of the processes.
         """
-        sums = PrecisionSums(*add_processes(self._sums)) if sync else self._sums
+        sums = PrecisionSums(*add_processes(self._sums)) if check_flag("sync", sync) else self._sums
         return _compute(sums, self.average)
 
     def reset(self) -> None:
@@ -190,7 +190,7 @@ class Lwlrap:
 
     def to(self, device: torch.device | str) -> Self:
         """Move the sums to a device, and return the metric itself."""
-        self._sums = self._sums.to(device)
+        self._sums = self._sums.to(check_device("device", device))
         return self
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -201,7 +201,7 @@ class Lwlrap:
         """Replace the sums by copies of those that :meth:`state_dict` returned, on this metric's device.
 
         Raises:
-            TypeError: if a sum is not a tensor.
+            TypeError: if ``state`` is not a mapping, or a sum is not a tensor.
             ValueError: if names or shapes do not match. The metric is not changed then.
         """
         check_state(state, self._sums._asdict())

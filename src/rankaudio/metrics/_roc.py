@@ -22,7 +22,9 @@ __all__ = ["ClassRoc", "d_prime", "roc_auc"]
 class ClassRoc(NamedTuple):
     """The result of ``average=None``: three tensors ``(C,)``.
 
-    >>> roc_auc(torch.tensor([[2.0], [1.0]]), torch.tensor([[1], [0]]), average=None).d_prime
+    >>> roc_auc(
+    ...     torch.tensor([[2.0], [1.0]]), torch.tensor([[1], [0]]), average=None
+    ... ).d_prime
     tensor([inf], dtype=torch.float64)
     """
 
@@ -143,24 +145,10 @@ def d_prime(
 
 def _area(ranked: Ranked) -> Tensor:
     """Count the clips with the class above each clip without it, and half of those that are tied."""
-    positive, above, everything = ranked
-    total = positive.sum(1, keepdim=True)
-    negatives_above = everything - above
-    negatives = negatives_above[:, -1:]
-    # Ties with a clip: what is counted at its place, less what is counted before the first of its ties.
-    tied = negatives_above - _before_ties(negatives_above, everything)
-    right = (positive * (negatives - negatives_above + tied / 2)).sum(1)
-    return right / (total * negatives)[:, 0]
-
-
-def _before_ties(values: Tensor, keys: Tensor) -> Tensor:
-    """Return, for each entry of sorted rows, the value of the last entry with another key; 0 at the start."""
-    places = torch.arange(keys.shape[1], device=keys.device).expand(keys.shape)
-    is_first = torch.ones_like(keys, dtype=torch.bool)
-    is_first[:, 1:] = keys[:, 1:] != keys[:, :-1]
-    first = places.masked_fill(~is_first, 0).cummax(1).values
-    padded = torch.nn.functional.pad(values, (1, 0))
-    return padded.gather(1, first)
+    at_least = ranked.all_at_least - ranked.positives_at_least
+    tied = at_least - (ranked.all_above - ranked.positives_above)
+    right = (ranked.positive * (ranked.negatives - at_least + tied / 2)).sum(1)
+    return right / (ranked.positive.sum(1) * ranked.negatives[:, 0])
 
 
 def _d_prime(area: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, distributed
 
-from rankaudio._checks import check_same_device, check_shape, describe
+from rankaudio._checks import check_mapping, check_same_device, check_shape, describe
 from rankaudio.metrics._inputs import as_tensor
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def check_batch(scores: Array, sums: Tensor, n_classes: int) -> Tensor:
 
 def check_names_of_state(state: Mapping[str, Tensor], names: Sequence[str]) -> None:
     """Refuse a state with other names."""
-    if set(state) != set(names):
-        wanted, got = ", ".join(names), ", ".join(state) or "nothing"
+    if set(check_mapping("state", state)) != set(names):
+        wanted, got = ", ".join(names), ", ".join(map(str, state)) or "nothing"
         raise ValueError(f"state: wanted {wanted}, got {got}")
 
 
