@@ -18,6 +18,7 @@ MEASURED = HERE.parent / "docs" / "measured"
 QUICK = [
     "losses",
     "lwlrap",
+    "intervals",
     "frontends",
     "training_step",
     "first_place_step",
@@ -28,6 +29,7 @@ QUICK = [
     "folds",
     "resampling",
     "waveform_statistics",
+    "costs",
 ]
 
 

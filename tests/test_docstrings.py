@@ -24,6 +24,9 @@ NAMES = public_names()
 # Their definitions are rules, choices or records: words say them best.
 IN_WORDS = {
     *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable"),
+    *("Event", "write_audacity", "write_events", "write_raven"),
+    *("CalibrationFit", "ClassAveragePrecision", "ClassF1", "ClassRoc", "ThresholdFit"),
+    *("Interval", "PairedTest"),
     "FrameWindows",
     *("FoldBalance", "PoolDraws"),
     *("SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial"),

@@ -347,7 +347,7 @@ def test_inputs_are_not_written(module, function, shape, settings):
 
 
 COMMON = [
-    ({"clips": torch.zeros(9)}, ValueError, ": wanted .* axes, got"),
+    ({"clips": torch.zeros(9)}, ValueError, ": wanted .* axes.*, got"),
     ({"clips": torch.zeros(2, 4, 9).int()}, TypeError, ": wanted a floating-point tensor"),
     ({"clips": torch.zeros(2, 4, 0)}, ValueError, ": wanted at least one step on each axis"),
     ({"lengths": torch.tensor([9.0, 3.0])}, TypeError, "lengths: wanted integers"),

@@ -56,7 +56,18 @@ from rankaudio import (
 from rankaudio.backbones import CBAM, AxisPool, SqueezeExcite
 from rankaudio.chain import OneOf, SomeOf
 from rankaudio.effects import AddNoise
-from rankaudio.losses import LqLoss, SmoothedBCELoss, lq_loss, smoothed_bce_loss
+from rankaudio.losses import (
+    AsymmetricLoss,
+    FocalLoss,
+    LqLoss,
+    SmoothedBCELoss,
+    ZLPRLoss,
+    asymmetric_loss,
+    focal_loss,
+    lq_loss,
+    smoothed_bce_loss,
+    zlpr_loss,
+)
 from rankaudio.masking import CutSegment, cut_segment
 from rankaudio.spectral import (
     DecibelMel,
@@ -132,6 +143,19 @@ CASES = {
         lambda b: (seeded(b, 5), labels(b, 5)),
         lsep_loss,
         settings={"class_weight": torch.arange(1.0, 6.0), "reduction": "sum"},
+    ),
+    "ZLPR weighted": Case(
+        lambda: ZLPRLoss(class_weight=torch.arange(1.0, 6.0)),
+        lambda b: (seeded(b, 5), labels(b, 5)),
+        zlpr_loss,
+        settings={"class_weight": torch.arange(1.0, 6.0)},
+    ),
+    "ASL": Case(AsymmetricLoss, lambda b: (seeded(b, 5), labels(b, 5)), asymmetric_loss),
+    "focal weighted": Case(
+        lambda: FocalLoss(class_weight=torch.arange(1.0, 6.0)),
+        lambda b: (seeded(b, 5), labels(b, 5)),
+        focal_loss,
+        settings={"class_weight": torch.arange(1.0, 6.0)},
     ),
     "Lq": Case(LqLoss, lambda b: (seeded(b, 5), labels(b, 5)), lq_loss),
     "smoothed BCE": Case(SmoothedBCELoss, lambda b: (seeded(b, 5), labels(b, 5)), smoothed_bce_loss),
@@ -288,12 +312,18 @@ CASES = {
 # Names that the table cannot hold, with the tests that hold them to their contracts.
 ELSEWHERE = {
     "test_metrics.py": {"ClassLwlrap", "Lwlrap", "lwlrap"},
+    "test_average_precision.py": {"AveragePrecision", "ClassAveragePrecision", "average_precision"}
+    | {"ClassRoc", "d_prime", "roc_auc"},
+    "test_intervals.py": {"Interval", "PairedTest", "bootstrap", "paired_test"},
+    "test_thresholds.py": {"ClassF1", "F1", "ThresholdFit", "f1", "fit_thresholds"},
+    "test_calibration.py": {"Calibration", "CalibrationFit", "fit_calibration"},
     "test_chain.py": {"Augmentation", "Mixer"},
     "test_noise.py": {"add_noise"},
     "test_lengths.py": {"frame_lengths", "length_mask"},
     # The gradient of soft bootstrapping is not that of its value.
     "test_losses_noisy.py": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "SourceLoss", "l_soft_loss"},
     "test_smoothed_bce.py": {"smooth_labels"},
+    "test_label_decision.py": {"CountHead", "ThresholdHead"},
     "test_trim.py": {"trim_silence"},
     "test_first_place_transforms.py": {"centre_crop"},
     "test_spectral.py": {"mel_filterbank"},
@@ -302,6 +332,9 @@ ELSEWHERE = {
     "test_pool_sampler.py": {"PoolDraws", "PoolSampler"},
     "test_windowed_tagger.py": {"FrameWindows", "WindowedTagger", "frame_windows"},
     "test_segments.py": {"SegmentedTagger"},
+    "test_framewise_tagger.py": {"FramewiseTagger"},
+    "test_events.py": {"Event", "events"},
+    "test_event_files.py": {"write_audacity", "write_events", "write_raven"},
     "test_inference.py": {"WindowScores", "predict", "predict_long"},
     "test_noisy.py": {
         "LabelQuality",

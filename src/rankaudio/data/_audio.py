@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from rankaudio._checks import check_integer, check_number
-from rankaudio.data._formats import check_regular_file, find_reader
+from rankaudio._files import check_regular_file
+from rankaudio.data._formats import find_reader
 from rankaudio.data._soundfile import Sound, read_sound_blocks, read_sound_header
 from rankaudio.data._source import AudioData, Source, check_source, open_source
 from rankaudio.data._wav import Wav, read_wav_blocks, read_wav_header
@@ -116,9 +118,15 @@ def load_audio(
     >>> import tempfile
     >>> from scipy.io import wavfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     wavfile.write(f"{folder}/steps.wav", 8000, torch.tensor([0, 16384, -32768]).short().numpy())
+    ...     wavfile.write(
+    ...         f"{folder}/steps.wav",
+    ...         8000,
+    ...         torch.tensor([0, 16384, -32768]).short().numpy(),
+    ...     )
     ...     load_audio(f"{folder}/steps.wav", sample_rate=None)
-    ...     load_audio(f"{folder}/steps.wav", sample_rate=None, start=1 / 8000, seconds=1 / 8000)
+    ...     load_audio(
+    ...         f"{folder}/steps.wav", sample_rate=None, start=1 / 8000, seconds=1 / 8000
+    ...     )
     tensor([ 0.0000,  0.5000, -1.0000])
     tensor([0.5000])
     >>> import io
@@ -195,7 +203,8 @@ def cut_part(
 
 def read_header(path: Source) -> Wav | Sound:
     """Read the header, and refuse a file that cannot be used before anything is decoded."""
-    check_regular_file(path)
+    if isinstance(path, Path):
+        check_regular_file(path)
     header: Wav | Sound | None = None
     with open_source(path) as file:
         if find_reader(path, file.read(20)) == "wav":
