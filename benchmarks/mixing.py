@@ -20,7 +20,7 @@ RATE, CLIPS = 44100, 20
 
 
 def batch() -> tuple[Tensor, Tensor, Tensor]:
-    """Draw 20 clips of 0.3 to 12 s, 3 s in the mean, as they are in Freesound."""
+    """Draw 20 clips of 0.3 to 12 s, of which most are short, as in Freesound."""
     generator = torch.Generator().manual_seed(0)
     seconds = 0.3 + 11.7 * torch.rand(CLIPS, generator=generator) ** 3.3
     lengths = (seconds * RATE).long()

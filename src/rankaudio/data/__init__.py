@@ -9,9 +9,11 @@ from rankaudio.data._label_files import read_labels, write_labels
 from rankaudio.data._pool_sampler import PoolDraws, PoolSampler
 from rankaudio.data._sampler import LengthBucketSampler
 from rankaudio.data._score_files import read_classes, read_scores, write_scores
+from rankaudio.data._source import AudioData
 from rankaudio.data._tables import LabelTable, ScoreTable
 
 __all__ = [
+    "AudioData",
     "AudioInfo",
     "Batch",
     "ClipDataset",

@@ -6,7 +6,7 @@ influence on the result, and the padding of the result is zero.
 """
 
 from rankaudio.effects._gain import Gain, gain
-from rankaudio.effects._noise import AddNoise, add_noise
+from rankaudio.effects._noise import AddNoise, NoiseClips, NoiseColour, add_noise
 from rankaudio.effects._overdrive import Overdrive, overdrive
 from rankaudio.effects._parameters import Range
 from rankaudio.effects._pitch_shift import PitchShift, pitch_shift
@@ -18,6 +18,8 @@ from rankaudio.effects._third_place import ThirdPlaceEffects
 __all__ = [
     "AddNoise",
     "Gain",
+    "NoiseClips",
+    "NoiseColour",
     "Overdrive",
     "PitchShift",
     "Range",
