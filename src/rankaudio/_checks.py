@@ -23,7 +23,6 @@ from rankaudio._name_checks import check_encodable as check_encodable  # noqa: P
 from rankaudio._name_checks import check_names as check_names  # noqa: PLC0414
 from rankaudio._name_checks import check_ordered as check_ordered  # noqa: PLC0414
 from rankaudio._name_checks import check_path as check_path  # noqa: PLC0414
-from rankaudio._name_checks import check_paths as check_paths  # noqa: PLC0414
 from rankaudio._name_checks import check_unique as check_unique  # noqa: PLC0414
 
 _LARGEST = sys.float_info.max

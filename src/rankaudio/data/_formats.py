@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
+
+from rankaudio.data._source import Source
 
 Reader = Literal["wav", "soundfile"]
 
@@ -32,7 +33,7 @@ _UNSUPPORTED = (
 )
 
 
-def find_reader(path: Path, head: bytes) -> Reader:
+def find_reader(path: Source, head: bytes) -> Reader:
     """Tell who can read a file that begins with these bytes, at least 20 if there are so many."""
     if not head:
         raise ValueError(f"{path}: wanted an audio file, got an empty file")
