@@ -36,13 +36,19 @@ def take_fields(
     return fields
 
 
-def _check_field(name: str, field: object, clips: Tensor, ndim: int) -> Tensor:
+def check_rows(name: str, field: object, clips: Tensor) -> Tensor:
+    """Return a field if it is a tensor with one row for each clip."""
     if not isinstance(field, Tensor):
         raise TypeError(f"draw: wanted a tensor for {name}, got {describe(field)}")
+    if field.shape[:1] != clips.shape[:1]:
+        raise ValueError(f"draw: wanted {clips.shape[0]} rows, got {name}, {describe(field)}")
+    return field
+
+
+def _check_field(name: str, field: object, clips: Tensor, ndim: int) -> Tensor:
+    field = check_rows(name, field, clips)
     if field.ndim != ndim:
         raise ValueError(f"draw: wanted {ndim} axes for {name}, got {describe(field)}")
-    if field.shape[0] != clips.shape[0]:
-        raise ValueError(f"draw: wanted {clips.shape[0]} rows, got {name}, {describe(field)}")
     if name in _FLAGS:
         good, kind = field.dtype == torch.bool, "bools"
     elif name in _INTEGERS:

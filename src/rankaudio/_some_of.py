@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rankaudio import _random
 from rankaudio._checks import check_integer, check_number, check_ordered, describe
 from rankaudio._clips import check_clips, per_clip
-from rankaudio._draws import take_fields
+from rankaudio._draws import check_rows, take_fields
 from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.lengths import zero_beyond
 
@@ -83,6 +83,8 @@ class SomeOf(Augmentation):
         """Apply what :meth:`draw` returned."""
         check_clips(clips, lengths)
         (chosen,) = take_fields(draw, ("chosen",), clips, wide=("chosen",))
+        for name, field in draw.items():
+            check_rows(name, field, clips)
         if chosen.shape[1] != len(self.weights):
             raise ValueError(f"draw: wanted chosen of {len(self.weights)} parts, got {describe(chosen)}")
         return self._walk(clips, lengths, draw)
