@@ -19,7 +19,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from _bootstrap import draw_clips, interval, resampled
+from _bootstrap import interval, resampled
 from _table import options, published, show
 from rankaudio import lwlrap
 from rankaudio.data import read_labels, read_scores
@@ -59,7 +59,7 @@ def test_values(data: Path, run: Path) -> dict[str, tuple[float, Tensor]]:
         scores = read_scores(path)
         truth = read_labels(data / "test.csv", classes=scores.classes)
         kept = scores.select(truth.names).scores
-        boot = resampled(kept, truth.target, draw_clips(len(truth)))
+        boot = resampled(kept, truth.target)
         found[name] = float(lwlrap(kept, truth.target)), boot
     return found
 

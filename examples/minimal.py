@@ -4,7 +4,7 @@
 
 DIR has the table train_curated.csv, with the columns fname and labels, and the clips in train_curated/.
 Every name in SETTINGS can be given: epochs=60 base_depth=16. The best model of each fold is RUN/fold_K.pt.
-If DIR has clips in test/, RUN/scores.csv has the mean of their scores over the folds.
+If DIR has files in test/, all have to be audio. RUN/scores.csv has the mean of their scores over the folds.
 """
 
 import sys
@@ -79,12 +79,12 @@ if __name__ == "__main__":
     labels = read_labels(Path(s.data) / "train_curated.csv")
     Path(s.out).mkdir(parents=True, exist_ok=True)
     fold_of = ra.multilabel_folds(labels.target, n_folds=s.folds, seed=s.seed)
+    folder = Path(s.data) / "test"
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    test = ra.ClipDataset([folder / name for name in names], sample_rate=s.sample_rate) if names else None
     for fold in range(s.folds):
         train_fold(fold, labels, fold_of, device, s)
-    clips = sorted((Path(s.data) / "test").glob("*.wav"))
-    if clips:
+    if test:
         models = [ra.Tagger.load(Path(s.out) / f"fold_{fold}.pt", device=device) for fold in range(s.folds)]
-        test = ra.ClipDataset(clips, sample_rate=s.sample_rate)
         scores = torch.stack([ra.predict(model, test, workers=s.workers) for model in models]).mean(0)
-        table = ScoreTable([path.name for path in clips], labels.classes, scores)
-        write_scores(Path(s.out) / "scores.csv", table)
+        write_scores(Path(s.out) / "scores.csv", ScoreTable(names, labels.classes, scores))

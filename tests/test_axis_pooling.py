@@ -255,6 +255,7 @@ def test_a_clip_scores_the_same_alone_and_in_any_batch_with_side_inputs(variant)
 def test_every_side_input_reaches_the_scores():
     model, side, x = trained(), tiny_inputs(2), torch.randn(2, 12, 20).double()
     scores = model(x, None, side)
+    assert model.side_inputs == ("statistics", "duration")
     for name in model.side_inputs:
         assert not torch.allclose(model(x, None, {**side, name: side[name] + 1}), scores)
 

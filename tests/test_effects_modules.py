@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rankaudio.effects import (
+    AddNoise,
     Gain,
     Overdrive,
     PitchShift,
@@ -23,6 +24,7 @@ from rankaudio.effects import (
 from rankaudio.lengths import length_mask
 
 MODULES = {
+    "noise": AddNoise,
     "gain": Gain,
     "overdrive": Overdrive,
     "reverb": Reverb,
@@ -247,7 +249,7 @@ def test_bad_parameters_are_named(function, settings):
         (lambda: PitchShift(n_fft=1022), ValueError, "n_fft: wanted a multiple of 6, got 1022"),
         (lambda: Speed(factor=(0, 1)), ValueError, "factor: wanted a finite number from 0.1 to 10, got 0"),
         (lambda: Tempo(n_fft=8), ValueError, "n_fft: wanted an integer >= 16"),
-        (lambda: Gain().draw(torch.zeros(5)), ValueError, "waveform: wanted 2 axes"),
+        (lambda: Gain().draw(torch.zeros(5)), ValueError, "waveform: wanted shape .B, T."),
         (lambda: speed(torch.zeros(1, 9), factor=1.0, size=0), ValueError, "size: wanted an integer >= 1"),
         (
             lambda: reverb(torch.zeros(1, 9), tail=-1.0),

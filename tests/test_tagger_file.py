@@ -1,7 +1,6 @@
 """Files of taggers that are damaged, or made to do harm: a ValueError names the file and the problem."""
 
 import io
-import os
 import re
 import subprocess
 import sys
@@ -251,13 +250,6 @@ def test_a_pickle_that_ends_early_is_named(tmp_path):
         archive.writestr("archive/version", b"3\n")
     with pytest.raises(ValueError, match=r"m.pt: wanted a file written by Tagger.save"):
         Tagger.load(tmp_path / "m.pt")
-
-
-def test_a_pipe_or_a_folder_is_named_and_does_not_hang(tmp_path):
-    os.mkfifo(tmp_path / "pipe.pt")
-    for path in (tmp_path / "pipe.pt", tmp_path):
-        with pytest.raises(ValueError, match="got a folder or a device"):
-            Tagger.load(path)
 
 
 def test_arguments_of_load_are_named(saved):

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Sampler
 
 from freesound.corpus import Corpus
 from freesound.distributed import Group
+from freesound.regular_file import check_regular
 from freesound.trimming import open_clips
 from rankaudio import ClipDataset, pad_collate
 
@@ -78,7 +79,7 @@ def split_corpus(
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(check_regular(path).read_bytes()).hexdigest()
 
 
 def fingerprint(split: Split) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from freesound.regular_file import check_regular, read_text
+
 
 def read_json(path: Path, wanted: str, is_right: Callable[[Any], bool], *, cure: str = "") -> Any:
     """Return the content of a JSON file.
@@ -21,8 +23,9 @@ def read_json(path: Path, wanted: str, is_right: Callable[[Any], bool], *, cure:
         OSError: if the file cannot be read.
         ValueError: if it has other content; the message names it.
     """
+    check_regular(path)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_text(path))
         right = is_right(values)
     except (ValueError, RecursionError):
         right = False

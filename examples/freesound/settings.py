@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from freesound.plans.base import Member, Network, network_settings
+from freesound.regular_file import read_text
 from freesound.setting import Setting, settings_of_fields
 
 T = TypeVar("T")
@@ -118,7 +119,7 @@ def read_member(path: Path) -> Member:
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; the message of an error names it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: wanted TOML: {error}") from error
 

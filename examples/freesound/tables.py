@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from freesound.names import NameIndex
 from freesound.plans.base import KAGGLE, Table
+from freesound.regular_file import read_text
+from rankaudio._program.scored_labels import in_order_of_labels
 from rankaudio.data import LabelTable, ScoreTable, read_labels, read_scores
 
 
@@ -18,9 +20,8 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
         ValueError: if the file is not CSV in UTF-8, or is empty.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, row) for row in reader if row]
+        reader = csv.reader(io.StringIO(read_text(path, encoding="utf-8-sig"), newline=""))
+        rows = [(reader.line_num, row) for row in reader if row]
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: wanted CSV in UTF-8: {error}") from error
     if not rows:
@@ -118,9 +119,4 @@ def read_scored(scores_path: Path, labels_path: Path, table: Table = KAGGLE) -> 
     """
     scores = read_scores(scores_path)
     labels, _ = read_labels_of(labels_path, table, classes=scores.classes)
-    try:
-        return scores.select(NameIndex(scores.names).find_all(labels.names)), labels
-    except ValueError as error:
-        raise ValueError(
-            f"{scores_path} does not have a row for every clip of {labels_path}: {error}"
-        ) from error
+    return in_order_of_labels(scores, labels, scores_path, labels_path)

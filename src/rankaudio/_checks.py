@@ -8,11 +8,9 @@ queue.
 from __future__ import annotations
 
 import math
-import os
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -20,6 +18,12 @@ from torch import Tensor
 from rankaudio._messages import describe as describe  # noqa: PLC0414  (all checks are imported from here)
 from rankaudio._messages import first_few as first_few  # noqa: PLC0414
 from rankaudio._messages import short_repr
+from rankaudio._name_checks import check_all_known as check_all_known  # noqa: PLC0414
+from rankaudio._name_checks import check_encodable as check_encodable  # noqa: PLC0414
+from rankaudio._name_checks import check_names as check_names  # noqa: PLC0414
+from rankaudio._name_checks import check_ordered as check_ordered  # noqa: PLC0414
+from rankaudio._name_checks import check_path as check_path  # noqa: PLC0414
+from rankaudio._name_checks import check_unique as check_unique  # noqa: PLC0414
 
 _LARGEST = sys.float_info.max
 Choice = TypeVar("Choice", bound=str)
@@ -37,6 +41,13 @@ def check_instance(name: str, value: object, kind: type[Kind]) -> Kind:
     """Return the value if it is of this class."""
     if not isinstance(value, kind):
         raise TypeError(f"{name}: wanted a {kind.__name__}, got {describe(value)}")
+    return value
+
+
+def check_mapping(name: str, value: object) -> Mapping[Any, Any]:
+    """Return the value if it is a dict or another mapping."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name}: wanted a dict, got {describe(value)}")
     return value
 
 
@@ -74,7 +85,9 @@ def check_floating(name: str, value: object, *, ndim: tuple[int, ...] | None = N
         raise TypeError(f"{name}: wanted a floating-point tensor, got {describe(tensor)}")
     if ndim is not None and tensor.ndim not in ndim:
         wanted = " or ".join(str(n) for n in ndim)
-        raise ValueError(f"{name}: wanted {wanted} axes, got {describe(tensor)}")
+        alone = tensor.ndim == min(ndim) - 1 and name.isidentifier()
+        hint = f" (a single clip is {name}[None])" if alone else ""
+        raise ValueError(f"{name}: wanted {wanted} axes{hint}, got {describe(tensor)}")
     return tensor
 
 
@@ -234,59 +247,3 @@ def _interval(low: float, high: float) -> str:
 
 def _bound(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) and value >= 10**6 else f"{value:g}"
-
-
-def check_path(name: str, value: object) -> Path:
-    """Return the path if the value is a string or a path."""
-    if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"{name}: wanted a path (str or pathlib.Path), got {describe(value)}")
-    return Path(value)
-
-
-def check_paths(name: str, value: object) -> tuple[Path, ...]:
-    """Return the paths if the value is a list of at least one."""
-    paths = tuple(
-        check_path(f"{name}[{i}]", path) for i, path in enumerate(check_ordered(name, value, "paths"))
-    )
-    if not paths:
-        raise ValueError(f"{name}: wanted at least one path, got none")
-    return paths
-
-
-def check_ordered(name: str, value: object, content: str) -> Iterable[object]:
-    """Return the value if it holds things in an order: no string, no path and no set."""
-    if isinstance(value, (str, bytes, os.PathLike, set, frozenset, Tensor)) or not isinstance(
-        value, Iterable
-    ):
-        hint = "; a set has no order" if isinstance(value, (set, frozenset)) else ""
-        raise TypeError(f"{name}: wanted a list of {content}, got {describe(value)}{hint}")
-    return value
-
-
-def check_names(name: str, values: object) -> tuple[str, ...]:
-    """Return the names if they are a list of strings that are all different and not empty."""
-    names = tuple(check_ordered(name, values, "strings"))
-    for value in names:
-        if not isinstance(value, str):
-            raise TypeError(f"{name}: wanted a list of strings, got {describe(value)} in it")
-    strings = cast("tuple[str, ...]", names)
-    check_unique(name, strings)
-    return strings
-
-
-def check_unique(name: str, values: Iterable[str]) -> None:
-    """Refuse an empty name, and a name that comes twice."""
-    seen: set[str] = set()
-    for value in values:
-        if not value or value in seen:
-            got = f"{value!r} twice" if value else "an empty name"
-            raise ValueError(f"{name}: wanted different names, got {got}")
-        seen.add(value)
-
-
-def check_all_known(message: str, wanted: Iterable[str], known: Iterable[str], problem: str) -> None:
-    """Refuse names that are not known; the message ends with their number and the first few."""
-    there = set(known)
-    strange = [name for name in wanted if name not in there]
-    if strange:
-        raise ValueError(f"{message}, got {len(strange)} {problem}: {first_few(strange)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import stat
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import describe, first_few
-from rankaudio._files import write_bytes
+from rankaudio._files import check_regular_file, write_bytes
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.bool)
 
@@ -57,8 +56,7 @@ def read_tensors(path: str | os.PathLike[str], wanted: str) -> dict[str, Any]:
         ValueError: if it is another or a damaged file. The message names it.
     """
     path = Path(path)
-    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for a writer
-        raise ValueError(f"{path}: wanted {wanted}, got a folder or a device, which is no regular file")
+    check_regular_file(path)
     with path.open("rb") as file:
         _check_archive(path, file, wanted)
         try:

@@ -10,13 +10,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_number, check_values, describe
+from rankaudio._checks import check_number
 
 __all__ = ["Augmentation", "Draw", "Mixer"]
 
 Draw = dict[str, Tensor]
-# Fields of draws that are places or numbers of something.
-_INDICES = ("partner", "offset", "choice", "order", "length")
 
 
 class Augmentation(nn.Module):
@@ -40,12 +38,15 @@ class Augmentation(nn.Module):
     ...     def draw(self, clips, lengths=None, *, generator=None):
     ...         drawn = torch.rand(clips.shape[0], generator=generator)
     ...         return {"flipped": (drawn < self.p).to(clips.device)}
+    ...
     ...     def replay(self, clips, draw, lengths=None):
     ...         return torch.where(draw["flipped"][:, None], -clips, clips), lengths
     >>> flip = Flip(p=1.0)
     >>> flip(torch.tensor([[1.0, 2.0]]))
     (tensor([[-1., -2.]]), None)
-    >>> flip.replay(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), {"flipped": torch.tensor([True, False])})[0]
+    >>> flip.replay(
+    ...     torch.tensor([[1.0, 2.0], [3.0, 4.0]]), {"flipped": torch.tensor([True, False])}
+    ... )[0]
     tensor([[-1., -2.],
             [ 3.,  4.]])
     >>> flip.draw(torch.zeros(2, 9))
@@ -86,7 +87,14 @@ class Augmentation(nn.Module):
         """Return the changed clips and their lengths: :meth:`draw`, then :meth:`replay`."""
         if not self.active:
             return clips, lengths
-        return self.replay(clips, self.draw(clips, lengths, generator=generator), lengths)
+        return self._record(clips, lengths, generator=generator)[:2]
+
+    def _record(
+        self, clips: Tensor, lengths: Tensor | None, *, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor | None, Draw]:
+        """Draw and replay, and return the draw as well."""
+        draw = self.draw(clips, lengths, generator=generator)
+        return *self.replay(clips, draw, lengths), draw
 
 
 class Mixer(nn.Module):
@@ -111,6 +119,7 @@ class Mixer(nn.Module):
     >>> class LabelsOfTheNext(Mixer):
     ...     def draw(self, clips, lengths=None, *, partners=None, generator=None):
     ...         return {"partner": torch.arange(clips.shape[0]).roll(-1)}
+    ...
     ...     def replay(self, clips, target, draw, lengths=None):
     ...         return clips, torch.maximum(target, target[draw["partner"]]), lengths
     >>> mixer = LabelsOfTheNext(p=1.0)
@@ -172,24 +181,3 @@ class Mixer(nn.Module):
         more = {} if groups is None else {"groups": groups}  # for a subclass that knows no groups
         draw = self.draw(clips, lengths, partners=partners, generator=generator, **more)
         return self.replay(clips, target, draw, lengths)
-
-
-def take_fields(draw: Draw, names: tuple[str, ...], clips: Tensor) -> list[Tensor]:
-    """Return fields of a draw, on the device of the clips, after a check of their names and rows."""
-    if not isinstance(draw, dict) or not set(names) <= set(draw):
-        fields = sorted(draw) if isinstance(draw, dict) else describe(draw)
-        raise ValueError(f"draw: wanted the fields {', '.join(names)}, got {fields}")
-    for name in names:
-        field = draw[name]
-        if not isinstance(field, Tensor):
-            raise TypeError(f"draw: wanted a tensor for {name}, got {describe(field)}")
-        if field.shape[:1] != clips.shape[:1]:
-            raise ValueError(f"draw: wanted {clips.shape[0]} rows, got {name}, {describe(field)}")
-        if name in _INDICES and (field.is_floating_point() or field.dtype == torch.bool):
-            raise TypeError(f"draw: wanted integers for {name}, got {describe(field)}")
-    fields_on_device = [draw[name].to(clips.device) for name in names]
-    if "partner" in names:
-        partner = fields_on_device[names.index("partner")]
-        good = (partner >= 0) & (partner < clips.shape[0])
-        check_values("draw", partner, good, f"partners from 0 to {clips.shape[0] - 1}")
-    return fields_on_device

@@ -8,10 +8,19 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import describe
+from rankaudio._checks import (
+    check_floating,
+    check_integer,
+    check_integers,
+    check_mask,
+    check_shape,
+    describe,
+)
+from rankaudio._clips import check_target
+from rankaudio._some_of import OneOf, SomeOf
 from rankaudio.augmentation import Augmentation, Draw, Mixer
 
-__all__ = ["Chain", "Record"]
+__all__ = ["Chain", "OneOf", "Record", "SomeOf"]
 
 Record = dict[str, Draw]
 
@@ -35,7 +44,9 @@ class Chain(nn.Module):
         TypeError: if a name is not a string, or a part is neither an :class:`Augmentation` nor a
             :class:`Mixer`.
 
-    >>> chain = Chain({"shuffle": ShuffleChunks(chunk_length=20, p=1.0), "mixup": ORMixup(p=1.0)})
+    >>> chain = Chain(
+    ...     {"shuffle": ShuffleChunks(chunk_length=20, p=1.0), "mixup": ORMixup(p=1.0)}
+    ... )
     >>> waveform, target, lengths = chain(torch.randn(2, 100), torch.eye(2))
     >>> target
     tensor([[1., 1.],
@@ -47,7 +58,9 @@ class Chain(nn.Module):
             [0., 1.]])
     >>> list(record), record["shuffle"]["order"].shape
     (['shuffle'], torch.Size([2, 5]))
-    >>> again, *_ = chain.replay(torch.randn(2, 100), torch.eye(2), record)  # other clips, the same shuffle
+    >>> again, *_ = chain.replay(
+    ...     torch.randn(2, 100), torch.eye(2), record
+    ... )  # other clips, the same shuffle
     >>> chain.enable()
     >>> chain.enabled("mixup")
     True
@@ -117,6 +130,7 @@ class Chain(nn.Module):
         first axis. ``torch.save`` stores it, and ``torch.load`` with ``weights_only=True`` reads it.
         """
         record: Record = {}
+        _check_batch(waveform, target, partners, groups)
         if not self.training:
             return waveform, target, lengths, record
         for name, part in self._named():
@@ -125,10 +139,10 @@ class Chain(nn.Module):
             if isinstance(part, Mixer):
                 more = {} if groups is None else {"groups": groups}  # for a mixer that knows no groups
                 draw = part.draw(waveform, lengths, partners=partners, generator=generator, **more)
+                waveform, target, lengths = part.replay(waveform, target, draw, lengths)
             else:
-                draw = part.draw(waveform, lengths, generator=generator)
+                waveform, lengths, draw = part._record(waveform, lengths, generator=generator)
             record[name] = draw
-            waveform, target, lengths = _replay(part, waveform, target, lengths, draw=draw)
         return waveform, target, lengths, record
 
     def replay(
@@ -140,10 +154,12 @@ class Chain(nn.Module):
         made for, because partners are rows of that batch.
 
         Raises:
-            ValueError: if the record names a part that the chain does not have, or was drawn for a batch of
-                another size.
+            TypeError: if the record is not a dict of draws, or another argument has a wrong type.
+            ValueError: if the record names a part that the chain does not have, or a draw is impossible for
+                these clips. Such a draw was made for another batch or for other lengths.
         """
-        self._known(tuple(record))
+        _check_batch(waveform, target)
+        self._known(tuple(_check_record(record)))
         for name, part in self._named():
             if name in record:
                 waveform, target, lengths = _replay(part, waveform, target, lengths, draw=record[name])
@@ -156,9 +172,14 @@ class Chain(nn.Module):
         The tensors keep their first axis, with one row. So :meth:`replay` takes them with the clip alone,
         ``waveform[index : index + 1]``. This does not work for a mixed clip, because its partner is missing.
 
-        >>> Chain.example({"crop": {"start": torch.tensor([7, 9]), "length": torch.tensor([5, 5])}}, 1)
+        >>> Chain.example(
+        ...     {"crop": {"start": torch.tensor([7, 9]), "length": torch.tensor([5, 5])}}, 1
+        ... )
         {'crop': {'start': tensor([9]), 'length': tensor([5])}}
         """
+        for draw in _check_record(record).values():
+            for values in draw.values():
+                check_integer("index", index, 0, len(values) - 1)
         return {
             name: {field: values[index].unsqueeze(0) for field, values in draw.items()}
             for name, draw in record.items()
@@ -175,9 +196,29 @@ class Chain(nn.Module):
     def _known(self, names: tuple[str, ...]) -> frozenset[str]:
         """Return the names as a set if the chain has a part for each."""
         for name in names:
-            if name not in self.names:
-                raise ValueError(f"name: wanted one of {', '.join(self.names)}, got {name!r}")
+            if not isinstance(name, str) or name not in self.names:
+                raise ValueError(f"name: wanted one of {', '.join(self.names)}, got {describe(name)}")
         return frozenset(names)
+
+
+def _check_batch(
+    waveform: Tensor, target: Tensor, partners: Tensor | None = None, groups: Tensor | None = None
+) -> None:
+    check_target(check_floating("waveform", waveform), target, name="waveform")
+    if partners is not None:
+        check_mask("partners", partners, waveform.shape[:1], like=waveform)
+    if groups is not None:
+        check_shape("groups", check_integers("groups", groups), waveform.shape[:1], like=waveform)
+
+
+def _check_record(record: object) -> Record:
+    """Return the record if it is a dict of dicts of tensors that have at least one axis."""
+    if not isinstance(record, dict):
+        raise TypeError(f"record: wanted a dict of draws, got {describe(record)}")
+    for draw in record.values():
+        if not isinstance(draw, dict) or not all(isinstance(v, Tensor) and v.ndim for v in draw.values()):
+            raise TypeError(f"record: wanted draws, which are dicts of tensors, got {describe(draw)}")
+    return record
 
 
 def _replay(

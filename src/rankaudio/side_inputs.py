@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_floating, check_waveform, describe, first_few
+from rankaudio._checks import check_floating, check_integers, check_waveform, describe, first_few
 from rankaudio.spectral import waveform_statistics
 
 __all__ = ["SIDE_INPUTS", "SideInput"]
@@ -62,6 +62,9 @@ def compute_side_inputs(
 ) -> dict[str, Tensor]:
     """Compute the side inputs of these names from clips, in float32 or better."""
     if not names:
+        check_floating("waveform", waveform, ndim=(2,))
+        if lengths is not None:
+            check_integers("lengths", lengths)
         return {}
     waveform, lengths = check_waveform(waveform, lengths)
     return {name: _function(name)(waveform, lengths, sample_rate) for name in names}

@@ -70,3 +70,11 @@ def test_a_name_that_is_no_setting_is_refused(tmp_path):
     assert done.returncode == 1
     assert "wanted NAME=value" in done.stderr
     assert "got 'epoch=3'" in done.stderr
+
+
+def test_files_in_the_test_part_that_are_no_audio_are_named_before_the_training(tmp_path):
+    (tmp_path / "test" / "fold1").mkdir(parents=True)
+    (tmp_path / "test" / "fold1" / "readme.txt").write_text("These are sounds.")
+    (tmp_path / "train_curated.csv").write_text("fname,labels\na.wav,Bark\nb.wav,Meow\n")
+    done = run(f"data={tmp_path}", f"out={tmp_path / 'out'}", "folds=2")
+    assert "fold1/readme.txt: wanted an audio file, got" in done.stderr

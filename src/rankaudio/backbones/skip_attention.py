@@ -10,7 +10,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from rankaudio._checks import check_floating, check_integer, check_lengths, check_number, describe
+from rankaudio._checks import (
+    check_floating,
+    check_integer,
+    check_lengths,
+    check_mapping,
+    check_number,
+    describe,
+)
 from rankaudio.backbones._layers import pad_to, to_channels_last
 from rankaudio.backbones._network import Network
 from rankaudio.backbones._skip_blocks import (
@@ -130,13 +137,17 @@ class SkipAttention(Network):
                 with or without the prefix ``module.``.
 
         Raises:
+            TypeError: if ``state`` is not a mapping.
             RuntimeError: from PyTorch, if keys or shapes do not fit this network; its message names them.
 
         >>> model = SkipAttention(80, base_depth=8)
         >>> state = {f"fc.{k}": v for k, v in model.classifier.state_dict().items()}
-        >>> state |= {k: v for k, v in model.state_dict().items() if not k.startswith("classifier")}
+        >>> state |= {
+        ...     k: v for k, v in model.state_dict().items() if not k.startswith("classifier")
+        ... }
         >>> model.load_reference_state_dict(state)
         """
+        check_mapping("state", state)
         renamed = {_from_reference(key): value for key, value in state.items()}
         for name in ("attention.reduce.weight", "attention.expand.weight"):
             if name in renamed:  # the original has convolutions with a kernel of 1

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
-from pathlib import Path
 from typing import Literal
+
+from rankaudio.data._source import Source
 
 Reader = Literal["wav", "soundfile"]
 
@@ -33,26 +31,9 @@ _UNSUPPORTED = (
     (0, b"\xff\xf9", "AAC"),
     (0, b"MThd", "MIDI"),
 )
-_KINDS = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"))
 
 
-def check_regular_file(path: Path) -> None:
-    """Refuse what is not a file, before it is opened: a named pipe would block until somebody writes."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        if path.is_symlink():
-            reason = f"No such file: a link to '{path.readlink()}'"
-            raise FileNotFoundError(errno.ENOENT, reason, str(path)) from None
-        raise
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(mode):
-        got = next((name for test, name in _KINDS if test(mode)), "a block device")
-        raise ValueError(f"{path}: wanted a regular file, got {got}")
-
-
-def find_reader(path: Path, head: bytes) -> Reader:
+def find_reader(path: Source, head: bytes) -> Reader:
     """Tell who can read a file that begins with these bytes, at least 20 if there are so many."""
     if not head:
         raise ValueError(f"{path}: wanted an audio file, got an empty file")

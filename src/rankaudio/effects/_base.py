@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rankaudio import _random
-from rankaudio._checks import check_floating, check_range, check_waveform
-from rankaudio.augmentation import Augmentation, Draw, take_fields
+from rankaudio._checks import check_range, check_values, check_waveform
+from rankaudio._draws import take_fields
+from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.effects._chunks import CHUNK_SAMPLES
 from rankaudio.effects._parameters import Range, can_read, check_parameters
 from rankaudio.lengths import zero_beyond
@@ -39,17 +40,19 @@ class RandomEffect(Augmentation):
             name: check_range(name, drawn, *limits[name]) for name, drawn in ranges.items()
         }
         self._limits = {name: limits[name] for name in ranges}
+        if "factor" in ranges:  # a slower clip than the slowest would not fit into the result
+            self._limits["factor"] = (self.ranges["factor"][0], limits["factor"][1])
         self._integers = integers
 
     def draw(
         self,
         waveform: Tensor,
-        lengths: Tensor | None = None,  # noqa: ARG002  (other augmentations draw by length)
+        lengths: Tensor | None = None,
         *,
         generator: torch.Generator | None = None,
     ) -> Draw:
         """Draw which clips get the effect (``chosen``), and the parameters of every clip by name."""
-        check_floating("waveform", waveform, ndim=(2,))
+        check_waveform(waveform, lengths)
         count, device = waveform.shape[0], waveform.device
         draw = {"chosen": _random.choose(count, self.p, device=device, generator=generator)}
         for name, (low, high) in self.ranges.items():
@@ -62,8 +65,12 @@ class RandomEffect(Augmentation):
         self, waveform: Tensor, draw: Draw, lengths: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Apply what :meth:`draw` returned, or another draw with the same fields."""
-        chosen, *values = take_fields(draw, ("chosen", *self.ranges), waveform)
         clips, lengths = check_and_mask(waveform, lengths)
+        chosen, *values = take_fields(draw, ("chosen", *self.ranges), waveform)
+        if self.p == 1 and self.ranges.get("factor", (1, 1))[0] > 1:
+            check_values(
+                "draw", chosen, chosen, "every clip chosen, because others do not fit into the result"
+            )
         parameters = check_parameters(dict(zip(self.ranges, values, strict=True)), self._limits, clips)
         change = self._change_chosen if can_read(clips) else self._change_all
         changed, lengths = change(clips, lengths, chosen, parameters)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from rankaudio.ensemble._members import Method, check_weights, prepare
+from rankaudio.ensemble._members import Method, check_members, check_weights
 
 __all__ = ["blend"]
 
@@ -56,7 +56,9 @@ def blend(
             for the same clip and class, which only ``"rank"`` can blend. If weights are negative, all 0, or
             not one per member. Values are checked on every device.
 
-    >>> scores = torch.tensor([[[2.0, 0.0, -1.0]], [[0.0, 30.0, 10.0]]])  # two members, one clip
+    >>> scores = torch.tensor(
+    ...     [[[2.0, 0.0, -1.0]], [[0.0, 30.0, 10.0]]]
+    ... )  # two members, one clip
     >>> blend(scores, weights=[3, 1])
     tensor([[1.5000, 7.5000, 1.7500]])
     >>> blend(scores, weights=[3, 1], method="rank")
@@ -64,5 +66,5 @@ def blend(
     >>> blend(scores.sigmoid(), method="geometric")
     tensor([[0.6636, 0.7071, 0.5186]])
     """
-    members = prepare(scores, method=method, present=present)
-    return members.blend(check_weights(weights, len(members)))
+    members = check_members(scores, method=method, present=present)
+    return members.blend(check_weights(weights, len(members.scores)))

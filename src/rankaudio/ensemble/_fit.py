@@ -19,7 +19,7 @@ from rankaudio._checks import (
     describe,
 )
 from rankaudio.data import multilabel_folds
-from rankaudio.ensemble._members import Members, Method, prepare
+from rankaudio.ensemble._members import Members, Method, check_members
 from rankaudio.ensemble._search import WeightSearch, draw_weights
 from rankaudio.metrics import lwlrap
 
@@ -94,12 +94,14 @@ def fit_blend_weights(
     >>> generator = torch.Generator().manual_seed(0)
     >>> target = torch.eye(5).repeat(20, 1)
     >>> noise = torch.randn(3, 100, 5, generator=generator)
-    >>> scores = noise + torch.tensor([2.0, 1.5, 0.0])[:, None, None] * target  # the third is noise
+    >>> scores = (
+    ...     noise + torch.tensor([2.0, 1.5, 0.0])[:, None, None] * target
+    ... )  # the third is noise
     >>> fit = fit_blend_weights(scores, target, n_folds=2)
     >>> fit.lwlrap >= fit.equal, fit.lwlrap >= fit.alone.max(), fit.weights.argmin()
     (True, tensor(True), tensor(2))
     """
-    members = prepare(scores, method=method, present=present).on_cpu()
+    members = check_members(scores, method=method, present=present).prepare().on_cpu()
     first = members.prepared[0]
     if first.ndim != 2:
         raise ValueError(f"scores: wanted members of shape (N, C), got {describe(first)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from rankaudio._checks import check_floating, check_integer, check_number, describe
+from rankaudio._checks import check_floating, check_integer, check_mapping, check_number, describe
 from rankaudio._settings import ModuleWithSettings
 
 # From the parameter names of the original program to ours.
@@ -98,14 +98,22 @@ class SecondLevelNetwork(ModuleWithSettings):
                 ``relu2.*`` and ``fc.*``, with or without the prefix ``module.``.
 
         Raises:
+            TypeError: if ``state`` is not a mapping.
             RuntimeError: from PyTorch, if keys or shapes do not fit this network; its message names them.
 
         >>> network = SecondLevelNetwork(n_classes=80, n_members=7)
         >>> names = ["scale.fc1", "scale.fc2", "linear1", "relu1", "linear2", "relu2", "fc"]
-        >>> layers = [network.scale[0], network.scale[2], *(network.layers[i] for i in (0, 1, 3, 4, 6))]
-        >>> state = {f"{a}.{k}": v for a, b in zip(names, layers) for k, v in b.state_dict().items()}
+        >>> layers = [
+        ...     network.scale[0],
+        ...     network.scale[2],
+        ...     *(network.layers[i] for i in (0, 1, 3, 4, 6)),
+        ... ]
+        >>> state = {
+        ...     f"{a}.{k}": v for a, b in zip(names, layers) for k, v in b.state_dict().items()
+        ... }
         >>> network.load_reference_state_dict(state)
         """
+        check_mapping("state", state)
         self.load_state_dict({_from_reference(key): value for key, value in state.items()})
 
 

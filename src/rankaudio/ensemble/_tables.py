@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rankaudio._checks import check_all_known, check_instance, check_names, describe
 from rankaudio.data import ScoreTable
-from rankaudio.ensemble._members import EntryNames, Method, check_weights, prepare
+from rankaudio.ensemble._members import EntryNames, Method, check_members, check_weights
 
 __all__ = ["StackedTables", "blend_tables", "stack_tables"]
 
@@ -57,7 +57,9 @@ def stack_tables(
         ValueError: if there are no tables, a table has other classes, or a score is NaN (the message names
             clip and class). Also if a name is in no table or comes twice.
 
-    >>> one = ScoreTable(("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    >>> one = ScoreTable(
+    ...     ("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    ... )
     >>> two = ScoreTable(("b.wav",), ("Meow", "Bark"), torch.tensor([[5.0, 6.0]]))
     >>> stack = stack_tables([one, two])
     >>> stack.names, stack.scores[1], stack.present[1]
@@ -114,7 +116,9 @@ def blend_tables(
         TypeError: as in the two functions.
         ValueError: as in the two functions; messages name a bad score by clip and class.
 
-    >>> one = ScoreTable(("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    >>> one = ScoreTable(
+    ...     ("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    ... )
     >>> two = ScoreTable(("b.wav",), ("Meow", "Bark"), torch.tensor([[5.0, 6.0]]))
     >>> blend_tables([one, two], weights=[2, 1]).scores
     tensor([[1.0000, 2.0000],
@@ -122,8 +126,8 @@ def blend_tables(
     """
     stack = stack_tables(tables, names=names, classes=classes)
     entry_names = EntryNames("tables", stack.names, stack.classes)
-    members = prepare(stack.scores, method=method, present=stack.present, entry_names=entry_names)
-    return ScoreTable(stack.names, stack.classes, members.blend(check_weights(weights, len(members))))
+    members = check_members(stack.scores, method=method, present=stack.present, entry_names=entry_names)
+    return ScoreTable(stack.names, stack.classes, members.blend(check_weights(weights, len(members.scores))))
 
 
 def _check_tables(tables: object) -> tuple[ScoreTable, ...]:

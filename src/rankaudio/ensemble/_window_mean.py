@@ -6,7 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio import _random
-from rankaudio._checks import check_floating, check_lengths, check_mask, check_number, describe
+from rankaudio._checks import (
+    check_floating,
+    check_lengths,
+    check_mask,
+    check_number,
+    check_values,
+    describe,
+)
 
 
 class WindowMean(nn.Module):
@@ -83,7 +90,9 @@ class WindowMean(nn.Module):
     def replay(self, windows: Tensor, kept: Tensor) -> Tensor:
         """Return the means over the windows that :meth:`draw` returned."""
         real = _real_windows(windows, None)
-        mask = check_mask("kept", kept, real.shape, like=windows)[..., None]
+        mask = check_mask("kept", kept, real.shape, like=windows)
+        check_values("kept", mask, mask.any(1, keepdim=True), "at least one window of each clip")
+        mask = mask[..., None]
         return torch.where(mask, windows, 0).sum(-2) / mask.sum(-2)
 
     def extra_repr(self) -> str:

@@ -11,6 +11,7 @@ from rankaudio._checks import (
     check_floating,
     check_number,
     check_ordered,
+    check_scores_and_target,
     check_shape,
     check_tensor,
     check_values,
@@ -47,7 +48,9 @@ class SourceLoss(nn.Module):
         soft bootstrapping for noisy ones, each with the weight 0.5.
 
     >>> bce = torch.nn.BCEWithLogitsLoss(reduction="none")
-    >>> criterion = SourceLoss([bce, LSoftLoss(beta=0.7, reduction="none")], weights=(0.5, 0.5))
+    >>> criterion = SourceLoss(
+    ...     [bce, LSoftLoss(beta=0.7, reduction="none")], weights=(0.5, 0.5)
+    ... )
     >>> scores, target = torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.zeros(2, 2)
     >>> criterion(scores, target, torch.tensor([False, True]))
     tensor(0.6390)
@@ -77,7 +80,7 @@ class SourceLoss(nn.Module):
     def forward(self, scores: Tensor, target: Tensor, source: Tensor) -> Tensor:
         """Return the loss of a batch."""
         check_floating("scores", scores, ndim=(2,))
-        check_shape("target", target, scores.shape, like=scores)
+        check_scores_and_target(scores, target)
         source = self._check_source(source, scores)
         scores = scores if scores.dtype == torch.float64 else scores.float()
         target = target if target.is_floating_point() else target.to(scores.dtype)

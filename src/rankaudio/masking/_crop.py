@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from rankaudio import _random
-from rankaudio._checks import check_integer, describe
+from rankaudio._checks import check_integer, check_values, describe
 from rankaudio._clips import check_clips, gather_steps
-from rankaudio.augmentation import Augmentation, Draw, take_fields
+from rankaudio._draws import check_part, take_fields
+from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.lengths import zero_beyond
 
 
@@ -78,9 +79,13 @@ class RandomCrop(Augmentation):
         self, clips: Tensor, draw: Draw, lengths: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Apply what :meth:`draw` returned."""
-        check_clips(clips, lengths)
+        real = check_clips(clips, lengths)
         start, length = take_fields(draw, ("start", "length"), clips)
         longest, (low, high) = clips.shape[-1], self.size
+        good = (length >= real.clamp(max=low)) & (length <= high)
+        good = good if self.p == 1 else good | (length == real)
+        check_values("draw", length, good, f"lengths of {self.size}, or of clips that are shorter")
+        check_part(start, length, real, what="length")
         columns = torch.arange(min(longest, high) if self.p == 1 else longest, device=clips.device)
         source = (start[:, None] + columns).clamp(max=longest - 1)
         result = zero_beyond(gather_steps(clips, source), length)

@@ -8,8 +8,9 @@ from torch import Tensor
 from rankaudio import _random
 from rankaudio._checks import check_integer, check_number
 from rankaudio._clips import check_clips, gather_steps, per_clip
+from rankaudio._draws import check_part, take_fields
 from rankaudio._fill import Fill, check_fill, fill_values
-from rankaudio.augmentation import Augmentation, Draw, take_fields
+from rankaudio.augmentation import Augmentation, Draw
 
 
 def pad_or_crop(
@@ -89,6 +90,7 @@ class PadOrCrop(Augmentation):
         """Apply what :meth:`draw` returned."""
         real = check_clips(clips, lengths)
         start, wrapped = take_fields(draw, ("start", "wrapped"), clips)
+        check_part(start, real.clamp(max=self.size), real, what="crop")
         before = (self.size - real).clamp(min=0).div(2, rounding_mode="floor")
         source = torch.arange(self.size, device=clips.device) + (start - before)[:, None]
         kept = (source >= 0) & (source < real[:, None]) | wrapped[:, None]
@@ -130,7 +132,9 @@ def centre_crop(
 
     >>> centre_crop(torch.arange(7.0)[None], size=4)[0]
     tensor([[1., 2., 3., 4.]])
-    >>> centre_crop(torch.tensor([[1.0, 2.0, 0.0]]), torch.tensor([2]), size=5, fill="minimum")[0]
+    >>> centre_crop(
+    ...     torch.tensor([[1.0, 2.0, 0.0]]), torch.tensor([2]), size=5, fill="minimum"
+    ... )[0]
     tensor([[1., 1., 2., 1., 1.]])
     """
     module = PadOrCrop(size=size, fill=fill)

@@ -10,7 +10,8 @@ from torch import Tensor
 from rankaudio import _random
 from rankaudio._checks import check_range
 from rankaudio._clips import check_clips, computation_dtype, gather_steps, per_clip
-from rankaudio.augmentation import Augmentation, Draw, take_fields
+from rankaudio._draws import check_part, take_fields
+from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.lengths import zero_beyond
 
 _FIELDS = ("bottom", "height", "start", "width")
@@ -118,6 +119,8 @@ class RandomResizedCrop(Augmentation):
         real = check_clips(spectrogram, lengths, name="spectrogram", ndim=(3, 4))
         bottom, height, start, width = take_fields(draw, _FIELDS, spectrogram)
         bins = torch.full_like(real, spectrogram.shape[-2])
+        check_part(bottom, height, bins, what="height")
+        check_part(start, width, real, what="width")
         # Bilinear interpolation is linear interpolation along one axis, then along the other.
         columns = spectrogram.mT.to(computation_dtype(spectrogram))
         stretched = _stretch(columns, bottom, height, bins).mT

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from rankaudio import _random
-from rankaudio._checks import check_choice, check_integer
+from rankaudio._checks import check_choice, check_integer, check_values
 from rankaudio._clips import check_clips
-from rankaudio.augmentation import Augmentation, Draw, take_fields
+from rankaudio._draws import take_fields
+from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.masking._frame_windows import cut_windows
 
 Place = Literal["random", "start", "middle", "end"]
@@ -50,10 +51,12 @@ class CutSegment(Augmentation):
 
     With :math:`d_b = \ell_b - \mathrm{size}` the segment begins at step
 
-    .. math:: s_b = \operatorname{sign}(d_b) \, k_b, \qquad
-        k_b = 0 \;\text{(start)}, \quad \lfloor \lvert d_b \rvert / 2 \rfloor \;\text{(middle)}, \quad
-        \lvert d_b \rvert \;\text{(end)}, \quad
-        k_b \sim U\{0, \dots, \lvert d_b \rvert\} \;\text{(random)}
+    .. math::
+
+        s_b = \operatorname{sign}(d_b) \, k_b, \qquad
+        k_b &= 0 \;\text{(start)}, \quad \lfloor \lvert d_b \rvert / 2 \rfloor \;\text{(middle)}, \quad
+        \lvert d_b \rvert \;\text{(end)}, \\
+        k_b &\sim U\{0, \dots, \lvert d_b \rvert\} \;\text{(random)}
 
     of the clip. A shorter clip has a negative :math:`s_b`, and :math:`k_b` zeros before it. With
     ``zeros="signal"`` a network takes these zeros as part of the clip, as silence. With ``zeros="padding"``
@@ -108,6 +111,10 @@ class CutSegment(Augmentation):
         """Apply what :meth:`draw` returned."""
         real = check_clips(clips, lengths)
         (start,) = take_fields(draw, ("start",), clips)
+        surplus = real - self.size
+        least = surplus.clamp(max=0) if self.zeros == "signal" else torch.zeros_like(surplus)
+        inside = (start >= least) & (start <= surplus.clamp(min=0))
+        check_values("draw", start, inside, "a start at which the segment and the clip overlap most")
         segments = cut_windows(clips, real, clips.new_zeros(()), start, self.size)
         kept = segment_lengths(real, size=self.size, zeros=self.zeros)
         if lengths is not None:

@@ -8,8 +8,9 @@ from torch import Tensor
 from rankaudio import _random
 from rankaudio._checks import check_integer, check_number
 from rankaudio._clips import check_clips
+from rankaudio._draws import check_part, take_fields
 from rankaudio._fill import Fill, check_fill, fill_values
-from rankaudio.augmentation import Augmentation, Draw, take_fields
+from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.lengths import zero_beyond
 
 _FIELDS = ("frequency_start", "frequency_width", "time_start", "time_width")
@@ -112,6 +113,8 @@ class SpecAugment(Augmentation):
         """Apply what :meth:`draw` returned."""
         real = check_clips(spectrogram, lengths, name="spectrogram", ndim=(3, 4))
         frequency_start, frequency_width, time_start, time_width = take_fields(draw, _FIELDS, spectrogram)
+        for start, width, axis in ((frequency_start, frequency_width, -2), (time_start, time_width, -1)):
+            check_part(start, width, spectrogram.shape[axis], least=0, what="width")
         bins = _masked_steps(frequency_start, frequency_width, spectrogram.shape[-2])
         frames = _masked_steps(time_start, time_width, spectrogram.shape[-1])
         hidden = bins[:, :, None] | frames[:, None, :]

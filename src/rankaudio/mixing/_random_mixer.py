@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio import _random
-from rankaudio._checks import check_number, check_ordered, describe
+from rankaudio._checks import check_number, check_ordered, check_values, describe
 from rankaudio._clips import check_clips, check_target, per_clip
-from rankaudio.augmentation import Draw, Mixer, take_fields
+from rankaudio._draws import take_fields
+from rankaudio.augmentation import Draw, Mixer
 from rankaudio.lengths import zero_beyond
 
 
@@ -39,7 +40,12 @@ class RandomMixer(Mixer):
         The first-place system of Freesound Audio Tagging 2019 uses the mixers of the example.
 
     >>> mixer = RandomMixer(
-    ...     [(SigmoidConcatMixup(p=1.0), 0.6), (WeightedMixup(p=1.0, alpha=(0.0, 0.5)), 0.4)], p=0.8)
+    ...     [
+    ...         (SigmoidConcatMixup(p=1.0), 0.6),
+    ...         (WeightedMixup(p=1.0, alpha=(0.0, 0.5)), 0.4),
+    ...     ],
+    ...     p=0.8,
+    ... )
     >>> clips, target, lengths = mixer(torch.randn(4, 12, 256), torch.eye(4))
     >>> clips.shape
     torch.Size([4, 12, 256])
@@ -89,6 +95,8 @@ class RandomMixer(Mixer):
         check_clips(clips, lengths)
         check_target(clips, target)
         (choice,) = take_fields(draw, ("choice",), clips)
+        last = len(self.mixers) - 1
+        check_values("draw", choice, (choice >= -1) & (choice <= last), f"choices from -1 to {last}")
         mixed, labels, new_lengths = zero_beyond(clips, lengths), target, lengths
         for index, mixer in enumerate(self._all_mixers()):
             prefix = f"{index}."

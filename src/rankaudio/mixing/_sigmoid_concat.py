@@ -6,11 +6,15 @@ import torch
 from torch import Tensor
 
 from rankaudio import _random
-from rankaudio._checks import check_range
+from rankaudio._checks import check_range, check_values
 from rankaudio._clips import check_clips, check_target, computation_dtype, per_clip
-from rankaudio.augmentation import Draw, Mixer, take_fields
+from rankaudio._draws import take_fields
+from rankaudio.augmentation import Draw, Mixer
 from rankaudio.lengths import zero_beyond
 from rankaudio.mixing._partners import draw_partners
+
+# With a larger one, products of float32 overflow, and the middle of a clip becomes NaN.
+_LARGEST_RADIUS = 1e6
 
 
 def sigmoid_concat_mixup(
@@ -62,7 +66,7 @@ class SigmoidConcatMixup(Mixer):
 
     Args:
         p: probability that a clip is mixed.
-        radius: lowest and highest :math:`r`, drawn uniformly.
+        radius: lowest and highest :math:`r`, at most 1e6, drawn uniformly.
         position: lowest and highest :math:`c`, drawn uniformly; 0 is the start, 1 the end.
 
     Shapes:
@@ -92,7 +96,7 @@ class SigmoidConcatMixup(Mixer):
         position: tuple[float, float] = (0.5, 0.5),
     ) -> None:
         super().__init__(p=p)
-        self.radius: tuple[float, float] = check_range("radius", radius, 0)
+        self.radius: tuple[float, float] = check_range("radius", radius, 0, _LARGEST_RADIUS)
         self.position: tuple[float, float] = check_range("position", position, 0, 1)
 
     def draw(
@@ -120,6 +124,8 @@ class SigmoidConcatMixup(Mixer):
         real = check_clips(clips, lengths)
         check_target(clips, target)
         partner, radius, position = take_fields(draw, ("partner", "radius", "position"), clips)
+        check_values("draw", radius, (radius >= 0) & (radius <= _LARGEST_RADIUS), "a radius from 0 to 1e6")
+        check_values("draw", position, (position >= 0) & (position <= 1), "positions from 0 to 1")
         mixed = _fade(zero_beyond(clips, lengths), real, partner=partner, radius=radius, position=position)
         alone = partner == torch.arange(clips.shape[0], device=clips.device)
         labels = target.where(alone[:, None], _clipped_sum(target, target[partner]))

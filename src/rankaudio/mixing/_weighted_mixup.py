@@ -10,7 +10,8 @@ from torch import Tensor
 from rankaudio import _random
 from rankaudio._checks import check_number, check_range, check_values
 from rankaudio._clips import check_clips, check_target, computation_dtype, per_clip
-from rankaudio.augmentation import Draw, Mixer, take_fields
+from rankaudio._draws import take_fields
+from rankaudio.augmentation import Draw, Mixer
 from rankaudio.lengths import zero_beyond
 from rankaudio.mixing._partners import draw_partners
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_integer
+from rankaudio._checks import check_generator, check_integer
+from rankaudio._clips import check_clips
+from rankaudio._draws import take_fields
 from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.spectral._deltas import Deltas, deltas
 
@@ -49,21 +51,25 @@ class DeltaChannels(Augmentation):
 
     def draw(
         self,
-        clips: Tensor,  # noqa: ARG002  (nothing is drawn)
-        lengths: Tensor | None = None,  # noqa: ARG002
+        clips: Tensor,
+        lengths: Tensor | None = None,
         *,
-        generator: torch.Generator | None = None,  # noqa: ARG002
+        generator: torch.Generator | None = None,
     ) -> Draw:
         """Return an empty draw."""
+        check_clips(clips, lengths, ndim=(3,))
+        check_generator(generator)
         return {}
 
     def replay(
         self,
         clips: Tensor,
-        draw: Draw,  # noqa: ARG002  (nothing is drawn)
+        draw: Draw,
         lengths: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the spectrogram with its derivatives, and the lengths."""
+        check_clips(clips, lengths, ndim=(3,))
+        take_fields(draw, (), clips)
         channels = deltas(clips, lengths, width=self.width)[:, : 1 + self.orders]
         return channels.to(clips.dtype), lengths
 

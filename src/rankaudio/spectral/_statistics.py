@@ -60,7 +60,9 @@ def waveform_statistics(waveform: Tensor, lengths: Tensor | None = None, *, wind
     >>> statistics = waveform_statistics(torch.linspace(0, 1, 1001)[None], windows=2)
     >>> statistics.shape
     torch.Size([1, 2, 12])
-    >>> statistics[0, 1, [2, 3, 7, 11]]  # range, minimum, median and maximum of the last 751 samples
+    >>> statistics[
+    ...     0, 1, [2, 3, 7, 11]
+    ... ]  # range, minimum, median and maximum of the last 751 samples
     tensor([0.7500, 0.2500, 0.6250, 1.0000])
     """
     waveform, lengths = check_waveform(waveform, lengths)
