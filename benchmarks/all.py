@@ -18,6 +18,7 @@ MEASURED = HERE.parent / "docs" / "measured"
 QUICK = [
     "losses",
     "lwlrap",
+    "intervals",
     "frontends",
     "training_step",
     "first_place_step",
@@ -25,6 +26,7 @@ QUICK = [
     "batching",
     "noisy",
     "mixing",
+    "folds",
     "resampling",
     "waveform_statistics",
 ]

@@ -1,4 +1,4 @@
-"""Batches by length against batches in random order, and folds against chance."""
+"""Batches by length against batches in random order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from _table import options, published, seconds, show
-from rankaudio.data import LengthBucketSampler, multilabel_folds
+from rankaudio.data import LengthBucketSampler
 
 RATE = 44100
 BUDGET = 200 * RATE
@@ -67,26 +67,8 @@ def padding() -> None:
     print(f"\nTo make the sampler takes {1e3 * made:.1f} ms, an epoch of batches {1e3 * epoch:.1f} ms.")
 
 
-def folds() -> None:
-    generator = torch.Generator().manual_seed(0)
-    rate = torch.rand(80, generator=generator) ** 3
-    target = torch.rand(5000, 80, generator=generator) < rate / rate.sum() * 1.2
-
-    def unevenness(fold: Tensor) -> float:
-        counts = torch.nn.functional.one_hot(fold, 5).double().T @ target.double()
-        return float((counts - counts.mean(0)).abs().mean())
-
-    start = time.perf_counter()
-    ours = multilabel_folds(target)
-    spent = time.perf_counter() - start
-    chance = unevenness(torch.randperm(5000, generator=generator) % 5)
-    rows = [["multilabel_folds", f"{spent:.3f}", f"{unevenness(ours):.2f}"], ["random", "", f"{chance:.2f}"]]
-    show("5 folds of 5,000 x 80", ["", "s", "clips of a label off its share"], rows)
-
-
 if __name__ == "__main__":
     arguments = options(__doc__).parse_args()
     torch.set_num_threads(1)
     with published(arguments.out):
         padding()
-        folds()

@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from _bootstrap import draw_clips, interval, resampled
+from _bootstrap import interval, resampled
 from _table import options, published, show
 from rankaudio import lwlrap
 from rankaudio.data import read_labels, read_scores
@@ -120,7 +120,7 @@ def compare(data: Path, work: Path, names: list[str], seeds: list[int]) -> list[
             train(data, place, [*CONFIGURATIONS[name], "--seed", str(seed)])
             scores, target = results(data, place)
             values.append(float(lwlrap(scores, target)))
-            boots.append(resampled(scores, target, draw_clips(len(target))))
+            boots.append(resampled(scores, target))
             seconds.append((place / "done").read_text().split()[0])
         boot = torch.stack(boots).mean(0)
         base = boot if base is None else base

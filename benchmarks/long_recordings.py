@@ -45,7 +45,7 @@ def score(path: Path) -> None:
     tagger = Tagger(LogMel(n_mels=32), CNN2d(10, base_depth=4, n_blocks=2)).eval()
     predict_long(tagger, torch.zeros(60 * RATE), window=10.0, hop=10.0)  # the memory of a batch
     before, start = peak_memory(), time.perf_counter()
-    scores, _ = predict_long(tagger, path, window=10.0, hop=10.0)
+    scores, _, _ = predict_long(tagger, path, window=10.0, hop=10.0)
     print(len(scores), time.perf_counter() - start, before, peak_memory())
 
 

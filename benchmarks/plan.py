@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from _bootstrap import draw_clips, interval, resampled
+from _bootstrap import interval, resampled
 from _table import options, published, show
 from rankaudio import lwlrap
 from rankaudio.data import read_labels, read_scores
@@ -43,13 +43,12 @@ def score_tables(run: Path, names: list[str]) -> dict[str, Path]:
 def test_rows(data: Path, run: Path) -> list[list[str]]:
     """Return a row for each member, network of the second level, and blend."""
     summary = {row["what"].removesuffix(" *"): row for row in read(run / "summary.csv")}
-    rows, draws, first = [], None, None
+    rows, first = [], None
     for name, path in score_tables(run, list(summary)).items():
         row, scores = summary[name], read_scores(path)
         truth = read_labels(data / "test.csv", classes=scores.classes)
         kept = scores.select(truth.names).scores
-        draws = draw_clips(len(truth)) if draws is None else draws
-        boot = resampled(kept, truth.target, draws)
+        boot = resampled(kept, truth.target)
         first = boot if first is None else first
         difference = boot - first
         held_out = float(row.get("nested") or row["lwlrap"])

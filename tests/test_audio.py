@@ -239,7 +239,11 @@ def test_missing_files_and_directories(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"path": 3}, TypeError, r"path: wanted a path \(str or pathlib.Path\), got 3"),
+        (
+            {"path": 3},
+            TypeError,
+            r"path: wanted a path \(str or pathlib.Path\), bytes or an open binary file, got 3",
+        ),
         ({"sample_rate": 0}, ValueError, "sample_rate: wanted an integer >= 1, got 0"),
         ({"sample_rate": 44100.0}, TypeError, "sample_rate: wanted an integer, got 44100.0"),
     ],

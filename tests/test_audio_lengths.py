@@ -57,6 +57,7 @@ def test_mp3_without_information_frame_is_read_to_its_end(tmp_path, mode, rate, 
     assert len(UNEVEN) <= info.frames <= len(UNEVEN) + 4 * per_frame
     waveform = load_audio(path, sample_rate=None).numpy()
     assert len(waveform) == info.frames
+    assert np.array_equal(load_audio(path.read_bytes(), sample_rate=None).numpy(), waveform)
     reference = load_audio(whole, sample_rate=None).numpy()
     assert len(reference) == len(UNEVEN)
     assert is_part_of(reference[100_000:], waveform[90_000:])

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 MEASURED = sorted((ROOT / "docs" / "measured").glob("*.md"))
@@ -59,3 +60,25 @@ def test_every_file_is_shown_on_one_page():
 def test_every_file_says_which_script_wrote_it(path):
     said = re.match(r"`python benchmarks/(\w+\.py)[^`]*`", path.read_text())
     assert said[1] in SCRIPTS
+
+
+def test_measures_of_draws_are_those_of_the_drawn_clips(table):
+    """The comparison of losses weights clips by how often they are drawn. scikit-learn gets the copies."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    decisions = importlib.import_module("_decisions")
+    scores, target = torch.randn(30, 3), torch.rand(30, 3) < 0.4
+    draws = torch.randint(30, (4, 30))
+    counts, labels = decisions.counts_of(draws), scores > 0.2
+    each = [scores[draws], target[draws], labels[draws]]
+    for row, (s, t, decided) in enumerate(zip(*each, strict=True)):
+        expected = {
+            decisions.mean_average_precision: metrics.average_precision_score(t, s, average="macro"),
+            decisions.macro_f1: metrics.f1_score(t, decided, average="macro"),
+            decisions.micro_f1: metrics.f1_score(t, decided, average="micro"),
+        }
+        for measure, value in expected.items():
+            given = scores if measure is decisions.mean_average_precision else labels
+            assert float(measure(given, target, counts)[row]) == pytest.approx(value)
+    cuts = [metrics.f1_score(target.flatten(), (scores >= cut).flatten()) for cut in scores.flatten()]
+    best = scores > decisions.common_threshold(scores, target)
+    assert metrics.f1_score(target.flatten(), best.flatten()) == pytest.approx(max(cuts))

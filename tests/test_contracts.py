@@ -23,7 +23,7 @@ from public_names import public_names
 from rankaudio import (
     lsep_loss,
 )
-from rankaudio.losses import lq_loss
+from rankaudio.losses import asymmetric_loss, focal_loss, lq_loss, zlpr_loss
 from small_networks import sum_of_heads
 
 
@@ -159,7 +159,9 @@ def test_random_parts_repeat_rest_and_switch_off(case):
 WITH_LENGTHS = {
     name: case
     for name, case in CASES.items()
-    if name not in {"Lq", "lsep", "lsep graded", "lsep weighted", "smoothed BCE", "frequency encoding"}
+    if name
+    not in {"Lq", "lsep", "lsep graded", "lsep weighted", "smoothed BCE", "frequency encoding"}
+    | {"ASL", "ZLPR weighted", "focal weighted"}
 }
 
 
@@ -191,7 +193,7 @@ def test_inputs_on_another_device_are_refused_or_followed(case):
     inputs = tuple(x.to("meta") for x in case.inputs(3))
     if case.network or case.random or case.function in WAVEFORM_FUNCTIONS:
         assert call(case, case.built().to("meta"), inputs)[0].device.type == "meta"
-    elif case.function in (lsep_loss, lq_loss):
+    elif case.function in (asymmetric_loss, focal_loss, lsep_loss, lq_loss, zlpr_loss):
         module = case.built().to("meta")
         assert call(case, module, inputs)[0].device.type == "meta"
         with pytest.raises(ValueError, match="target: wanted the device of scores"):

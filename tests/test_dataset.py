@@ -68,6 +68,22 @@ def test_crops(folder, cache):
     assert torch.equal(ClipDataset([path], max_seconds=1.0)[0], whole)
 
 
+@pytest.mark.parametrize("cache", [False, True])
+def test_clips_are_parts_of_one_file(folder, cache):
+    path, rate = folder / "places.wav", 22050
+    dataset = ClipDataset(
+        [path] * 3, sample_rate=rate, start=[0, 0.1, 0.6], seconds=[0.25, 0.5, 9.0], cache=cache
+    )
+    for index, (start, seconds) in enumerate([(0, 0.25), (0.1, 0.5), (0.6, None)]):
+        expected = load_audio(path, sample_rate=rate, start=start, seconds=seconds)
+        assert torch.equal(dataset[index], expected)
+        assert dataset.lengths[index] == len(expected)
+    cropped = ClipDataset([path], start=0.2, seconds=0.3, max_seconds=0.1, cache=cache)
+    whole, starts = load_audio(path), {round(cropped[0][0].item() * 32768) for _ in range(40)}
+    assert 8820 <= min(starts) < max(starts) <= 8820 + 8820
+    assert all(torch.equal(whole[first], torch.tensor(first / 32768)) for first in starts)
+
+
 def test_every_crop_is_reachable(folder):
     wavfile.write(folder / "short.wav", 44100, np.arange(7, dtype=np.int16))
     dataset = ClipDataset([folder / "short.wav"], max_seconds=4 / 44100)
@@ -129,8 +145,8 @@ def test_at_most_ten_bad_files_are_listed(tmp_path):
     ("change", "error", "message"),
     [
         ({"paths": []}, ValueError, "paths: wanted at least one path, got none"),
-        ({"paths": "a.wav"}, TypeError, "paths: wanted a list of paths, got 'a.wav'"),
-        ({"paths": 7}, TypeError, "paths: wanted a list of paths, got 7"),
+        ({"paths": "a.wav"}, TypeError, "paths: wanted a list of paths, bytes or open files, got 'a.wav'"),
+        ({"paths": 7}, TypeError, "paths: wanted a list of paths, bytes or open files, got 7"),
         ({"paths": [7]}, TypeError, r"paths\[0\]: wanted a path"),
         (
             {"target": torch.ones(2, 3)},
@@ -145,6 +161,15 @@ def test_at_most_ten_bad_files_are_listed(tmp_path):
         ({"max_seconds": 0}, ValueError, "max_seconds: wanted at least one sample, got 0"),
         ({"max_seconds": -1.0}, ValueError, "max_seconds: wanted a finite number >= 0, got -1.0"),
         ({"max_seconds": "15"}, TypeError, "max_seconds: wanted a number, got '15'"),
+        ({"start": -1}, ValueError, "start: wanted a finite number >= 0, got -1"),
+        ({"start": [0.0, 1]}, ValueError, "start: wanted a number, or one for each of the 1 paths, got 2"),
+        (
+            {"start": [9.0]},
+            ValueError,
+            r"1 of 1 files cannot be used:\n  start: .*the end of .*a\.wav, .* got 9",
+        ),
+        ({"seconds": ["1"]}, TypeError, r"seconds\[0\]: wanted a number, got '1'"),
+        ({"seconds": 0}, ValueError, "seconds: wanted at least one sample, got 0"),
         ({"crop": "middle"}, ValueError, "crop: wanted one of 'random', 'start', got 'middle'"),
     ],
 )

@@ -9,6 +9,7 @@ run everywhere. A comment right above such a block, which readers do not see, sa
 
 import importlib
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from torch import distributed
 import export
 from freesound.synthetic import make_corpus
 from rankaudio import CNN2d, LogMel, Tagger
+from rankaudio._program.main import main
 from rankaudio.data import ScoreTable, read_labels, write_scores
 from two_processes import run_both
 
@@ -126,6 +128,35 @@ def test_python_blocks_run_one_after_the_other(page, files, tmp_path, monkeypatc
             exec(compile(code, name_of(page), "exec"), names)
     if left_out:
         pytest.skip(f"only the other blocks of {name_of(page)} ran: {'; '.join(left_out)}")
+
+
+CONSOLE = re.compile(r"^```console\n\$ rankaudio ([^\n]*)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+
+
+def kinds_of_lines(text, classes):
+    """The lines of an output without what depends on the model: figures, classes, and how many lines."""
+    names = "|".join(map(re.escape, sorted(classes, key=len, reverse=True)))
+    text = re.sub(r"\bte\d+\.wav", "FILE", re.sub(names, "CLASS", text))
+    return {re.sub(r"-?\d+(\.\d+)?(e-?\d+)?", "N", line) for line in text.splitlines()}
+
+
+@pytest.mark.parametrize("page", ["howto/command_line.md", "howto/embeddings.md"])
+def test_commands_of_the_program_print_what_the_page_shows(page, files, tmp_path, monkeypatch, capsys):
+    """The model here is another one, so only the form of the lines is compared. Dots stand for more lines."""
+    folder = tmp_path / "files"
+    shutil.copytree(files, folder)
+    (folder / "scores.csv").unlink()
+    monkeypatch.chdir(folder)
+    tagger = Tagger.load("model.pt")
+    torch.nn.init.constant_(tagger.backbone.classifier[-1].bias, 4.0)  # above the threshold of the page
+    tagger.save("model.pt")
+    commands = CONSOLE.findall((DOCS / page).read_text(encoding="utf-8"))
+    assert commands
+    for words, output in commands:
+        assert main([*shlex.split(words), "--device", "cpu"]) == 0
+        captured = capsys.readouterr()
+        shown = kinds_of_lines(output, tagger.classes) - {"..."}
+        assert kinds_of_lines(captured.out + captured.err, tagger.classes) == shown
 
 
 def test_only_known_blocks_are_marked():

@@ -24,13 +24,17 @@ NAMES = public_names()
 # Their definitions are rules, choices or records: words say them best.
 IN_WORDS = {
     *("AudioInfo", "Batch", "BlendFit", "ClassLwlrap", "LabelQuality", "LabelTable"),
+    *("Event", "write_audacity", "write_events", "write_raven"),
+    *("CalibrationFit", "ClassAveragePrecision", "ClassF1", "ClassRoc", "ThresholdFit"),
+    *("Interval", "PairedTest"),
     "FrameWindows",
-    "PoolDraws",
+    *("FoldBalance", "PoolDraws"),
     *("SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial"),
     *("ScoreTable", "StackedTables", "WindowScores"),
     *("audio_info", "read_classes", "read_labels", "read_scores", "write_labels", "write_scores"),
     *("write_bytes", "write_text"),
     *("ClipDataset", "pad_collate", "multilabel_folds", "predict", "blend_tables", "stack_tables"),
+    "AddNoise",
     *("Augmentation", "Chain", "Mixer", "RandomMixer", "ThirdPlaceEffects", "CNN1d"),
     *("deltas", "label_quality", "label_threshold", "relabel", "select_agreeing"),
 }

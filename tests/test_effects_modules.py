@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rankaudio.effects import (
+    AddNoise,
     Gain,
     Overdrive,
     PitchShift,
@@ -23,6 +24,7 @@ from rankaudio.effects import (
 from rankaudio.lengths import length_mask
 
 MODULES = {
+    "noise": AddNoise,
     "gain": Gain,
     "overdrive": Overdrive,
     "reverb": Reverb,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rankaudio.data import multilabel_folds, random_folds
+from rankaudio.data import fold_balance, multilabel_folds, random_folds
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "argus_folds.npz")
 
@@ -25,6 +25,18 @@ def unevenness(target: Tensor, folds: Tensor, n_folds: int) -> float:
     """Mean distance of a label's count in a fold from its share."""
     counts = torch.nn.functional.one_hot(folds, n_folds).double().T @ target.double()
     return float((counts - counts.mean(0)).abs().mean())
+
+
+def least_unevenness(target: Tensor, n_folds: int) -> float:
+    """Unevenness if each fold has its share of every label, rounded up or down."""
+    over = target.sum(0).double() % n_folds
+    return float((2 * over * (n_folds - over) / n_folds**2).mean())
+
+
+def recordings(clips: int, *, seed: int) -> Tensor:
+    """Draw the recording of each clip: most have one to four clips, in any order."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(clips // 2, (clips,), generator=generator) * 7 - 100
 
 
 def shuffled_folds(clips: int, n_folds: int, *, seed: int = 0) -> Tensor:
@@ -49,6 +61,71 @@ def test_labels_are_spread_far_better_than_at_random(clips, classes, n_folds, se
     ours = unevenness(target, multilabel_folds(target, n_folds=n_folds, seed=seed), n_folds)
     chance = min(unevenness(target, shuffled_folds(clips, n_folds, seed=s), n_folds) for s in range(20))
     assert ours < 0.5 * chance
+
+
+@pytest.mark.parametrize(("clips", "classes", "n_folds"), [(300, 20, 5), (400, 30, 3), (500, 40, 10)])
+def test_every_label_has_its_share_rounded_up_or_down(clips, classes, n_folds):
+    """Also if every clip has a label, so that no clips are left that could make the sizes equal."""
+    target = labels(clips, classes, seed=clips, mean=1.5)
+    target[:, 0] |= ~target.any(1)
+    folds = multilabel_folds(target, n_folds=n_folds)
+    assert unevenness(target, folds, n_folds) == pytest.approx(least_unevenness(target, n_folds))
+    assert folds.bincount().max() - folds.bincount().min() <= 1
+
+
+@given(st.integers(4, 60), st.integers(0, 6), st.integers(2, 5), st.integers(0, 2**31))
+def test_no_group_is_in_two_folds(clips, classes, n_folds, seed):
+    target, groups = labels(clips, classes, seed=seed), recordings(clips, seed=seed)
+    n_folds = min(n_folds, len(groups.unique()))
+    if n_folds < 2:
+        return
+    folds = multilabel_folds(target, n_folds=n_folds, seed=seed, groups=groups)
+    assert folds.unique().tolist() == list(range(n_folds))
+    for group in groups.unique():
+        assert len(folds[groups == group].unique()) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_folds_of_groups_are_far_more_even_than_random_ones(seed):
+    target, groups = labels(1000, 40, seed=seed), recordings(1000, seed=seed)
+    names, unit = groups.unique(return_inverse=True)
+    balance = fold_balance(target, multilabel_folds(target, groups=groups))
+    chance = min(unevenness(target, shuffled_folds(len(names), 5, seed=s)[unit], 5) for s in range(20))
+    assert balance.mean_deviation < 0.3 * chance
+    assert balance.sizes.max() - balance.sizes.min() <= 4
+
+
+def test_groups_may_be_strings_and_only_their_equality_counts():
+    target, groups = labels(60, 5, seed=1), recordings(60, seed=1)
+    folds = multilabel_folds(target, groups=groups)
+    assert torch.equal(folds, multilabel_folds(target, groups=[f"clip {g}" for g in groups.tolist()]))
+    assert not torch.equal(folds, multilabel_folds(target, groups=groups, seed=1))
+
+
+def test_one_large_group_is_a_fold():
+    target = torch.ones(12, 1)
+    folds = multilabel_folds(target, n_folds=3, groups=[0] * 8 + [1, 2, 3, 4])
+    assert sorted(folds.bincount().tolist()) == [2, 2, 8]
+
+
+@given(st.integers(1, 30), st.integers(0, 5), st.integers(1, 6), st.integers(0, 2**31))
+def test_balance_by_its_definition(clips, classes, n_folds, seed):
+    target, n_folds = labels(clips, classes, seed=seed, mean=2), min(n_folds, clips)
+    folds = shuffled_folds(clips, n_folds, seed=seed)
+    balance, rows = fold_balance(target, folds), target.tolist()
+    members = [
+        [row for row, fold in zip(rows, folds.tolist(), strict=True) if fold == k] for k in range(n_folds)
+    ]
+    off, share = [0.0], [0.0]
+    for k, c in ((k, c) for k in range(n_folds) for c in range(classes)):
+        count, total = sum(row[c] for row in members[k]), sum(row[c] for row in rows)
+        assert balance.counts[k, c] == count
+        off.append(abs(count - total / n_folds))
+        share.append(abs(count / len(members[k]) - total / clips))
+    assert balance.sizes.tolist() == [len(each) for each in members]
+    assert balance.mean_deviation == pytest.approx(sum(off) / max(len(off) - 1, 1))
+    assert balance.largest_deviation == pytest.approx(max(off))
+    assert balance.largest_share_deviation == pytest.approx(max(share))
 
 
 @pytest.mark.parametrize("n_folds", [2, 5])
@@ -95,12 +172,33 @@ def test_only_the_seed_decides():
         ({"target": torch.ones(1, 2), "n_folds": 2}, ValueError, "n_folds: .*one fold per clip, 1, got 2"),
         ({"target": torch.ones(0, 2), "n_folds": 2}, ValueError, "n_folds: .*one fold per clip, 0, got 2"),
         ({"seed": -1}, ValueError, "seed: wanted an integer >= 0, got -1"),
+        ({"groups": [1, 2, 3]}, ValueError, "groups: wanted one for each of the 4 clips, got 3"),
+        ({"groups": [1, 2, 3, 4.5]}, TypeError, "groups: wanted integers or strings, got 4.5"),
+        ({"groups": torch.ones(4)}, TypeError, "groups: wanted integers, got a float32 tensor"),
+        ({"groups": "abcd"}, TypeError, "groups: wanted a list of numbers or strings, got 'abcd'"),
+        ({"groups": [7, 7, 7, 7]}, ValueError, "n_folds: wanted at most one fold per group, 1, got 2"),
     ],
 )
 def test_bad_arguments_are_named(change, error, message):
     arguments = {"target": torch.ones(4, 2)} | change
+    if "groups" in change:
+        arguments["n_folds"] = 2
     with pytest.raises(error, match=message):
         multilabel_folds(arguments.pop("target"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("folds", "error", "message"),
+    [
+        (torch.zeros(4), TypeError, "folds: wanted integers"),
+        (torch.tensor([0, 1]), ValueError, r"folds: wanted shape \(4,\), got an? int64 tensor"),
+        (torch.tensor([0, 1, -1, 0]), ValueError, "folds: wanted numbers from 0, got -1"),
+        (torch.tensor([0, 2, 2, 0]), ValueError, "folds: wanted at least one clip in each fold, got 0"),
+    ],
+)
+def test_bad_folds_are_named(folds, error, message):
+    with pytest.raises(error, match=message):
+        fold_balance(torch.ones(4, 2), folds)
 
 
 @pytest.mark.parametrize("clips", [103, 600, 4970])

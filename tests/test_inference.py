@@ -194,17 +194,20 @@ def windows_by_hand(waveform, window, hop):
 def test_windows_are_those_cut_by_hand(total, window, hop):
     waveform = torch.arange(1.0, total + 1)
     by_hand = windows_by_hand(waveform, window, hop)
-    scores, starts = predict_long(Recorder(), waveform, window=window / 100, hop=hop / 100, sample_rate=100)
+    scores, starts, ends = predict_long(
+        Recorder(), waveform, window=window / 100, hop=hop / 100, sample_rate=100
+    )
     assert scores[:, 0].tolist() == [float(clip.sum()) for _, clip in by_hand]
     assert starts.tolist() == [start / 100 for start, _ in by_hand]
-    assert starts.dtype == torch.float64
+    assert ends.tolist() == [(start + len(clip)) / 100 for start, clip in by_hand]
+    assert starts.dtype == ends.dtype == torch.float64
 
 
 @pytest.mark.parametrize("total", [50_000, 44_100, 44_101, 3000, 1])
 def test_scores_of_windows_are_those_of_predict_on_them(tagger, total):
     waveform = torch.randn(total, generator=torch.Generator().manual_seed(2))
     clips = [clip for _, clip in windows_by_hand(waveform, 11_025, 4410)]
-    scores, starts = predict_long(tagger, waveform, window=0.25, hop=0.1, max_samples=30_000)
+    scores, starts, _ = predict_long(tagger, waveform, window=0.25, hop=0.1, max_samples=30_000)
     assert torch.equal(scores, predict(tagger, clips, max_samples=30_000))
     with torch.no_grad():
         alone = torch.cat([tagger(clip[None]) for clip in clips])
@@ -215,7 +218,7 @@ def test_scores_of_windows_are_those_of_predict_on_them(tagger, total):
 def test_long_recordings_go_in_batches_with_progress():
     recorder, seen = Recorder(), []
     waveform = torch.ones(10_050)
-    scores, _ = predict_long(
+    scores, _, _ = predict_long(
         recorder,
         waveform,
         window=1.0,

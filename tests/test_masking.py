@@ -77,6 +77,15 @@ def test_all_orders_of_the_chunks_of_a_clip_are_equally_likely():
     assert (order[2::3] == torch.arange(3)).all()
 
 
+def test_all_rows_at_once_are_shuffled_alike():
+    """As on an accelerator, with gradients, and in a compiled graph."""
+    shuffle, lengths = ShuffleChunks(chunk_length=7, p=0.8), torch.tensor([40, 1, 39, 7, 22])
+    for clips in (torch.randn(5, 40), torch.randn(5, 3, 40)):
+        draw = shuffle.draw(clips, lengths, generator=seed(1))
+        tracked, _ = shuffle.replay(clips.clone().requires_grad_(), draw, lengths)
+        assert torch.equal(tracked.detach(), shuffle.replay(clips, draw, lengths)[0])
+
+
 def test_p_is_the_share_of_shuffled_clips():
     order = ShuffleChunks(chunk_length=1, p=0.3).draw(torch.zeros(20_000, 12), generator=seed(1))["order"]
     shuffled = (order != torch.arange(12)).any(1)
@@ -381,3 +390,5 @@ def test_draw_of_another_batch_or_part_is_refused():
         shuffle.replay(clips, {"start": torch.zeros(2)})
     with pytest.raises(ValueError, match="draw: wanted 2 rows, got order, a int64 tensor of shape"):
         shuffle.replay(clips, {"order": torch.zeros(3, 3, dtype=torch.long)})
+    with pytest.raises(ValueError, match="draw: wanted each number of a chunk once in order, got 0"):
+        shuffle.replay(clips, {"order": torch.tensor([[0, 1, 2], [1, 0, 0]])})

@@ -43,6 +43,19 @@ def test_equals_the_plain_loop(batch, samples, number, p):
         torch.testing.assert_close(ours, expected, rtol=1e-14, atol=1e-15)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_all_rows_at_once_give_the_same_bits(dtype):
+    """As on an accelerator, with gradients, and in a compiled graph."""
+    mixup, generator = ORMixup(p=0.7), torch.Generator().manual_seed(0)
+    waveform, target = torch.randn(9, 50, generator=generator).to(dtype), torch.eye(9)
+    lengths = torch.tensor([50, 1, 30, 50, 49, 2, 17, 50, 33])
+    draw = mixup.draw(waveform, lengths, generator=generator)
+    expected = mixup.replay(waveform, target, draw, lengths)[0]
+    tracked = mixup.replay(waveform.clone().requires_grad_(), target, draw, lengths)[0]
+    assert torch.equal(tracked.detach(), expected)
+    assert not torch.equal(expected, waveform)
+
+
 def test_draws_reach_every_partner_offset_and_gain():
     """The shorter clip fits at 4 places inside the longer one, the last of them included."""
     waveform, lengths, mixup = torch.zeros(3, 8), torch.tensor([8, 5, 8]), ORMixup(p=1.0)

@@ -42,18 +42,20 @@ def test_scores_equal_those_of_the_loaded_waveform(files, monkeypatch, name, rat
     path, opened, plain = files / f"noise.{name}", [], _audio_stream.read_blocks
     monkeypatch.setattr(_audio_stream, "read_blocks", lambda *args: opened.append(1) or plain(*args))
     settings = {"window": window, "hop": hop, "sample_rate": rate, "max_samples": 5000}
-    scores, starts = predict_long(Statistics(), path, **settings)
+    scores, starts, ends = predict_long(Statistics(), path, **settings)
     whole = predict_long(Statistics(), load_audio(path, sample_rate=rate), **settings)
     rounding = 1e-3 if name == "mp3" else 0  # a decoder of MP3 may differ in the last bit
     torch.testing.assert_close(scores, whole.scores, rtol=0, atol=rounding)
     assert torch.equal(starts, whole.starts)
+    assert torch.equal(ends, whole.ends)
     assert opened == [1], "the file was decoded several times"
 
 
 def test_the_rate_is_that_of_the_tagger_and_a_path_may_be_a_string(files):
     path = files / "noise.wav"
-    scores, starts = predict_long(Statistics(), str(path), window=0.5, hop=0.5)
+    scores, starts, ends = predict_long(Statistics(), str(path), window=0.5, hop=0.5)
     assert starts.tolist() == [0, 0.5, 1.0]
+    assert ends.tolist() == [0.5, 1.0, 1.25]
     assert torch.equal(
         scores, predict_long(Statistics(), load_audio(path, sample_rate=RATE), window=0.5, hop=0.5)[0]
     )

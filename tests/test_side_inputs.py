@@ -121,7 +121,7 @@ def test_prediction_equals_the_tagger_clip_by_clip():
         method = tagger.embed if embed else model
         expected = torch.cat([method(clip[None]) for clip in clips])
         torch.testing.assert_close(predict(model, clips, embed=embed), expected, rtol=0, atol=1e-5)
-    scores, _ = predict_long(tagger, clips[0], window=0.25, hop=0.125)
+    scores, _, _ = predict_long(tagger, clips[0], window=0.25, hop=0.125)
     torch.testing.assert_close(scores[1:2], tagger(clips[0][None, 1000:3000]), rtol=0, atol=1e-5)
 
 

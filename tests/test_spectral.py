@@ -336,3 +336,19 @@ def test_a_very_loud_clip_has_no_nan(frontend, power, peak):
     assert slope.isfinite().all()
     quieter = loud(clip.detach() / 1e4)
     assert (bins >= quieter).all()
+
+
+@pytest.mark.parametrize("pad_mode", ["reflect", "same"])
+@pytest.mark.parametrize("function", [log_mel, log_stft])
+def test_pieces_of_long_clips_and_groups_of_bands_change_nothing(function, pad_mode, monkeypatch):
+    waveform = torch.randn(3, 3000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    settings, lengths = {"n_fft": 256, "hop_length": 64, "pad_mode": pad_mode}, torch.tensor([3000, 1, 1700])
+    results = []
+    for chunk, many in [(1 << 19, 1 << 18), (500, 0)]:
+        monkeypatch.setattr("rankaudio.spectral._stft._CHUNK_SAMPLES", chunk)
+        monkeypatch.setattr("rankaudio.spectral._stft._MANY_SAMPLES", many)
+        clips = waveform.clone().requires_grad_()
+        values = function(clips, lengths, **settings)
+        results.append((values, *torch.autograd.grad(values.sin().sum(), clips)))
+    for whole, pieces in zip(*results, strict=True):
+        torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-9)

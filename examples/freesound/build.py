@@ -186,6 +186,7 @@ def _deltas_of(tagger: Tagger) -> dict[str, Any]:
 def load_weights(tagger: Tagger, path: Path) -> None:
     """Start from a file of ``Tagger.save``; rows of the classifier are matched by the names of classes."""
     other = Tagger.load(path)
+    other.set_decisions()  # thresholds and calibration are those of the other training
     for name in ("frontend", "backbone"):
         wanted, got = (_shape_of(getattr(which, name)) for which in (tagger, other))
         if wanted != got:

@@ -121,7 +121,7 @@ COMMANDS = {
     "train": ("train a model on a folder in the Kaggle layout", _add_train, _train),
     "predict": ("score audio files with a trained run", _add_predict, _predict),
     "evaluate": (
-        "compare scores with labels: lwlrap of all labels and of each class",
+        "compare scores with labels: lwlrap with its interval, lwlrap of each class, mAP",
         _add_evaluate,
         _evaluate,
     ),

@@ -9,12 +9,13 @@ from pathlib import Path, PurePosixPath
 import torch
 from torch import Tensor
 
-from freesound.audio_folder import list_files
 from freesound.corrections import with_corrections
-from freesound.names import NameIndex, first_few
 from freesound.plans.base import KAGGLE, Table
 from freesound.tables import in_order, read_labels_of, read_values
+from rankaudio._messages import first_few
 from rankaudio.data import LabelTable, multilabel_folds, read_classes, read_labels
+from rankaudio.data._audio_folder import list_files
+from rankaudio.data._file_names import NameIndex
 
 TRAIN, VALID = ("train", "training"), ("val", "valid", "validation")
 NOT_USED = ("test", "testing", "eval", "evaluation")
@@ -98,7 +99,9 @@ def read_corpus(
     labels, skipped = read_labels_of(path, table, classes=classes)
     remarks = []
     if skipped:
-        remarks = [f"{path}: {len(skipped)} clips without a label are left out: {first_few(skipped)}"]
+        remarks = [
+            f"{path}: {len(skipped)} clips without a label are left out: {first_few(skipped, show=repr)}"
+        ]
     labels, fold_of, folds = _published_folds(path, labels, table)
     original, kept = labels.target, torch.arange(len(labels))
     if corrections is not None:
@@ -176,10 +179,12 @@ def _published_folds(
 def class_remarks(labels: LabelTable) -> list[str]:
     """Return lines about the classes: their names, and classes about which nothing can be learned."""
     names = labels.classes
-    lines = [f"{len(names)} classes: {first_few(names, most=len(names) if len(names) <= MOST_LISTED else 5)}"]
+    most = len(names) if len(names) <= MOST_LISTED else 5
+    lines = [f"{len(names)} classes: {first_few(names, most=most, show=repr)}"]
     if len(names) == 1:
         return [*lines, "There is only one class, so ranking can learn nothing: no class competes with it"]
     always = [name for name, every in zip(names, labels.target.all(0).tolist(), strict=True) if every]
     if always:
-        lines.append(f"Ranking can learn nothing about a class that is in every clip: {first_few(always)}")
+        listed = first_few(always, show=repr)
+        lines.append(f"Ranking can learn nothing about a class that is in every clip: {listed}")
     return lines

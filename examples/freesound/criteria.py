@@ -12,12 +12,23 @@ from torch import Tensor
 from freesound.plans.base import Optim, Pools
 from freesound.system import Criterion
 from rankaudio import LSEPLoss
-from rankaudio.losses import AuxiliaryLoss, LSoftLoss, SmoothedBCELoss, SourceLoss
+from rankaudio.losses import (
+    AsymmetricLoss,
+    AuxiliaryLoss,
+    FocalLoss,
+    LSoftLoss,
+    SmoothedBCELoss,
+    SourceLoss,
+    ZLPRLoss,
+)
 
 # Each takes reduction="mean" or "none".
 LOSSES: dict[str, Callable[..., Callable[[Tensor, Tensor], Tensor]]] = {
     "lsep": LSEPLoss,
+    "zlpr": ZLPRLoss,
     "bce": lambda **settings: partial(F.binary_cross_entropy_with_logits, **settings),
+    "asl": AsymmetricLoss,
+    "focal": FocalLoss,
 }
 
 

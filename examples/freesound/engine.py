@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Subset
 
 from freesound.averaging import Average
 from freesound.data import Batch, EpochBatches, SeededClips, Split, collate, fingerprint, mixed_seed
+from freesound.decisions import save_with_decisions
 from freesound.distributed import Group
 from freesound.plans.base import Optim
 from freesound.progress import log, with_progress
@@ -257,7 +258,8 @@ class Trainer:
         if not self.group.is_main:
             return
         if better:
-            self.validated.save(folder / "model.pt")
+            path = folder / "model.pt"
+            save_with_decisions(self.validated, path, scores, self.split.valid_target)
         if scores is not None:
             names, classes = self.split.valid_names, self.validated.classes
             write_scores(folder / "valid.csv", ScoreTable(names, classes, scores))

@@ -168,7 +168,8 @@ class Run:
         for path, tagger in zip(self.models(), taggers, strict=True):
             if tagger.classes != taggers[0].classes:
                 raise ValueError(f"{path}: wanted the classes of the other folds, got other classes")
-            values = tagger.state_dict()
+            # A threshold is infinite for a class without labels.
+            values = {key: value for key, value in tagger.state_dict().items() if key != "thresholds"}
             wrong = [
                 key for key in values if values[key].is_floating_point() and not values[key].isfinite().all()
             ]

@@ -6,8 +6,8 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from freesound.names import NameIndex
 from freesound.plans.base import KAGGLE, Table
+from rankaudio._program.scored_labels import in_order_of_labels
 from rankaudio.data import LabelTable, ScoreTable, read_labels, read_scores
 
 
@@ -118,9 +118,4 @@ def read_scored(scores_path: Path, labels_path: Path, table: Table = KAGGLE) -> 
     """
     scores = read_scores(scores_path)
     labels, _ = read_labels_of(labels_path, table, classes=scores.classes)
-    try:
-        return scores.select(NameIndex(scores.names).find_all(labels.names)), labels
-    except ValueError as error:
-        raise ValueError(
-            f"{scores_path} does not have a row for every clip of {labels_path}: {error}"
-        ) from error
+    return in_order_of_labels(scores, labels, scores_path, labels_path)

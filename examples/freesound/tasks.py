@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from freesound.audio_folder import AudioFolder, find_audio
 from freesound.build import MemberSystem, build_average, build_tagger, resolved, score_clips
 from freesound.corpus import Corpus, read_corpus
 from freesound.data import Split, checksum, split_corpus
@@ -23,8 +22,11 @@ from freesound.state import Run
 from freesound.tables import in_order, read_columns, read_header, read_scored, read_values
 from freesound.training_log import wants_tensorboard
 from freesound.trimming import open_clips
-from rankaudio import Tagger, lwlrap
+from rankaudio import Tagger
+from rankaudio._program.scored_labels import class_report, name_width, with_interval
 from rankaudio.data import ScoreTable, write_scores
+from rankaudio.data._audio_folder import AudioFolder, find_audio
+from rankaudio.metrics import bootstrap
 
 LEADERBOARDS = ("public", "private")
 
@@ -169,7 +171,7 @@ def predict_folder(
     """
     check_writable(out)
     member, taggers = Run(run).member(), Run(run).taggers(local_device(machine.device))
-    found = find_audio(audio)
+    found = find_audio(audio, option="--audio")
     if found.left_out():
         log(found.left_out())
     scores = _mean_scores(member, taggers, found, mean, workers=machine.workers)
@@ -230,8 +232,9 @@ def check_writable(path: Path) -> None:
 def evaluate(scores: Path, labels: Path, *, table: Table = KAGGLE) -> str:
     """Compare a table of scores with one of labels; return the lwlrap of each class and of all, as text.
 
-    If the labels have a column ``usage``, or ``table`` names a column of folds or of a split, the text also
-    has the lwlrap of each part.
+    Below the classes are mAP and the lwlrap of all labels, each with its 95 % interval by bootstrap. If the
+    labels have a column ``usage``, or ``table`` names a column of folds or of a split, the text also has the
+    lwlrap of each part.
     """
     predicted, truth = read_scored(scores, labels, table)
     text = class_report(predicted.scores, truth.target, truth.classes)
@@ -245,20 +248,6 @@ def evaluate(scores: Path, labels: Path, *, table: Table = KAGGLE) -> str:
         rows = [part_of[name] for name in truth.names]
         text += "\n" + parts_report(predicted.scores, truth.target, truth.classes, rows, order)
     return text
-
-
-def class_report(scores: Tensor, target: Tensor, classes: tuple[str, ...]) -> str:
-    """Return a table of lwlrap for each class, best first, and for all labels below it."""
-    per_class = lwlrap(scores, target, average=None)
-    order = per_class.lwlrap.nan_to_num(-1).argsort(descending=True, stable=True).tolist()
-    width = _width(classes)
-    lines = [f"{'class':{width}}  clips  lwlrap"]
-    for c in order:
-        support, value = int(per_class.support[c]), float(per_class.lwlrap[c])
-        shown = f"{value:6.4f}" if support else "-"
-        lines.append(f"{classes[c]:{width}}  {support:5d}  {shown:>6}")
-    lines.append(f"{'all labels':{width}}  {int(target.sum()):5d}  {float(lwlrap(scores, target)):6.4f}")
-    return "\n".join(lines)
 
 
 def read_usage(path: Path, name_column: str = "fname") -> dict[str, str]:
@@ -281,10 +270,6 @@ def parts_report(
     for part in parts:
         rows = torch.tensor([one == part for one in part_of])
         count = int(target[rows].sum())
-        value = f"{float(lwlrap(scores[rows], target[rows])):6.4f}" if count else "     -"
-        lines.append(f"{part:{_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
+        value = with_interval(bootstrap(scores[rows], target[rows])) if count else "     -"
+        lines.append(f"{part:{name_width(classes)}}  {count:5d}  {value}  {int(rows.sum())} clips")
     return "\n".join(lines)
-
-
-def _width(classes: tuple[str, ...]) -> int:
-    return max(len("all labels"), *(len(name) for name in classes))

@@ -87,7 +87,7 @@ recording = 0.005 * torch.randn(60 * RATE)
 for name, start, end in EVENTS:
     recording[start * RATE : end * RATE] += between(0.4, 0.8) * sound(name, end - start)
 
-scores, starts = predict_long(tagger, recording, window=1.0, hop=0.5)
+scores, starts, ends = predict_long(tagger, recording, window=1.0, hop=0.5)
 presence = scores.sigmoid()
 
 # %%

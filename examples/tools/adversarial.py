@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `tools` and `freesound`
 
-from freesound.audio_folder import AudioFolder, find_audio
 from freesound.distributed import local_device
-from freesound.names import NameIndex
 from freesound.options import integer_from_one
 from freesound.progress import log, progress_bar
 from freesound.state import Run
 from rankaudio import ClipDataset, LogMel, Tagger, length_mask, predict
 from rankaudio.data import read_scores, write_text
+from rankaudio.data._audio_folder import AudioFolder, find_audio
+from rankaudio.data._file_names import NameIndex
 from tools._program import new_parser, require, run
 from tools._two_sample_test import Predictions, auc_with_interval, cross_validate
 

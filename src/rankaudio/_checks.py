@@ -243,16 +243,6 @@ def check_path(name: str, value: object) -> Path:
     return Path(value)
 
 
-def check_paths(name: str, value: object) -> tuple[Path, ...]:
-    """Return the paths if the value is a list of at least one."""
-    paths = tuple(
-        check_path(f"{name}[{i}]", path) for i, path in enumerate(check_ordered(name, value, "paths"))
-    )
-    if not paths:
-        raise ValueError(f"{name}: wanted at least one path, got none")
-    return paths
-
-
 def check_ordered(name: str, value: object, content: str) -> Iterable[object]:
     """Return the value if it holds things in an order: no string, no path and no set."""
     if isinstance(value, (str, bytes, os.PathLike, set, frozenset, Tensor)) or not isinstance(

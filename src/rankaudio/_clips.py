@@ -50,3 +50,9 @@ def gather_steps(clips: Tensor, index: Tensor) -> Tensor:
 def computation_dtype(clips: Tensor) -> torch.dtype:
     """Return the dtype of sums and products: float64 for float64, float32 for everything else."""
     return torch.float64 if clips.dtype == torch.float64 else torch.float32
+
+
+def can_loop_over_rows(clips: Tensor) -> bool:
+    """Tell whether a loop over the clips is quick: on a CPU, without gradients, outside a compiled graph."""
+    quiet = not (torch.is_grad_enabled() and clips.requires_grad)
+    return clips.device.type == "cpu" and quiet and not torch.compiler.is_compiling()

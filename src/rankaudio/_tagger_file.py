@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from rankaudio._checks import check_names, check_path, describe, first_few
 from rankaudio._tensor_file import check_fit, check_state, read_tensors, write_tensors, wrong
+from rankaudio.decisions import Calibration
 
 _FORMAT = "rankaudio.Tagger/1"
 _WANTED = f"a file written by Tagger.save ({_FORMAT})"
@@ -101,6 +102,12 @@ class TaggerFile:
         tensors = [value for name, value in self.state.items() if name.startswith("backbone.")]
         dtypes = {value.dtype for value in tensors if value.is_floating_point()}
         return dtypes.pop() if len(dtypes) == 1 else None
+
+    def decisions(self) -> dict[str, Any]:
+        """Return thresholds and calibration by name, None where the file has none, as older files do."""
+        scale, shift = (self.state.get(f"calibration.{name}") for name in ("scale", "shift"))
+        calibration = None if scale is None or shift is None else Calibration(scale, shift)
+        return {"thresholds": self.state.get("thresholds"), "calibration": calibration}
 
     def load_into(self, tagger: nn.Module, backbone: str) -> None:
         """Copy the state into the tagger."""

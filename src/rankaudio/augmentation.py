@@ -89,7 +89,14 @@ class Augmentation(nn.Module):
         """Return the changed clips and their lengths: :meth:`draw`, then :meth:`replay`."""
         if not self.active:
             return clips, lengths
-        return self.replay(clips, self.draw(clips, lengths, generator=generator), lengths)
+        return self._record(clips, lengths, generator=generator)[:2]
+
+    def _record(
+        self, clips: Tensor, lengths: Tensor | None, *, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor | None, Draw]:
+        """Draw and replay, and return the draw as well."""
+        draw = self.draw(clips, lengths, generator=generator)
+        return *self.replay(clips, draw, lengths), draw
 
 
 class Mixer(nn.Module):

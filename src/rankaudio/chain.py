@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio._checks import describe
+from rankaudio._some_of import OneOf, SomeOf
 from rankaudio.augmentation import Augmentation, Draw, Mixer
 
-__all__ = ["Chain", "Record"]
+__all__ = ["Chain", "OneOf", "Record", "SomeOf"]
 
 Record = dict[str, Draw]
 
@@ -129,10 +130,10 @@ class Chain(nn.Module):
             if isinstance(part, Mixer):
                 more = {} if groups is None else {"groups": groups}  # for a mixer that knows no groups
                 draw = part.draw(waveform, lengths, partners=partners, generator=generator, **more)
+                waveform, target, lengths = part.replay(waveform, target, draw, lengths)
             else:
-                draw = part.draw(waveform, lengths, generator=generator)
+                waveform, lengths, draw = part._record(waveform, lengths, generator=generator)
             record[name] = draw
-            waveform, target, lengths = _replay(part, waveform, target, lengths, draw=draw)
         return waveform, target, lengths, record
 
     def replay(

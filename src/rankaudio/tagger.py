@@ -17,6 +17,7 @@ from rankaudio._checks import (
     check_names,
     describe,
 )
+from rankaudio._tagger_decisions import TaggerDecisions
 from rankaudio._tagger_file import TaggerFile, description, write_content
 from rankaudio.backbones import NETWORKS
 from rankaudio.side_inputs import compute_side_inputs, given_or_computed, names_of_side_inputs
@@ -27,7 +28,7 @@ __all__ = ["Tagger"]
 _HALF = (torch.float16, torch.bfloat16)
 
 
-class Tagger(nn.Module):
+class Tagger(TaggerDecisions):
     r"""A frontend and a backbone: waveforms in, scores out.
 
     .. math:: s = \mathit{backbone}(\mathit{frontend}(x, \ell), \; \mathit{frontend.frame\_lengths}(\ell))
@@ -63,13 +64,10 @@ class Tagger(nn.Module):
     ('Bark', 'Meow')
     """
 
-    frontend: nn.Module
-    backbone: nn.Module
-
     def __init__(self, frontend: nn.Module, backbone: nn.Module, *, classes: Sequence[str] = ()) -> None:
         super().__init__()
-        self.frontend = check_instance("frontend", frontend, nn.Module)
-        self.backbone = check_instance("backbone", backbone, nn.Module)
+        self.frontend: nn.Module = check_instance("frontend", frontend, nn.Module)
+        self.backbone: nn.Module = check_instance("backbone", backbone, nn.Module)
         self.classes: tuple[str, ...] = check_names("classes", classes)
         n_classes = getattr(backbone, "n_classes", None)
         if self.classes and n_classes is not None and len(self.classes) != n_classes:
@@ -161,8 +159,8 @@ class Tagger(nn.Module):
     def reset_classifier(self, classes: Sequence[str]) -> None:
         """Give the tagger other classes: new names, and a new last layer with random weights.
 
-        The rest of the network keeps its weights, for fine-tuning. Afterwards, build a new optimizer, because
-        an old one holds the old layer.
+        The rest of the network keeps its weights, for fine-tuning. Thresholds and calibration are removed.
+        Afterwards, build a new optimizer, because an old one holds the old layer.
 
         Args:
             classes: names of the new classes, in the order of the scores.
@@ -182,6 +180,7 @@ class Tagger(nn.Module):
             raise ValueError(f"classes: wanted at least one name, got {describe(classes)}")
         self._backbone_method("reset_classifier")(len(names))
         self.classes = names
+        self.set_decisions()
 
     def extra_repr(self) -> str:
         """Show the classes."""
@@ -217,24 +216,24 @@ class Tagger(nn.Module):
         return spectrogram
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Move or cast, but never cast the frontend to half precision."""
+        """Move or cast, but never cast anything except the backbone to half precision."""
 
         def move(tensor: Tensor) -> Tensor:
             moved = fn(tensor)
             rounded = moved.dtype in _HALF and moved.dtype != tensor.dtype
             return tensor.to(moved.device) if rounded else moved
 
-        super()._apply(fn, recurse=False)  # type: ignore[no-untyped-call]
+        super()._apply(move, recurse=False)  # type: ignore[no-untyped-call]
         if recurse:
             for child in self.children():
-                child._apply(move if child is self.frontend else fn)  # type: ignore[no-untyped-call]
+                child._apply(fn if child is self.backbone else move)  # type: ignore[no-untyped-call]
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the whole tagger to one file, which :meth:`load` reads.
 
         The file holds tensors and plain types: names and settings of frontend and backbone, the names of
-        the classes, and the state dict. The file is never partial, even after a crash.
+        classes, and the state dict with thresholds and calibration. It is never partial, even after a crash.
 
         Args:
             path: the file; an existing file is replaced.
@@ -279,8 +278,7 @@ class Tagger(nn.Module):
             FileNotFoundError: if there is no such file.
             TypeError: if an argument has another type.
             ValueError: if :meth:`save` did not write the file, the file is damaged, its settings are not
-                those of its tensors, or its frontend needs more than 32 MiB of constants. The message names
-                the file and what is wrong.
+                those of its tensors, or its frontend needs more than 32 MiB of constants. It names the file.
         """
         for name, part in (("frontend", frontend), ("backbone", backbone)):
             if part is not None:
@@ -292,7 +290,8 @@ class Tagger(nn.Module):
         front = content.build_frontend(FRONTENDS) if frontend is None else frontend
         try:
             tagger = cls(front, network, classes=content.classes)
-        except ValueError as error:
+            tagger.set_decisions(**content.decisions())
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
         tagger.to(dtype=content.backbone_dtype())
         content.load_into(tagger, type(network).__name__)

@@ -9,10 +9,13 @@ import soundfile
 import torch
 
 import freesound2019
-from freesound.audio_folder import find_audio
-from freesound.names import NameIndex
+from freesound.plans.base import Crops, Member, Sound
+from freesound.settings import to_dict, to_toml
 from rankaudio import CNN2d, LogMel, Tagger
+from rankaudio._program.main import main
 from rankaudio.data import read_scores
+from rankaudio.data._audio_folder import find_audio
+from rankaudio.data._file_names import NameIndex
 
 SOUND = np.sin(np.arange(22_050) / 10).astype("float32") / 2
 
@@ -66,6 +69,32 @@ def test_files_of_every_format_and_folder_are_scored(run, audio, tmp_path, capsy
     printed = capsys.readouterr().out
     assert "2 other files are no audio and are left out: '._w.wav', 'fold1/readme.txt'" in printed
     assert "scores of 9 clips" in printed
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        Member(),
+        Member(sound=Sound(trim=30.0)),
+        Member(crops=Crops(crop_frames=20)),
+        Member(crops=Crops(crop_frames=20, window_hop=5)),
+        Member(crops=Crops(segment_seconds=0.3)),
+    ],
+)
+def test_the_program_of_the_library_gives_the_same_table(run, audio, tmp_path, member):
+    (run / "settings.toml").write_text(to_toml(to_dict(member)))
+    write(audio / "a.wav")
+    soundfile.write(audio / "b.wav", np.concatenate([np.zeros(30_000), SOUND, np.zeros(9000)]), 44_100)
+    shutil.copytree(run / "fold_0", run / "fold_1")
+    tagger = Tagger.load(run / "fold_1" / "model.pt")
+    torch.nn.init.constant_(tagger.backbone.classifier[-1].bias, 1.0)
+    tagger.save(run / "fold_1" / "model.pt")
+    predict(run, audio, tmp_path / "s.csv")
+    words = ["predict", run, audio, "--out", tmp_path / "t.csv", "--device", "cpu"]
+    assert main([str(word) for word in words]) == 0
+    ours, theirs = read_scores(tmp_path / "t.csv"), read_scores(tmp_path / "s.csv")
+    assert ours.names == theirs.names
+    torch.testing.assert_close(ours.scores, theirs.scores, rtol=1e-6, atol=1e-6)
 
 
 def test_links_to_folders_are_followed_once(audio, tmp_path):
@@ -128,6 +157,17 @@ def test_a_model_with_nan_is_named_before_scoring(run, audio, tmp_path):
         predict(run, audio, tmp_path / "s.csv")
 
 
+def test_a_class_without_labels_has_no_finite_threshold_and_scores_as_before(run, audio, tmp_path):
+    write(audio / "good.wav")
+    predict(run, audio, tmp_path / "s.csv")
+    path = run / "fold_0" / "model.pt"
+    tagger = Tagger.load(path)
+    tagger.set_decisions(thresholds=torch.tensor([0.0, torch.inf]))
+    tagger.save(path)
+    predict(run, audio, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "s.csv").read_bytes()
+
+
 def test_the_target_is_checked_first(audio, tmp_path):
     for out in (audio, tmp_path / "none" / "s.csv"):
         with pytest.raises(SystemExit, match="--out: "):
@@ -165,4 +205,11 @@ class TestNames:
         (tmp_path / "l.csv").write_text("fname,labels\nx,A\ny.wav,B\n")
         command = ["evaluate", "--scores", tmp_path / "s.csv", "--labels", tmp_path / "l.csv"]
         freesound2019.main([str(word) for word in command])
-        assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "labels", "2", "1.0000"]
+        assert capsys.readouterr().out.splitlines()[-1].split() == [
+            "all",
+            "labels",
+            "2",
+            "1.0000",
+            "[1.0000,",
+            "1.0000]",
+        ]

@@ -138,7 +138,11 @@ class TestStartFrom:
 
     def test_the_same_classes_give_the_same_model(self, saved):
         tagger, path = saved
+        tagger.set_decisions(thresholds=torch.zeros(3))
+        tagger.save(path)
+        tagger.set_decisions()
         started = build_tagger(self.member(path, dropout=0.3), tagger.classes)
+        assert started.thresholds is None
         assert started.backbone.dropout == 0.3
         for key, value in started.state_dict().items():
             assert torch.equal(value, tagger.state_dict()[key]), key

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,8 @@ from freesound.state import Run
 from freesound.synthetic import SOUNDS
 from rankaudio import CNN2d, LogMel, Tagger, load_audio, lwlrap, predict
 from rankaudio.data import ScoreTable, read_labels, read_scores, write_scores
+from rankaudio.decisions import fit_calibration, fit_thresholds
+from rankaudio.metrics import bootstrap
 from training import CPU
 
 EXAMPLE = Path(freesound2019.__file__)
@@ -81,6 +84,16 @@ def test_a_run_has_its_files(trained, corpus):
     assert sorted(held_out) == sorted(read_labels(corpus / "train_curated.csv").names)
 
 
+def test_each_model_has_thresholds_and_probabilities_of_its_held_out_clips(trained, corpus):
+    for fold, tagger in enumerate(Run(trained).taggers("cpu")):
+        table = read_scores(trained / f"fold_{fold}" / "valid.csv")
+        target = read_labels(corpus / "train_curated.csv", classes=table.classes).select(table.names).target
+        thresholds = fit_thresholds(table.scores, target).thresholds
+        assert torch.equal(tagger.decide(table.scores), table.scores >= thresholds)
+        calibration = fit_calibration(table.scores, target).calibration
+        torch.testing.assert_close(tagger.probabilities(table.scores), calibration(table.scores))
+
+
 def test_predict_averages_folds_and_evaluate_agrees_with_the_metric(trained, corpus, tmp_path, capsys):
     out = tmp_path / "scores.csv"
     freesound2019.main(["predict", "--run", str(trained), "--audio", str(corpus / "test"), "--out", str(out)])
@@ -96,9 +109,14 @@ def test_predict_averages_folds_and_evaluate_agrees_with_the_metric(trained, cor
     capsys.readouterr()
     freesound2019.main(["evaluate", "--scores", str(out), "--labels", str(corpus / "test.csv")])
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 2 + len(SOUNDS)
-    overall = float(lwlrap(scores.select(truth.names).scores, truth.target))
-    assert float(printed[-1].split()[-1]) == pytest.approx(overall, abs=6e-5)
+    assert len(printed) == 3 + len(SOUNDS)
+    kept = scores.select(truth.names).scores
+    for line, metric in ((printed[-1], "lwlrap"), (printed[-2], "average_precision")):
+        expected = bootstrap(kept, truth.target, metric=metric)
+        numbers = [float(word) for word in re.findall(r"\d\.\d+", line)]
+        assert numbers == pytest.approx(expected[:3], abs=6e-5)
+    overall = float(lwlrap(kept, truth.target))
+    assert float(re.findall(r"\d\.\d+", printed[-1])[0]) == pytest.approx(overall, abs=6e-5)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +148,7 @@ def test_every_option_trains(corpus, tmp_path, options):
     tagger = Tagger.load(run / "fold_0" / "model.pt")
     assert tagger.classes == tuple(sorted(SOUNDS))
     assert not (run / "fold_0" / "valid.csv").exists()
+    assert tagger.thresholds is None  # no clip is held out
 
 
 def test_noisy_clips_are_added_and_labels_of_no_class_left_out(corpus, tmp_path, capsys):

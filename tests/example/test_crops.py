@@ -12,15 +12,16 @@ from freesound.batches import build_batches
 from freesound.build import MemberSystem, build_scorer, build_tagger
 from freesound.chains import disable_augmentation, spectrogram_chain
 from freesound.corpus import read_corpus
-from freesound.criteria import build_criterion
+from freesound.criteria import LOSSES, build_criterion
 from freesound.data import CURATED, NOISY, TRUSTED, Split, split_corpus
 from freesound.plans.base import Clips, Crops, Member, Network, Optim, Pools, Sound
 from freesound.schedule import Plateau
+from freesound.setting import settings_of_fields
 from freesound.tasks import geometric_mean, mean_of_scores
 from freesound.trimming import open_clips
 from rankaudio import ClipDataset, LSEPLoss
 from rankaudio.inference import WindowedTagger
-from rankaudio.losses import AuxiliaryScores, LSoftLoss
+from rankaudio.losses import AuxiliaryScores, LSoftLoss, asymmetric_loss, focal_loss, lsep_loss, zlpr_loss
 from rankaudio.masking import trim_silence
 from tiny_recipe import write_csv
 from training import ALONE
@@ -164,6 +165,27 @@ class TestCriterion:
             rows = torch.where(self.source == NOISY, 0.25 * noisy, 0.5 * clean)
             expected += weight * rows.mean()
         torch.testing.assert_close(criterion(outputs, self.target, self.source), expected)
+
+    @pytest.mark.parametrize(
+        ("name", "loss"),
+        [
+            ("lsep", lsep_loss),
+            ("zlpr", zlpr_loss),
+            ("bce", nn.functional.binary_cross_entropy_with_logits),
+            ("asl", asymmetric_loss),
+            ("focal", focal_loss),
+        ],
+    )
+    def test_losses_have_names(self, name, loss):
+        expected = loss(self.scores, self.target)
+        assert torch.equal(
+            build_criterion(Optim(loss=name), Pools())(self.scores, self.target, None), expected
+        )
+        weighted = build_criterion(Optim(loss=name), Pools(clean_weight=2.0, noisy_weight=2.0))
+        torch.testing.assert_close(weighted(self.scores, self.target, self.source), 2 * expected)
+
+    def test_every_name_of_a_loss_is_an_option(self):
+        assert set(settings_of_fields(Optim)["loss"].choices) == set(LOSSES)
 
     def test_by_default_all_sources_have_the_same(self):
         criterion = build_criterion(Optim(), Pools())

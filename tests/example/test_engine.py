@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from freesound import engine
 from freesound.build import MemberSystem
+from freesound.criteria import LOSSES
 from freesound.data import Batch, SeededClips, collate, mixed_seed
 from freesound.plans.base import Member, Optim
 from freesound.schedule import OneCycle, one_cycle
@@ -20,7 +21,6 @@ from rankaudio import (
     ClipDataset,
     CNN2d,
     LogMel,
-    LSEPLoss,
     Mixer,
     Tagger,
     lwlrap,
@@ -66,10 +66,10 @@ class TestAccumulation:
         target = (torch.rand(len(waveforms), 4, generator=generator) > 0.6).double()
         return list(zip(waveforms, target, torch.zeros(len(waveforms)), strict=True))
 
-    @pytest.mark.parametrize("loss", ["lsep", "bce"])
+    @pytest.mark.parametrize("loss", ["lsep", "bce", "zlpr", "asl"])
     def test_gradient_is_that_of_one_batch(self, tagger, loss):
         updates, clips = updates_of(tagger, loss=loss), self.clips()
-        criterion = LSEPLoss() if loss == "lsep" else nn.BCEWithLogitsLoss()
+        criterion = LOSSES[loss]()
         whole = pad_collate([clip[:2] for clip in clips])
         criterion(tagger(whole.waveform, whole.lengths), whole.target).backward()
         expected = [p.grad.clone() for p in tagger.parameters()]

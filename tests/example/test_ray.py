@@ -117,6 +117,7 @@ def test_shares_errors_and_logs(drivers, tmp_path):
     assert visits == {"network": ["2", "0"], "plain": ["2"]}  # threads, and the devices that are visible
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_replaced(drivers, tmp_path):
     """Both counts run at the same time; one of them changes its process, and loses nothing."""
     process = driver(drivers, tmp_path, to=200)
@@ -132,6 +133,7 @@ def test_a_killed_worker_is_replaced(drivers, tmp_path):
     assert [line for line in printed.splitlines() if "done" in line][-1].startswith("== end: done in")
 
 
+@pytest.mark.long
 def test_a_killed_driver_and_a_second_one(drivers, tmp_path):
     """The second driver is refused; after the first is killed, the third goes on where its workers ended."""
     first = driver(drivers, tmp_path, to=300)
@@ -171,6 +173,7 @@ def listens(port):
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.long
 def test_a_cluster_outlives_its_driver(drivers, cluster, tmp_path):
     """Workers of a killed driver end, though their cluster goes on; the next driver is given others."""
     first = driver(drivers, tmp_path, to=300, address=cluster)
@@ -183,6 +186,7 @@ def test_a_cluster_outlives_its_driver(drivers, cluster, tmp_path):
         assert_counted_once(turns(tmp_path, name), to=300, processes=2)
 
 
+@pytest.mark.long
 def test_a_real_plan_has_the_same_scores_to_the_bit(drivers, tmp_path):
     """Two members in this process; and on Ray, where a worker and then the driver are killed."""
     make_tiny_corpus(data := tmp_path / "data")

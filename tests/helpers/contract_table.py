@@ -54,7 +54,20 @@ from rankaudio import (
     weighted_mixup,
 )
 from rankaudio.backbones import CBAM, AxisPool, SqueezeExcite
-from rankaudio.losses import LqLoss, SmoothedBCELoss, lq_loss, smoothed_bce_loss
+from rankaudio.chain import OneOf, SomeOf
+from rankaudio.effects import AddNoise
+from rankaudio.losses import (
+    AsymmetricLoss,
+    FocalLoss,
+    LqLoss,
+    SmoothedBCELoss,
+    ZLPRLoss,
+    asymmetric_loss,
+    focal_loss,
+    lq_loss,
+    smoothed_bce_loss,
+    zlpr_loss,
+)
 from rankaudio.masking import CutSegment, cut_segment
 from rankaudio.spectral import (
     DecibelMel,
@@ -130,6 +143,19 @@ CASES = {
         lambda b: (seeded(b, 5), labels(b, 5)),
         lsep_loss,
         settings={"class_weight": torch.arange(1.0, 6.0), "reduction": "sum"},
+    ),
+    "ZLPR weighted": Case(
+        lambda: ZLPRLoss(class_weight=torch.arange(1.0, 6.0)),
+        lambda b: (seeded(b, 5), labels(b, 5)),
+        zlpr_loss,
+        settings={"class_weight": torch.arange(1.0, 6.0)},
+    ),
+    "ASL": Case(AsymmetricLoss, lambda b: (seeded(b, 5), labels(b, 5)), asymmetric_loss),
+    "focal weighted": Case(
+        lambda: FocalLoss(class_weight=torch.arange(1.0, 6.0)),
+        lambda b: (seeded(b, 5), labels(b, 5)),
+        focal_loss,
+        settings={"class_weight": torch.arange(1.0, 6.0)},
     ),
     "Lq": Case(LqLoss, lambda b: (seeded(b, 5), labels(b, 5)), lq_loss),
     "smoothed BCE": Case(SmoothedBCELoss, lambda b: (seeded(b, 5), labels(b, 5)), smoothed_bce_loss),
@@ -253,6 +279,18 @@ CASES = {
         lambda b: (seeded(b, 200), labels(b, 4)),
         random=True,
     ),
+    "one of": Case(
+        lambda: OneOf([Gain(p=1.0), Speed(p=1.0), ShuffleChunks(chunk_length=30, p=1.0)]), waves, random=True
+    ),
+    "some of": Case(
+        lambda: SomeOf([Speed(p=1.0), ShuffleChunks(chunk_length=30, p=1.0), Gain(p=1.0)], k=(2, 3)),
+        waves,
+        random=True,
+    ),
+    "noise": Case(lambda: AddNoise(p=1.0, noise="pink"), waves, random=True, effect=True),
+    "noise from clips": Case(
+        lambda: AddNoise(p=1.0, noise=[seeded(50), seeded(300)]), waves, random=True, effect=True
+    ),
     "gain": effect(Gain, gain, decibels=(-6.0, 6.0)),
     "overdrive": effect(Overdrive, overdrive, decibels=(2.0, 9.0), colour=(0.0, 50.0)),
     "reverb": effect(Reverb, reverb, reverberance=(0.0, 20.0), pre_delay=(0.0, 20.0), sample_rate=1000),
@@ -274,11 +312,18 @@ CASES = {
 # Names that the table cannot hold, with the tests that hold them to their contracts.
 ELSEWHERE = {
     "test_metrics.py": {"ClassLwlrap", "Lwlrap", "lwlrap"},
+    "test_average_precision.py": {"AveragePrecision", "ClassAveragePrecision", "average_precision"}
+    | {"ClassRoc", "d_prime", "roc_auc"},
+    "test_intervals.py": {"Interval", "PairedTest", "bootstrap", "paired_test"},
+    "test_thresholds.py": {"ClassF1", "F1", "ThresholdFit", "f1", "fit_thresholds"},
+    "test_calibration.py": {"Calibration", "CalibrationFit", "fit_calibration"},
     "test_chain.py": {"Augmentation", "Mixer"},
+    "test_noise.py": {"add_noise"},
     "test_lengths.py": {"frame_lengths", "length_mask"},
     # The gradient of soft bootstrapping is not that of its value.
     "test_losses_noisy.py": {"AuxiliaryLoss", "AuxiliaryScores", "LSoftLoss", "SourceLoss", "l_soft_loss"},
     "test_smoothed_bce.py": {"smooth_labels"},
+    "test_label_decision.py": {"CountHead", "ThresholdHead"},
     "test_trim.py": {"trim_silence"},
     "test_first_place_transforms.py": {"centre_crop"},
     "test_spectral.py": {"mel_filterbank"},
@@ -287,6 +332,9 @@ ELSEWHERE = {
     "test_pool_sampler.py": {"PoolDraws", "PoolSampler"},
     "test_windowed_tagger.py": {"FrameWindows", "WindowedTagger", "frame_windows"},
     "test_segments.py": {"SegmentedTagger"},
+    "test_framewise_tagger.py": {"FramewiseTagger"},
+    "test_events.py": {"Event", "events"},
+    "test_event_files.py": {"write_audacity", "write_events", "write_raven"},
     "test_inference.py": {"WindowScores", "predict", "predict_long"},
     "test_noisy.py": {
         "LabelQuality",
@@ -313,10 +361,12 @@ ELSEWHERE = {
         "AudioInfo",
         "Batch",
         "ClipDataset",
+        "FoldBalance",
         "LabelTable",
         "LengthBucketSampler",
         "ScoreTable",
         "audio_info",
+        "fold_balance",
         "load_audio",
         "multilabel_folds",
         "pad_collate",

@@ -40,10 +40,37 @@ from rankaudio import (
     WeightedMixup,
     pad_collate,
 )
-from rankaudio.data import Batch, LabelTable, ScoreTable, audio_info, read_labels, read_scores, write_scores
+from rankaudio.chain import OneOf
+from rankaudio.data import (
+    Batch,
+    FoldBalance,
+    LabelTable,
+    ScoreTable,
+    audio_info,
+    fold_balance,
+    read_labels,
+    read_scores,
+    write_scores,
+)
+from rankaudio.decisions import Calibration, fit_calibration, fit_thresholds
+from rankaudio.effects import AddNoise
 from rankaudio.ensemble import BlendFit, blend, blend_tables, fit_blend_weights, stack_tables
 from rankaudio.losses import Reduction
-from rankaudio.metrics import Average, ClassLwlrap
+from rankaudio.metrics import (
+    Average,
+    AveragePrecision,
+    ClassAveragePrecision,
+    ClassF1,
+    ClassLwlrap,
+    ClassRoc,
+    Interval,
+    average_precision,
+    bootstrap,
+    d_prime,
+    f1,
+    paired_test,
+    roc_auc,
+)
 from rankaudio.noisy import (
     LabelQuality,
     RelabelMode,
@@ -113,6 +140,30 @@ def losses_and_metrics(scores: Tensor, target: Tensor) -> float:
     return float(value) + float(again) + each.support.sum().item() + result.item()
 
 
+def classwise_metrics(scores: Tensor, target: Tensor) -> float:
+    mean: Tensor = average_precision(scores, target)
+    each: ClassAveragePrecision = average_precision(scores, target, average=None)
+    area: ClassRoc = roc_auc(scores, target, average=None)
+    figures: ClassF1 = f1(scores, target, thresholds=0.0, average=None)
+    micro: Tensor = f1(scores, target, thresholds=torch.zeros(3), average="micro")
+    interval: Interval = bootstrap(scores, target, metric="average_precision", resamples=10)
+    p_value: float = paired_test(scores, -scores, target, resamples=10).p_value
+    metric = AveragePrecision(len(CLASSES))
+    metric.update(scores, target)
+    sums = each.support + area.support + figures.support
+    return float(mean + micro + sums.sum() + d_prime(scores, target)) + interval.low + p_value
+
+
+def decisions(tagger: Tagger, scores: Tensor, target: Tensor) -> Tensor:
+    thresholds: Tensor = fit_thresholds(scores, target, recall=0.5).thresholds
+    calibration: Calibration = fit_calibration(scores, target).calibration
+    tagger.set_decisions(thresholds=thresholds, calibration=calibration)
+    probabilities: Tensor = tagger.probabilities(scores)
+    kept: Tensor | None = tagger.thresholds
+    decided: Tensor = tagger.decide(scores)
+    return decided & (probabilities > 0) if kept is not None else decided
+
+
 def frontends(waveform: Tensor, lengths: Tensor) -> list[Tensor]:
     mel: Tensor = rankaudio.log_mel(waveform, lengths, sample_rate=RATE, n_fft=256, hop_length=128, n_mels=32)
     stft: Tensor = rankaudio.log_stft(waveform, n_fft=64, hop_length=32)
@@ -179,9 +230,16 @@ def train(folder: Path, table: LabelTable) -> Tagger:
     frontend = LogMel(sample_rate=RATE, n_fft=256, hop_length=128, n_mels=32)
     tagger = Tagger(frontend, CNN2d(len(CLASSES), base_depth=4, n_blocks=2), classes=CLASSES)
     optimizer = torch.optim.Adam(tagger.parameters(), amsgrad=True)
-    folds: Tensor = rankaudio.multilabel_folds(table.target, n_folds=2)
+    folds: Tensor = rankaudio.multilabel_folds(table.target, n_folds=2, groups=table.names)
+    balance: FoldBalance = fold_balance(table.target, folds)
+    if balance.largest_deviation > len(table):
+        raise ValueError(balance)
     dataset = ClipDataset.from_table(folder, table, sample_rate=RATE, max_seconds=1.0, crop="start")
-    sampler = LengthBucketSampler(dataset.lengths, max_samples=4000, seed=int(folds[0]))
+    in_memory = ClipDataset([(folder / name).read_bytes() for name in table.names], names=table.names)
+    noise = OneOf([AddNoise(noise=in_memory), AddNoise(noise=[torch.ones(9)]), AddNoise(noise="pink")])
+    noise(torch.zeros(2, 90))
+    weights: list[float] = [1.0] * len(dataset)
+    sampler = LengthBucketSampler(dataset.lengths, max_samples=4000, weights=weights, seed=int(folds[0]))
     loader = DataLoader(dataset, batch_sampler=sampler, collate_fn=pad_collate)
     batches: Iterator[Batch] = iter(loader)
     for batch in batches:
@@ -245,6 +303,9 @@ def main(folder: Path) -> None:
     mel, stft, *_ = frontends(waveform * mask, lengths)
     network = WithMyHead(CNN2d(len(CLASSES), base_depth=4, n_blocks=2))
     losses_and_metrics(network(mel), target)
+    raw = network(mel).detach()
+    classwise_metrics(raw, target)
+    decisions(Tagger(LogMel(), CNN2d(len(CLASSES), base_depth=4)), raw, target)
     CNN1d(len(CLASSES), n_bins=33, base_depth=4, n_blocks=2)(stft)
     Tagger(LogSTFT(n_fft=64, hop_length=32), network.backbone)
     augment(waveform, target.float(), lengths)

@@ -182,7 +182,11 @@ class Augment(Checked):
 class Optim(Checked):
     """Loss, optimiser, schedule, and which weights are kept."""
 
-    loss: str = option("lsep", "ranking loss or binary cross-entropy", choices=("lsep", "bce"))
+    loss: str = option(
+        "lsep",
+        "ranking loss (lsep, or zlpr with its zero), binary cross-entropy, asymmetric or focal loss",
+        choices=("lsep", "zlpr", "bce", "asl", "focal"),
+    )
     label_smoothing: float = option(
         0.0, "cross-entropy asks for so much less than 1, and so much more than 0", low=0, below=0.5
     )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from rankaudio import lwlrap
+from rankaudio.metrics import bootstrap
 from tools.report.charts import Chart, Curve, line_chart
 from tools.report.data import LOSS, LWLRAP, RATE, Part, Training
 from tools.report.figures import confusions
@@ -74,9 +75,11 @@ def tiles(trainings: Sequence[Training], parts: Sequence[Part], figures: Mapping
             f"{count(len(target), 'clip')}, {count(labels, 'label')}, {count(classes, 'class', 'classes')}"
         )
         macro = f"mean over classes {_value(lwlrap(scores, target, average='macro'))}"
-        found.append(
-            Tile(_value(lwlrap(scores, target)), f"lwlrap, {part.title.lower()}", f"{counts}; {macro}")
-        )
+        notes = [counts, macro]
+        if labels:
+            interval = bootstrap(scores, target)
+            notes.insert(0, f"95 % interval {interval.low:.3f} to {interval.high:.3f}")
+        found.append(Tile(_value(lwlrap(scores, target)), f"lwlrap, {part.title.lower()}", "; ".join(notes)))
         found += [
             Tile(_value(_lwlrap_of(part, names)), f"lwlrap, {fold}", count(len(names), "clip"), small=True)
             for fold, names in part.folds.items()

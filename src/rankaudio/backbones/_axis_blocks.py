@@ -108,10 +108,14 @@ def pool_bin_pairs(x: Tensor, lengths: Tensor | None) -> Tensor:
 
     From ``(B, K, F, N)`` to ``(B, 2 K)``. An odd number of bins gets the last one twice.
     """
-    maximum = zero_beyond(x, lengths, fill=torch.finfo(x.dtype).min).amax(-1)
-    if maximum.shape[2] % 2:
-        maximum = torch.cat([maximum, maximum[..., -1:]], dim=-1)
-    return torch.cat([maximum[..., 0::2].mean(-1), maximum[..., 1::2].mean(-1)], dim=1)
+    return mean_of_bin_pairs(zero_beyond(x, lengths, fill=torch.finfo(x.dtype).min).amax(-1))
+
+
+def mean_of_bin_pairs(x: Tensor) -> Tensor:
+    """Mean over the even bins and over the odd bins: from ``(B, K, F, ...)`` to ``(B, 2 K, ...)``."""
+    if x.shape[2] % 2:
+        x = torch.cat([x, x[:, :, -1:]], dim=2)
+    return torch.cat([x[:, :, 0::2].mean(2), x[:, :, 1::2].mean(2)], dim=1)
 
 
 def initialise(network: nn.Module) -> None:

@@ -20,6 +20,10 @@ class Network(ModuleWithSettings):
     ``(B, d)`` to ``(B, C)``, and its last layer is a ``torch.nn.Linear``. :meth:`features` does not depend on
     padding. A network with auxiliary heads overrides :meth:`forward`, and lists its heads in ``_heads``.
 
+    A network whose features are maxima over time can have features of each time step too. Then it sets
+    ``frames_per_step`` and overrides :meth:`step_features`, which
+    :class:`~rankaudio.inference.FramewiseTagger` calls.
+
     A network may need more than the spectrogram, such as statistics of the waveform. Then it names what it
     needs in ``side_inputs``. Its :meth:`forward` and :meth:`features` take a third argument ``side_inputs``,
     tensors by name, and raise a ValueError if one is missing. ``Tagger`` computes them.
@@ -27,6 +31,7 @@ class Network(ModuleWithSettings):
     Attributes:
         default_frontend: name of the frontend in ``rankaudio.spectral.FRONTENDS`` that fits the defaults.
         side_inputs: names in ``rankaudio.side_inputs.SIDE_INPUTS``, none by default.
+        frames_per_step: frames of a step of :meth:`step_features`; None without such features.
 
     Shapes:
         spectrogram ``(B, F, N)``, lengths ``(B,)`` integers in frames or None, features ``(B, d)``, scores
@@ -60,6 +65,7 @@ class Network(ModuleWithSettings):
 
     default_frontend: ClassVar[str] = "LogMel"
     side_inputs: tuple[str, ...] = ()
+    frames_per_step: int | None = None
     n_classes: int
     n_features: int
     classifier: nn.Sequential
@@ -72,6 +78,34 @@ class Network(ModuleWithSettings):
         torch.Size([2, 30])
         """
         raise NotImplementedError
+
+    def step_features(
+        self,
+        spectrogram: Tensor,  # noqa: ARG002
+        lengths: Tensor | None = None,  # noqa: ARG002
+        *,
+        context: int = 0,  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the features of each time step, ``(B, d, S)``, and the steps of each clip, ``(B,)``.
+
+        A step is ``frames_per_step`` frames. The features of a step are those of :meth:`features` with the
+        maximum over the step and ``context`` steps on each side, in place of the maximum over the clip.
+        Beyond the steps of a clip they are 0. Without ``lengths`` all steps are real, and the second value
+        may be None.
+
+        Raises:
+            TypeError: if the network has no such features, because ``frames_per_step`` is None.
+
+        >>> network = CNN2d(80, n_blocks=3, base_depth=8)
+        >>> features, steps = network.step_features(
+        ...     torch.randn(2, 128, 87), torch.tensor([87, 30])
+        ... )
+        >>> features.shape, steps.tolist()
+        (torch.Size([2, 30, 21]), [21, 7])
+        """
+        raise TypeError(
+            f"network: wanted one with maxima over time before its classifier, got {type(self).__name__}"
+        )
 
     def forward(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return scores ``(B, C)``; ``lengths`` are in frames."""

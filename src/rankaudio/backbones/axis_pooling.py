@@ -22,10 +22,12 @@ from rankaudio.backbones._axis_blocks import (
     StatisticsGRU,
     Stem,
     initialise,
+    mean_of_bin_pairs,
     pool_bin_pairs,
 )
 from rankaudio.backbones._layers import pad_to, to_channels_last, with_channels
 from rankaudio.backbones._network import Network
+from rankaudio.backbones._steps import max_of_neighbours
 from rankaudio.backbones.axis_pool import AXES, REDUCTIONS, Axis, AxisPool, Reduction
 from rankaudio.lengths import zero_beyond
 from rankaudio.side_inputs import check_side_inputs
@@ -121,6 +123,7 @@ class AxisPoolCNN(Network):
         self._check_settings()
         used = {"statistics": self.statistics, "duration": self.duration}
         self.side_inputs: tuple[str, ...] = tuple(name for name, taken in used.items() if taken)
+        self.frames_per_step: int | None = 2 ** (len(_POOL_SIZES) - 1)
         self._build_blocks()
         if self.statistics:
             self.statistics_gru: StatisticsGRU = StatisticsGRU(
@@ -180,12 +183,39 @@ class AxisPoolCNN(Network):
         >>> model.features(torch.randn(2, 64, 431)).shape
         torch.Size([2, 128])
         """
+        x, lengths, side = self._encode(spectrogram, lengths, side_inputs)
+        return torch.cat([pool_bin_pairs(x, lengths), *side], dim=-1)
+
+    def step_features(
+        self,
+        spectrogram: Tensor,
+        lengths: Tensor | None = None,
+        side_inputs: Mapping[str, Tensor] | None = None,
+        *,
+        context: int = 0,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the features of each step, ``(B, d, S)``, and the steps of each clip.
+
+        The mean over bins follows the maximum over time. So the features of a clip are at least the maximum
+        over its steps, and equal to it if ``context`` covers the clip. Those of the side inputs are the same
+        for all steps of a clip.
+        """
+        check_integer("context", context, 0)
+        x, lengths, side = self._encode(spectrogram, lengths, side_inputs)
+        x = max_of_neighbours(zero_beyond(x, lengths, fill=torch.finfo(x.dtype).min), context)
+        every = [value[..., None].expand(-1, -1, x.shape[-1]) for value in side]
+        return zero_beyond(torch.cat([mean_of_bin_pairs(x), *every], dim=1), lengths), lengths
+
+    def _encode(
+        self, spectrogram: Tensor, lengths: Tensor | None, side_inputs: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+        """Return the output of the last block, its steps, and the features of the side inputs."""
         x, lengths = self._input(spectrogram, lengths)
         side = self._side_features(side_inputs, x)
         x = self.first(x, lengths)
         for block in self.blocks:
             x, lengths = block(x, lengths)
-        return torch.cat([pool_bin_pairs(x, lengths), *side], dim=-1)
+        return x, lengths, side
 
     def forward(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -29,6 +29,7 @@ from rankaudio.backbones._layers import (
 )
 from rankaudio.backbones._masked_norm import MaskedBatchNorm
 from rankaudio.backbones._network import Network
+from rankaudio.backbones._steps import at_finer_steps, max_of_neighbours
 from rankaudio.encoding import frequency_encoding
 from rankaudio.lengths import zero_beyond
 
@@ -94,6 +95,7 @@ class _HierarchicalCNN(Network):
             self.aggregates = nn.ModuleList(GRUPool(depth, units=self.rnn_units) for depth in depths[start:])
             self.n_features: int = 2 * self.rnn_units * len(depths[start:])
         self.classifier: nn.Sequential = _classifier(self.n_features, self.n_classes, dropout=self.dropout)
+        self.frames_per_step: int | None = 2 ** (start + 1) if self.pooling == "max" else None
 
     def _channels(self, spectrogram: Tensor) -> Tensor:
         """Check the spectrogram, and return the input of the first block."""
@@ -101,18 +103,44 @@ class _HierarchicalCNN(Network):
 
     def features(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the pooled outputs of the blocks, side by side: ``(B, d)``. ``lengths`` are in frames."""
+        outputs = self._outputs(spectrogram, lengths)
+        return torch.cat(
+            [pool(x, steps) for pool, (x, steps) in zip(self.aggregates, outputs, strict=True)], dim=-1
+        )
+
+    def step_features(
+        self, spectrogram: Tensor, lengths: Tensor | None = None, *, context: int = 0
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the features of each step of the first block that is pooled, and the steps of each clip.
+
+        Deeper blocks have longer steps. A step gets their values at its time. So the maximum over all steps
+        is :meth:`features`, exactly.
+        """
+        if self.frames_per_step is None:
+            return super().step_features(spectrogram, lengths)
+        check_integer("context", context, 0)
+        outputs = [
+            (x if x.ndim == 3 else x.amax(2), steps) for x, steps in self._outputs(spectrogram, lengths)
+        ]
+        n_steps, steps = outputs[0][0].shape[-1], outputs[0][1]
+        parts = [at_finer_steps(x, n_steps, factor=2**k, steps=own) for k, (x, own) in enumerate(outputs)]
+        features = torch.cat(parts, dim=1)
+        # The padding gets a value that is never the maximum.
+        features = zero_beyond(features, steps, fill=torch.finfo(features.dtype).min)
+        return zero_beyond(max_of_neighbours(features, context), steps), steps
+
+    def _outputs(self, spectrogram: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield the output of each block that the classifier gets, and its steps."""
         x = self._channels(spectrogram)
         if lengths is not None:
             lengths = check_lengths(lengths, batch=x.shape[0], longest=x.shape[-1], like=x)
         x, lengths = pad_to(x, lengths, 2**self.n_blocks)
         # The padding may hold anything, even NaN. From here on it is zero.
         x = to_channels_last(zero_beyond(x, lengths))
-        pooled = []
-        for k, block in enumerate(self.blocks, -self.start_deep_supervision_on):
+        for k, block in enumerate(self.blocks):
             x, lengths = block(x, lengths)
-            if k >= 0:
-                pooled.append(self.aggregates[k](x, lengths))
-        return torch.cat(pooled, dim=-1)
+            if k >= self.start_deep_supervision_on:
+                yield x, lengths
 
     def load_reference_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict that has the names of the original third-place program.

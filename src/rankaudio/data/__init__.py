@@ -4,7 +4,7 @@ from rankaudio._files import write_bytes, write_text
 from rankaudio.data._audio import AudioInfo, audio_info, load_audio
 from rankaudio.data._collate import Batch, pad_collate
 from rankaudio.data._dataset import ClipDataset, Crop
-from rankaudio.data._folds import multilabel_folds, random_folds
+from rankaudio.data._folds import FoldBalance, fold_balance, multilabel_folds, random_folds
 from rankaudio.data._label_files import read_labels, write_labels
 from rankaudio.data._pool_sampler import PoolDraws, PoolSampler
 from rankaudio.data._sampler import LengthBucketSampler
@@ -16,12 +16,14 @@ __all__ = [
     "Batch",
     "ClipDataset",
     "Crop",
+    "FoldBalance",
     "LabelTable",
     "LengthBucketSampler",
     "PoolDraws",
     "PoolSampler",
     "ScoreTable",
     "audio_info",
+    "fold_balance",
     "load_audio",
     "multilabel_folds",
     "pad_collate",

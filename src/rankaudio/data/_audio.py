@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_integer, check_number, check_path
+from rankaudio._checks import check_integer, check_number
 from rankaudio.data._formats import check_regular_file, find_reader
 from rankaudio.data._soundfile import Sound, read_sound_blocks, read_sound_header
+from rankaudio.data._source import AudioData, Source, check_source, open_source
 from rankaudio.data._wav import Wav, read_wav_blocks, read_wav_header
 from rankaudio.resampling import part_to_resample, resample, resampled_length
 
@@ -47,12 +47,12 @@ class AudioInfo(NamedTuple):
     channels: int
 
 
-def audio_info(path: str | Path) -> AudioInfo:
+def audio_info(path: AudioData) -> AudioInfo:
     """Length, sample rate and channels of an audio file, without decoding it.
 
     Args:
         path: a WAV file; with the extra ``rankaudio[audio]`` also FLAC, OGG, MP3 and the other formats that
-            soundfile reads.
+            soundfile reads. It may be bytes or an open binary file, as in :func:`load_audio`.
 
     Returns:
         An :class:`AudioInfo`.
@@ -70,11 +70,11 @@ def audio_info(path: str | Path) -> AudioInfo:
     ...     audio_info(f"{folder}/silence.wav")
     AudioInfo(frames=400, sample_rate=8000, channels=2)
     """
-    return AudioInfo(*read_header(check_path("path", path))[:3])
+    return AudioInfo(*read_header(check_source("path", path))[:3])
 
 
 def load_audio(
-    path: str | Path,
+    path: AudioData,
     *,
     sample_rate: int | None = 44100,
     start: float = 0.0,
@@ -91,7 +91,9 @@ def load_audio(
         path: WAV, RF64 or BW64 with 8, 16, 24 or 32-bit integer or 32 or 64-bit float samples and any number
             of channels. With the extra ``rankaudio[audio]`` also FLAC, OGG, MP3, AIFF, AU, CAF, W64, NIST
             SPHERE, VOC, IRCAM, PAF, WVE, PVF, AVR, XI and MAT5. The format is detected from the first bytes,
-            not from the name.
+            not from the name. In place of a path, it may be the ``bytes`` of such a file, or a file that is
+            open for reading in binary mode and can seek. An open file is read from its first byte. It stays
+            open, and its position does not change.
         sample_rate: samples per second of the result; ``None`` keeps the rate of the file.
         start: seconds to leave out at the start.
         seconds: length of the part, which may end earlier with the file; ``None`` for all that follows. The
@@ -125,26 +127,38 @@ def load_audio(
     ...     )
     tensor([ 0.0000,  0.5000, -1.0000])
     tensor([0.5000])
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> wavfile.write(file, 8000, torch.tensor([0, 16384, -32768]).short().numpy())
+    >>> load_audio(file.getvalue(), sample_rate=None, start=1 / 8000)
+    tensor([ 0.5000, -1.0000])
     """
-    path = check_path("path", path)
+    source = check_source("path", path)
     if sample_rate is not None:
         check_integer("sample_rate", sample_rate)
     check_number("start", start, 0)
     if seconds is not None:
         check_number("seconds", seconds, 0)
-    header = read_header(path)
+    header = read_header(source)
     rate = sample_rate or header.sample_rate
+    return cut_part(source, header, rate, *find_part(source, header, rate, start, seconds))
+
+
+def find_part(
+    source: Source, header: Wav | Sound, rate: int, start: float, seconds: float | None
+) -> tuple[int, int]:
+    """Return the first sample of a part at the wanted rate, and the number of its samples."""
     total = resampled_length(header.frames, header.sample_rate, rate)
     first = round(start * rate)
     if first >= total:
-        raise ValueError(f"start: wanted a time before the end of {path}, {total / rate} s, got {start}")
+        raise ValueError(f"start: wanted a time before the end of {source}, {total / rate} s, got {start}")
     count = total - first if seconds is None else min(total - first, round(seconds * rate))
     if count < 1:
         raise ValueError(f"seconds: wanted at least one sample, got {seconds}")
-    return cut_part(path, header, rate, first, count)
+    return first, count
 
 
-def load_part(path: Path, sample_rate: int, first: int, count: int) -> Tensor:
+def load_part(path: Source, sample_rate: int, first: int, count: int) -> Tensor:
     """Read ``count`` samples from ``first``, both at the wanted rate: the same ones as in the whole file."""
     header = read_header(path)
     total = resampled_length(header.frames, header.sample_rate, sample_rate)
@@ -153,7 +167,7 @@ def load_part(path: Path, sample_rate: int, first: int, count: int) -> Tensor:
     return cut_part(path, header, sample_rate, first, count)
 
 
-def check_rates_of_file(path: Path, old_rate: int, new_rate: int) -> None:
+def check_rates_of_file(path: Source, old_rate: int, new_rate: int) -> None:
     """Refuse a pair of rates whose filter would take more than half a gigabyte."""
     if old_rate // math.gcd(old_rate, new_rate) > _LARGEST_RATIO:
         raise ValueError(
@@ -163,7 +177,7 @@ def check_rates_of_file(path: Path, old_rate: int, new_rate: int) -> None:
 
 
 def cut_part(
-    path: Path,
+    path: Source,
     header: Wav | Sound,
     rate: int,
     first: int,
@@ -185,11 +199,11 @@ def cut_part(
     return cut if len(cut) == len(new) else cut.clone()
 
 
-def read_header(path: Path) -> Wav | Sound:
+def read_header(path: Source) -> Wav | Sound:
     """Read the header, and refuse a file that cannot be used before anything is decoded."""
     check_regular_file(path)
     header: Wav | Sound | None = None
-    with path.open("rb") as file:
+    with open_source(path) as file:
         if find_reader(path, file.read(20)) == "wav":
             header = read_wav_header(path, file)
     header = read_sound_header(path) if header is None else header
@@ -204,7 +218,7 @@ def read_header(path: Path) -> Wav | Sound:
     return header
 
 
-def _read_mono(path: Path, header: Wav | Sound, start: int, frames: int) -> NDArray[np.float32]:
+def _read_mono(path: Source, header: Wav | Sound, start: int, frames: int) -> NDArray[np.float32]:
     """Decode in blocks, and average their channels.
 
     The memory grows with what is decoded. What the header promises may not be there.
@@ -221,13 +235,13 @@ def _read_mono(path: Path, header: Wav | Sound, start: int, frames: int) -> NDAr
     return np.frombuffer(joined, np.float32)
 
 
-def read_blocks(path: Path, header: Wav | Sound, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
+def read_blocks(path: Source, header: Wav | Sound, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
     if isinstance(header, Wav):
         return read_wav_blocks(path, header, start, frames)
     return read_sound_blocks(path, header, start, frames)
 
 
-def to_mono(path: Path, samples: NDArray[np.floating], start: int) -> NDArray[np.float32]:
+def to_mono(path: Source, samples: NDArray[np.floating], start: int) -> NDArray[np.float32]:
     """Average the channels. Float files may hold NaN, which would spoil a training run, so it is refused."""
     import numpy as np
 

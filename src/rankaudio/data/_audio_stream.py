@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from rankaudio.data._audio import check_rates_of_file, cut_part, read_blocks, read_header, to_mono
+from rankaudio.data._source import Source
 from rankaudio.resampling import resampled_length
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class AudioStream:
         length: samples of the whole file at the wanted rate.
     """
 
-    def __init__(self, path: Path, sample_rate: int) -> None:
+    def __init__(self, path: Source, sample_rate: int) -> None:
         self.path, self.sample_rate = path, sample_rate
         self._header = read_header(path)
         check_rates_of_file(path, self._header.sample_rate, sample_rate)

@@ -106,9 +106,18 @@ def check_class_columns(path: Path, header: Sequence[str]) -> tuple[str, ...]:
 
 def write_csv(path: str | Path, rows: Iterable[Sequence[str]]) -> None:
     """Write rows atomically."""
+    write_text(check_path("path", path), to_csv(rows))
+
+
+def to_csv(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as lines of CSV."""
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(check_path("path", path), text.getvalue())
+    plain = csv.writer(text, lineterminator="\n")
+    # Before Python 3.13, a carriage return alone gets no quotes, and then it ends the line for a reader.
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
+    return text.getvalue()
 
 
 def _check_commas(path: Path, header: Sequence[str]) -> None:

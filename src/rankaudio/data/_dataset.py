@@ -15,17 +15,17 @@ from rankaudio._checks import (
     check_flag,
     check_instance,
     check_integer,
+    check_names,
     check_number,
     check_path,
-    check_paths,
     check_tensor,
     check_values,
     describe,
 )
 from rankaudio._random import below
-from rankaudio.data._audio import audio_info, check_rates_of_file, load_audio, load_part
+from rankaudio.data._audio import check_rates_of_file, find_part, load_part, read_header
+from rankaudio.data._source import AudioData, Source, check_sources
 from rankaudio.data._tables import LabelTable
-from rankaudio.resampling import resampled_length
 
 __all__ = ["ClipDataset", "Crop"]
 
@@ -46,24 +46,32 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
     epochs, and ``torch.manual_seed`` repeats them.
 
     Args:
-        paths: the files, in any format of :func:`load_audio`.
+        paths: the files, in any format of :func:`load_audio`: paths, ``bytes``, or open binary files. Open
+            files are read at once, and their bytes are kept, because worker processes cannot share them.
         target: ``(N, C)`` real numbers, one row per path; None if labels are not known.
         sample_rate: samples per second; files of another rate are resampled.
         max_seconds: longer clips are cut to this length; None for no limit.
         crop: the part of a longer clip that is kept: ``"random"``, drawn at every access, or ``"start"``.
         cache: decode all files at once and keep them in memory, 4 bytes per sample. This helps if decoding is
             slow, as with compressed or resampled files. Without it, only the crop of a file is read.
+        start: seconds to leave out at the start of each file: one number for all, or a list with one for each
+            path. So several clips can be parts of one long file.
+        seconds: length of each clip after its start, in the same way; None: all that follows. A clip may end
+            earlier with its file.
+        names: names that error messages use for bytes and open files; None: the name of an open file, or
+            the position, such as ``paths[3]``. A path always has its own name.
 
     Attributes:
-        paths: the files.
+        paths: the files, as paths or bytes.
         target: ``(N, C)`` float32, or None.
         lengths: ``(N,)`` int64, in samples, after resampling and cutting.
 
     Raises:
         TypeError: if ``paths`` is not a list of paths, ``target`` is not a tensor, or a setting has a wrong
             type.
-        ValueError: if there are no paths, the target does not have one row per path, or files cannot be used.
-            The message lists up to 10 such files with the reason for each.
+        ValueError: if there are no paths, the target does not have one row per path, there is not one name
+            per path, or files cannot be used or end before their ``start``. The message lists up to 10 such
+            files with the reason for each.
         ImportError: if a file needs soundfile, and soundfile cannot be imported.
 
     >>> import tempfile
@@ -80,23 +88,34 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
 
     def __init__(
         self,
-        paths: Iterable[str | Path],
+        paths: Iterable[AudioData],
         target: Tensor | None = None,
         *,
         sample_rate: int = 44100,
         max_seconds: float | None = None,
         crop: Crop = "random",
         cache: bool = False,
+        start: float | Sequence[float] = 0.0,
+        seconds: float | Sequence[float] | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
-        self.paths: tuple[Path, ...] = check_paths("paths", paths)
+        shown_as = None if names is None else check_names("names", names)
+        self._sources: tuple[Source, ...] = check_sources("paths", paths, shown_as)
+        self.paths: tuple[Path | bytes, ...] = tuple(
+            source if isinstance(source, Path) else source.read() for source in self._sources
+        )
         self.target: Tensor | None = None if target is None else _check_target(target, len(self.paths))
         self.sample_rate: int = check_integer("sample_rate", sample_rate)
         self.crop: Crop = check_choice("crop", crop, _CROPS)
         longest = _most_samples(max_seconds, sample_rate)
-        self._full = _measure(self.paths, self.sample_rate)
+        starts = _one_for_each("start", start, len(self.paths))
+        parts = [None] * len(starts) if seconds is None else _one_for_each("seconds", seconds, len(starts))
+        self._first, self._full = _measure(self._sources, self.sample_rate, starts, parts)
         self.lengths: Tensor = self._full if longest is None else self._full.clamp(max=longest)
         self._cache = (
-            _decode_all(self.paths, self._full, self.sample_rate) if check_flag("cache", cache) else None
+            _decode_all(self._sources, self._first, self._full, self.sample_rate)
+            if check_flag("cache", cache)
+            else None
         )
 
     @classmethod
@@ -151,7 +170,8 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         length, full = int(self.lengths[index]), int(self._full[index])
         start = self._draw_start(full - length)
         if self._cache is None:
-            waveform = load_part(self.paths[index], self.sample_rate, start, length)
+            first = int(self._first[index]) + start
+            waveform = load_part(self._sources[index], self.sample_rate, first, length)
         else:
             waveform = self._cache[index]
             # A copy, because a view would send the memory of the whole clip from the worker.
@@ -179,30 +199,44 @@ def _most_samples(seconds: float | None, sample_rate: int) -> int | None:
     return min(samples, 2**62)
 
 
-def _measure(paths: Sequence[Path], sample_rate: int) -> Tensor:
-    """Length of each file after resampling. All files are read before bad ones are reported."""
-    lengths, problems = [], []
-    for path in paths:
+def _one_for_each(name: str, value: object, clips: int) -> Sequence[float]:
+    """Return a number from 0 for each clip; one number is that of all clips."""
+    if not isinstance(value, (list, tuple)):
+        return (check_number(name, value, 0),) * clips
+    numbers = [check_number(f"{name}[{i}]", each, 0) for i, each in enumerate(value)]
+    if len(numbers) != clips:
+        raise ValueError(f"{name}: wanted a number, or one for each of the {clips} paths, got {len(numbers)}")
+    return numbers
+
+
+def _measure(
+    paths: Sequence[Source], sample_rate: int, starts: Sequence[float], seconds: Sequence[float | None]
+) -> tuple[Tensor, Tensor]:
+    """First sample and length of each clip after resampling. Bad files are reported after all are read."""
+    parts, problems = [], []
+    for path, start, duration in zip(paths, starts, seconds, strict=True):
         try:
-            info = audio_info(path)
-            check_rates_of_file(path, info.sample_rate, sample_rate)
+            header = read_header(path)
+            check_rates_of_file(path, header.sample_rate, sample_rate)
+            parts.append(find_part(path, header, sample_rate, start, duration))
         except FileNotFoundError:
-            link = f": a link to '{path.readlink()}'" if path.is_symlink() else ""
+            link = f": a link to '{path.readlink()}'" if isinstance(path, Path) and path.is_symlink() else ""
             problems.append(f"{path}: no such file{link}")
         except (OSError, ValueError) as error:
             problems.append(str(error))
-        else:
-            lengths.append(resampled_length(info.frames, info.sample_rate, sample_rate))
     if problems:
         more = [f"... and {len(problems) - _MOST_REPORTED} more"] if len(problems) > _MOST_REPORTED else []
         listed = "\n  ".join(problems[:_MOST_REPORTED] + more)
         raise ValueError(f"paths: {len(problems)} of {len(paths)} files cannot be used:\n  {listed}")
-    return torch.tensor(lengths)
+    first, lengths = torch.tensor(parts).unbind(1)
+    return first, lengths.contiguous()
 
 
-def _decode_all(paths: Sequence[Path], lengths: Tensor, sample_rate: int) -> tuple[Tensor, ...]:
+def _decode_all(
+    paths: Sequence[Source], first: Tensor, lengths: Tensor, sample_rate: int
+) -> tuple[Tensor, ...]:
     """All waveforms, as views of one block of memory, which worker processes share until they write to it."""
     waveforms = torch.split(torch.empty(int(lengths.sum()), dtype=torch.float32), lengths.tolist())
-    for waveform, path in zip(waveforms, paths, strict=True):
-        waveform.copy_(load_audio(path, sample_rate=sample_rate))
+    for waveform, path, start in zip(waveforms, paths, first.tolist(), strict=True):
+        waveform.copy_(load_part(path, sample_rate, start, len(waveform)))
     return waveforms

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_integer, check_tensor, check_zeros_and_ones, describe
+from rankaudio._checks import (
+    check_integer,
+    check_integers,
+    check_ordered,
+    check_tensor,
+    check_values,
+    check_zeros_and_ones,
+    describe,
+)
+from rankaudio.data._stratify import clips_as_units, divide_units, groups_as_units
 
-__all__ = ["multilabel_folds", "random_folds"]
+__all__ = ["FoldBalance", "fold_balance", "multilabel_folds", "random_folds"]
 
 
 def random_folds(clips: int, *, n_folds: int = 5, seed: int = 42) -> Tensor:
@@ -51,91 +61,142 @@ def random_folds(clips: int, *, n_folds: int = 5, seed: int = 42) -> Tensor:
     return folds
 
 
-def multilabel_folds(target: Tensor, *, n_folds: int = 5, seed: int = 42) -> Tensor:
+def multilabel_folds(
+    target: Tensor, *, n_folds: int = 5, seed: int = 42, groups: Tensor | Sequence[int | str] | None = None
+) -> Tensor:
     """Divide clips into folds that have the same share of every label.
 
-    This is iterative stratification. The rarest label comes first, while many folds still have room. Each of
-    its clips goes to the fold that still needs the most clips with that label. Among equal folds it goes to
-    the smallest, and among equally small folds to a random one. Clips without labels are placed last. In
-    contrast to the original method, no fold gets more than its share of the clips.
+    This is stratification by labels, in three passes. First, clips with equal labels are dealt out evenly.
+    Then each remaining clip goes to the fold that has least of its labels, clips with rare labels first. At
+    last, swaps of clips between two folds remove what is still uneven. The time is linear in the number of
+    labels of all clips.
 
     Args:
         target: ``(N, C)`` bool or 0/1.
-        n_folds: number of folds, from 2 to N.
+        n_folds: number of folds, from 2 to the number of clips, or of groups.
         seed: a different seed gives different folds.
+        groups: the group of each clip, such as its recording or its author: ``(N,)`` integers, or a list of
+            numbers or strings. All clips of a group are in one fold. None: each clip is a group.
+            :func:`fold_balance` tells how even the folds are.
 
     Returns:
-        ``(N,)`` int64 on the CPU, the fold of each clip from 0 to ``n_folds - 1``. The sizes of the folds
-        differ by at most 1. A label with fewer clips than folds is missing in some folds.
+        ``(N,)`` int64 on the CPU, the fold of each clip from 0 to ``n_folds - 1``. Without groups, the sizes
+        of the folds differ by at most 1. With groups they are nearly equal, if no group is very large. A
+        label with fewer clips than folds is missing in some folds.
 
     Raises:
-        TypeError: if ``target`` is not a tensor, or a setting is not an integer.
-        ValueError: if ``target`` does not have two axes, has values other than 0 and 1, or has fewer clips
-            than folds.
+        TypeError: if ``target`` is not a tensor, a setting is not an integer, or ``groups`` is not a list or
+            a tensor of integers.
+        ValueError: if ``target`` does not have two axes, has values other than 0 and 1, or has fewer clips or
+            groups than folds. Also if there is not one group for each clip.
 
     Reference:
-        Sechidis, Tsoumakas and Vlahavas, On the Stratification of Multi-Label Data, ECML PKDD 2011.
+        Sechidis, Tsoumakas and Vlahavas, On the Stratification of Multi-Label Data, ECML PKDD 2011. The
+        second pass is theirs, but it looks at all labels of a clip.
 
     >>> target = torch.tensor([[1, 0], [1, 0], [0, 1], [0, 1]])
     >>> folds = multilabel_folds(target, n_folds=2)
     >>> target[folds == 0].sum(0), target[folds == 1].sum(0)
     (tensor([1, 1]), tensor([1, 1]))
+    >>> folds = multilabel_folds(target, n_folds=2, groups=["a", "b", "a", "b"])
+    >>> bool(folds[0] == folds[2]), bool(folds[1] == folds[3])
+    (True, True)
     """
     present = _check_target(target)
     check_integer("seed", seed, 0)
     check_integer("n_folds", n_folds, 2, max(len(present), 2))
     if n_folds > len(present):
         raise ValueError(f"n_folds: wanted at most one fold per clip, {len(present)}, got {n_folds}")
+    unit = None if groups is None else _number_groups(groups, len(present))
+    if unit is not None and n_folds > int(unit.max()) + 1:
+        raise ValueError(f"n_folds: wanted at most one fold per group, {int(unit.max()) + 1}, got {n_folds}")
+    units = clips_as_units(present) if unit is None else groups_as_units(present, unit)
     generator = torch.Generator().manual_seed(seed)
-    labels: list[list[int]] = [[] for _ in present]
-    for clip, label in present.nonzero().tolist():
-        labels[clip].append(label)
-    folds = _Folds(labels, n_folds, generator)
-    unplaced = torch.randperm(len(labels), generator=generator).tolist()
-    remaining = Counter(label for each in labels for label in each)
-    while remaining:
-        rarest = min(remaining, key=lambda label: (remaining[label], label))
-        chosen = [clip for clip in unplaced if rarest in labels[clip]]
-        unplaced = [clip for clip in unplaced if rarest not in labels[clip]]
-        for clip in chosen:
-            folds.place(clip, rarest)
-            remaining -= Counter(labels[clip])
-    for clip in unplaced:
-        folds.place(clip, None)
-    return torch.tensor(folds.of_clip)
+    folds = divide_units(units, n_folds, equal_sizes=unit is None, generator=generator)
+    return folds if unit is None else folds[unit]
 
 
-class _Folds:
-    """Folds that are being filled. All counts are integers, so ties are exact."""
+class FoldBalance(NamedTuple):
+    """The result of :func:`fold_balance`: how even folds are.
 
-    def __init__(self, labels: list[list[int]], n_folds: int, generator: torch.Generator) -> None:
-        self.of_clip = [-1] * len(labels)
-        self._labels = labels
-        # n_folds times the number of clips that a fold still needs with each label: at first, all of them.
-        counts = Counter(label for each in labels for label in each)
-        self._needed = [counts.copy() for _ in range(n_folds)]
-        self._sizes = [0] * n_folds
-        self._share, self._larger_folds = divmod(len(labels), n_folds)
-        self._tie_breakers = torch.rand(
-            len(labels), n_folds, generator=generator, dtype=torch.float64
-        ).tolist()
+    >>> balance = fold_balance(torch.eye(4), torch.tensor([0, 0, 1, 1]))
+    >>> balance.sizes, balance.mean_deviation
+    (tensor([2, 2]), 0.5)
+    """
 
-    def place(self, clip: int, label: int | None) -> None:
-        """Put the clip into the fold that needs the label most; without a label, into the smallest fold."""
-        tie_breakers = self._tie_breakers[clip]
-        fold = max(
-            filter(self._has_room, range(len(self._sizes))),
-            key=lambda f: (0 if label is None else self._needed[f][label], -self._sizes[f], tie_breakers[f]),
-        )
-        self.of_clip[clip] = fold
-        self._larger_folds -= self._sizes[fold] == self._share
-        self._sizes[fold] += 1
-        for each in self._labels[clip]:
-            self._needed[fold][each] -= len(self._sizes)
+    sizes: Tensor
+    """``(K,)`` int64, the number of clips in each fold."""
+    counts: Tensor
+    """``(K, C)`` int64, the number of clips in each fold with each label."""
+    mean_deviation: float
+    """The mean over folds and labels of the difference from an equal share of the label's clips, in clips."""
+    largest_deviation: float
+    """The largest of these differences, in clips."""
+    largest_share_deviation: float
+    """The largest difference between the share of a fold's clips that have a label and that of all clips."""
 
-    def _has_room(self, fold: int) -> bool:
-        """If folds cannot have one size, the first ones to be filled get one clip more."""
-        return self._sizes[fold] < self._share + (self._larger_folds > 0)
+
+def fold_balance(target: Tensor, folds: Tensor) -> FoldBalance:
+    r"""Measure how evenly the labels are spread over folds.
+
+    With :math:`n_{kc}` clips with label :math:`c` in fold :math:`k` of :math:`K`, the deviation in clips is
+    :math:`\lvert n_{kc} - n_c / K \rvert`. For single labels the best possible mean is about 0.3, because
+    counts are integers. The deviation of a share is
+    :math:`\lvert n_{kc} / N_k - n_c / N \rvert`, with the :math:`N_k` clips of the fold.
+
+    Args:
+        target: ``(N, C)`` bool or 0/1.
+        folds: ``(N,)`` integers from 0, the fold of each clip, such as the result of
+            :func:`multilabel_folds`. Each fold has at least one clip.
+
+    Returns:
+        A :class:`FoldBalance`. Without labels its deviations are 0.
+
+    Raises:
+        TypeError: if ``target`` is not a tensor, or ``folds`` is not a tensor of integers.
+        ValueError: if shapes are wrong, there are no clips, or a fold is negative or has no clips.
+
+    >>> target = torch.tensor([[1, 0], [1, 0], [1, 1], [0, 1]])
+    >>> balance = fold_balance(target, torch.tensor([0, 1, 0, 1]))
+    >>> balance.counts
+    tensor([[2, 1],
+            [1, 1]])
+    >>> balance.largest_deviation, balance.largest_share_deviation
+    (0.5, 0.25)
+    """
+    present = _check_target(target)
+    folds = check_integers("folds", folds).cpu().long()
+    if len(folds) != len(present) or len(folds) == 0:
+        raise ValueError(f"folds: wanted shape ({max(len(present), 1)},), got {describe(folds)}")
+    check_values("folds", folds, folds >= 0, "numbers from 0")
+    sizes = folds.bincount()
+    check_values("folds", sizes, sizes > 0, "at least one clip in each fold")
+    clip, label = present.nonzero(as_tuple=True)
+    classes = present.shape[1]
+    cells = (folds[clip] * classes + label).bincount(minlength=len(sizes) * classes)
+    counts = cells.reshape(len(sizes), classes)
+    if classes == 0:
+        return FoldBalance(sizes, counts, 0.0, 0.0, 0.0)
+    exact = counts.double()
+    off = (exact - exact.mean(0)).abs()
+    shares = (exact / sizes[:, None] - exact.sum(0) / len(folds)).abs()
+    return FoldBalance(sizes, counts, float(off.mean()), float(off.max()), float(shares.max()))
+
+
+def _number_groups(groups: object, clips: int) -> Tensor:
+    """Return a number from 0 for each clip, the same for all clips of a group."""
+    if isinstance(groups, Tensor):
+        values = check_integers("groups", groups).tolist()
+    else:
+        values = list(check_ordered("groups", groups, "numbers or strings"))
+    if len(values) != clips:
+        raise ValueError(f"groups: wanted one for each of the {clips} clips, got {len(values)}")
+    number: dict[object, int] = {}
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            raise TypeError(f"groups: wanted integers or strings, got {describe(value)}")
+        number.setdefault(value, len(number))
+    return torch.tensor([number[value] for value in values])
 
 
 def _check_target(target: object) -> Tensor:

@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import Literal
 
+from rankaudio.data._source import Source
+
 Reader = Literal["wav", "soundfile"]
 
 # The first bytes of files that soundfile can read.
@@ -36,8 +38,10 @@ _UNSUPPORTED = (
 _KINDS = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"))
 
 
-def check_regular_file(path: Path) -> None:
+def check_regular_file(path: Source) -> None:
     """Refuse what is not a file, before it is opened: a named pipe would block until somebody writes."""
+    if not isinstance(path, Path):
+        return
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -52,7 +56,7 @@ def check_regular_file(path: Path) -> None:
         raise ValueError(f"{path}: wanted a regular file, got {got}")
 
 
-def find_reader(path: Path, head: bytes) -> Reader:
+def find_reader(path: Source, head: bytes) -> Reader:
     """Tell who can read a file that begins with these bytes, at least 20 if there are so many."""
     if not head:
         raise ValueError(f"{path}: wanted an audio file, got an empty file")

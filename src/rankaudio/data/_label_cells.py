@@ -5,12 +5,37 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+import torch
+from torch import Tensor
+
+from rankaudio._checks import describe
 from rankaudio.data._csv import clean
 
 _SEPARATORS = (",", ";", "|", "\t")
 _QUOTED = r"""(?:'[^']*'|"[^"]*")"""
 # How Python, and so pandas, writes a list of strings.
 _LIST = re.compile(rf"\[\s*(?:{_QUOTED}(?:\s*,\s*{_QUOTED})*)?\s*\]")
+
+
+def label_matrix(
+    places: Sequence[str],
+    labels: Sequence[Sequence[str]],
+    classes: tuple[str, ...] | None,
+    *,
+    separator: str,
+    strict: bool,
+) -> tuple[tuple[str, ...], Tensor]:
+    """Return the classes and the target ``(N, C)`` of clips; ``places`` names each clip in messages."""
+    if classes is None:
+        classes = tuple(sorted({label for row in labels for label in row} - {""}))
+        for place, row in zip(places, labels, strict=True):
+            check_plain(place, row, separator)
+    column_of = columns_by_spelling(classes)
+    target = torch.zeros(len(labels), len(classes), dtype=torch.bool)
+    for index, (place, row) in enumerate(zip(places, labels, strict=True)):
+        check_known(place, row, column_of, strict=strict)
+        target[index, [column_of[label] for label in row if label in column_of]] = True
+    return classes, target
 
 
 def split_cells(cells: Sequence[str], separator: str, classes: Collection[str] | None) -> list[str]:
@@ -67,3 +92,12 @@ def check_known(place: str, labels: Sequence[str], classes: Mapping[str, int], *
             got = f"{label!r} (left out with strict=False)"
             count = len(set(classes.values()))
             raise ValueError(f"{place}: wanted one of the {count} classes, got {got}")
+
+
+def check_separator(separator: object) -> str:
+    """Return the value if it is a text that is not empty."""
+    if not isinstance(separator, str):
+        raise TypeError(f"separator: wanted a string, got {describe(separator)}")
+    if not separator:
+        raise ValueError("separator: wanted the text between two labels, got an empty string")
+    return separator

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from rankaudio._checks import check_flag, check_instance, check_names, check_path, describe
 from rankaudio.data._csv import FILE_NAME, check_file_names, read_columns, write_csv
-from rankaudio.data._label_cells import (
-    check_known,
-    check_plain,
-    columns_by_spelling,
-    split_cells,
-)
+from rankaudio.data._label_cells import check_separator, label_matrix, split_cells
 from rankaudio.data._tables import LabelTable
 
 __all__ = ["read_labels", "write_labels"]
@@ -66,25 +59,14 @@ def read_labels(
     """
     path = check_path("path", path)
     check_flag("strict", strict)
-    if not isinstance(separator, str):
-        raise TypeError(f"separator: wanted a string, got {describe(separator)}")
-    if not separator:
-        raise ValueError("separator: wanted the text between two labels, got an empty string")
+    check_separator(separator)
     columns = _check_columns(name_column, label_column)
     known = None if classes is None else check_names("classes", classes)
     rows = read_columns(path, columns)
     names = check_file_names(path, [(line, cells[0].strip()) for line, cells in rows])
-    split = [(line, split_cells(cells[1:], separator, known)) for line, cells in rows]
-    if known is None:
-        known = tuple(sorted({label for _, labels in split for label in labels} - {""}))
-        for line, labels in split:
-            check_plain(f"{path}, line {line}", labels, separator)
-    column_of = columns_by_spelling(known)
-    target = torch.zeros(len(rows), len(known), dtype=torch.bool)
-    for index, (line, labels) in enumerate(split):
-        check_known(f"{path}, line {line}", labels, column_of, strict=strict)
-        target[index, [column_of[label] for label in labels if label in column_of]] = True
-    return LabelTable(names, known, target)
+    labels = [split_cells(cells[1:], separator, known) for _, cells in rows]
+    places = [f"{path}, line {line}" for line, _ in rows]
+    return LabelTable(names, *label_matrix(places, labels, known, separator=separator, strict=strict))
 
 
 def _check_columns(name_column: object, label_column: object) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import mmap
 import struct
-from pathlib import Path
 from typing import NamedTuple
+
+from rankaudio.data._source import Source
 
 Bytes = bytes | mmap.mmap
 
@@ -50,7 +51,7 @@ class _Header(NamedTuple):
     """Bytes between the header and an information tag."""
 
 
-def find_mp3_length(path: Path, data: Bytes) -> Mp3 | None:
+def find_mp3_length(path: Source, data: Bytes) -> Mp3 | None:
     """Count the frames of an MP3 file; None if it has its length, or if it does not begin with a frame."""
     start = _skip_tags(data)
     first = _read_header(data, start)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from rankaudio._checks import check_integer, check_integers, check_number, check_values, describe
-from rankaudio.data._epochs import check_ranks, epoch_generator
+from rankaudio._checks import check_integer, describe
+from rankaudio.data._epochs import check_integer_list, check_ranks, check_weights, epoch_generator
 
 __all__ = ["PoolDraws", "PoolSampler"]
 
@@ -190,27 +190,11 @@ def _check_pools(pools: object) -> tuple[Tensor, ...]:
         raise TypeError(f"pools: wanted a list of tensors or lists of integers, got {describe(pools)}")
     if len(pools) == 0:
         raise ValueError("pools: wanted at least one pool, got none")
-    return tuple(_check_pool(f"pools[{number}]", pool) for number, pool in enumerate(pools))
-
-
-def _check_pool(name: str, pool: object) -> Tensor:
-    if not isinstance(pool, Tensor):
-        if isinstance(pool, str) or not isinstance(pool, Sequence):
-            raise TypeError(f"{name}: wanted a tensor or a list of integers, got {describe(pool)}")
-        pool = torch.tensor([check_integer(f"{name}[{i}]", clip, 0) for i, clip in enumerate(pool)]).long()
-    clips = check_integers(name, pool).cpu().long()
-    check_values(name, clips, clips >= 0, "indices from 0")
-    return clips
+    return tuple(check_integer_list(f"pools[{number}]", pool, 0) for number, pool in enumerate(pools))
 
 
 def _check_shares(shares: object, pools: tuple[Tensor, ...]) -> tuple[float, ...]:
-    if isinstance(shares, str) or not isinstance(shares, Sequence):
-        raise TypeError(f"shares: wanted a list of numbers, got {describe(shares)}")
-    numbers = tuple(check_number(f"shares[{i}]", share, 0) for i, share in enumerate(shares))
-    if len(numbers) != len(pools):
-        raise ValueError(f"shares: wanted one for each of the {len(pools)} pools, got {len(numbers)}")
-    if not any(numbers):
-        raise ValueError(f"shares: wanted at least one above 0, got {list(numbers)}")
+    numbers = tuple(check_weights("shares", shares, "pools", len(pools)).tolist())
     for number, (share, pool) in enumerate(zip(numbers, pools, strict=True)):
         if share and len(pool) == 0:
             raise ValueError(

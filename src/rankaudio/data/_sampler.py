@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from rankaudio._checks import check_flag, check_integer, check_integers, check_number, check_values, describe
-from rankaudio.data._epochs import check_ranks, epoch_generator
+from rankaudio._checks import check_flag, check_integer, check_number
+from rankaudio.data._epochs import check_integer_list, check_ranks, check_weights, epoch_generator
+from rankaudio.data._weighted_draws import WeightedDraws
 
 __all__ = ["LengthBucketSampler"]
 
@@ -47,6 +48,11 @@ class LengthBucketSampler(Sampler[list[int]]):
             are less random than they look. With few batches in an epoch, a large spread can train a better
             model.
         seed: two seeds have different epochs.
+        weights: how often a clip comes, ``(N,)`` numbers from 0. Only their ratios matter. In the mean over
+            epochs, clip :math:`i` comes :math:`M w_i / \sum_j w_j` times in an epoch. A clip can come twice,
+            and another one can be missing. The draws are spread over the lengths. So the number of batches is
+            the same in every epoch, and counts vary less than with independent draws. None: each clip once.
+        draws_per_epoch: the number :math:`M` of draws with weights, over all processes; None: one per clip.
         rank: the number of this process, from 0 to ``world_size - 1``. None asks ``torch.distributed``, and
             is 0 if that is not initialised. Make the sampler after the initialisation; with Lightning, in
             ``train_dataloader``.
@@ -56,11 +62,17 @@ class LengthBucketSampler(Sampler[list[int]]):
 
     Raises:
         TypeError: if ``lengths`` or a setting have another type.
-        ValueError: if there are no lengths, a length is below 1, or a setting is out of range.
+        ValueError: if there are no lengths, a length is below 1, or a setting is out of range. Also if there
+            is not one weight for each length, all weights are 0, or weights come with ``shuffle=False``.
 
     >>> sampler = LengthBucketSampler([9, 2, 3, 10, 3], max_samples=20, shuffle=False)
     >>> list(sampler)
     [[3, 0], [2, 4, 1]]
+    >>> sampler = LengthBucketSampler(
+    ...     [9, 9, 9], max_samples=18, weights=[0.5, 0.5, 0], draws_per_epoch=4
+    ... )
+    >>> sorted(clip for batch in sampler for clip in batch)
+    [0, 0, 1, 1]
     """
 
     shuffle: bool
@@ -78,10 +90,14 @@ class LengthBucketSampler(Sampler[list[int]]):
         shuffle: bool = True,
         spread: float = 1.0,
         seed: int = 0,
+        weights: Tensor | Sequence[float] | None = None,
+        draws_per_epoch: int | None = None,
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
-        self.lengths: Tensor = _check_lengths(lengths)
+        self.lengths: Tensor = check_integer_list("lengths", lengths, 1)
+        if len(self.lengths) == 0:
+            raise ValueError("lengths: wanted at least one length, got none")
         self.max_samples: int = check_integer("max_samples", max_samples)
         self.shuffle, self.seed, self.epoch = (
             check_flag("shuffle", shuffle),
@@ -93,7 +109,8 @@ class LengthBucketSampler(Sampler[list[int]]):
         self.spread: float = check_number("spread", spread, 0)
         self.rank, self.world_size = check_ranks(rank, world_size)
 
-        length = self.lengths.sort(descending=True).values
+        self._draws = self._weighted_draws(weights, draws_per_epoch)
+        length = self.lengths.sort(descending=True).values if self._draws is None else self._draws.longest
         capacity = (self.max_samples // length).clamp(1, batch_size)
         places = torch.arange(len(length))
         self._low, self._high = _key_bounds(length, capacity * self.spread) if shuffle else (places, places)
@@ -143,16 +160,32 @@ class LengthBucketSampler(Sampler[list[int]]):
         for step in steps.tolist():
             yield batches[step * self.world_size + self.rank].tolist()
 
+    def _weighted_draws(self, weights: object, draws: int | None) -> WeightedDraws | None:
+        if weights is None:
+            if draws is not None:
+                raise ValueError(f"draws_per_epoch: wanted None without weights, got {draws}")
+            return None
+        checked = check_weights("weights", weights, "lengths", len(self.lengths))
+        if not self.shuffle:
+            raise ValueError("weights: wanted None with shuffle=False, because draws are random, got weights")
+        draws = len(checked) if draws is None else check_integer("draws_per_epoch", draws)
+        return WeightedDraws(self.lengths, checked, draws)
+
     def _order(self, generator: torch.Generator) -> Tensor:
-        """All clips in the order of their keys."""
+        """All clips or draws in the order of their keys."""
         if not self.shuffle:
             return self.lengths.argsort(descending=True, stable=True)
-        shuffled = torch.randperm(len(self.lengths), generator=generator)
-        ranked = shuffled[self.lengths[shuffled].argsort(descending=True, stable=True)]
+        if self._draws is None:
+            shuffled = torch.randperm(len(self.lengths), generator=generator)
+            ranked = shuffled[self.lengths[shuffled].argsort(descending=True, stable=True)]
+        else:
+            ranked = self._draws.draw(generator)
         drawn = torch.rand(len(ranked), generator=generator, dtype=torch.float64)
         return ranked[(self._low + drawn * (self._high - self._low)).argsort(stable=True)]
 
     def _shortest(self, count: int) -> Tensor:
+        if self._draws is not None:
+            return self._draws.shortest(count)
         return self.lengths.argsort(stable=True).repeat(count)[:count]
 
 
@@ -183,17 +216,3 @@ def _batch_sizes(capacity: list[int], world_size: int) -> list[int]:
         half = sizes[largest] // 2
         sizes[largest : largest + 1] = [sizes[largest] - half, half]
     return sizes + [1] * (wanted - len(sizes))
-
-
-def _check_lengths(lengths: object) -> Tensor:
-    if not isinstance(lengths, Tensor):
-        if isinstance(lengths, str) or not isinstance(lengths, Sequence):
-            raise TypeError(f"lengths: wanted a tensor or a list of integers, got {describe(lengths)}")
-        lengths = torch.tensor(
-            [check_integer(f"lengths[{i}]", each) for i, each in enumerate(lengths)]
-        ).long()
-    tensor = check_integers("lengths", lengths).cpu().long()
-    if len(tensor) == 0:
-        raise ValueError("lengths: wanted at least one length, got none")
-    check_values("lengths", tensor, tensor >= 1, "values from 1")
-    return tensor

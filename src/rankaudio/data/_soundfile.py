@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from rankaudio.data._mp3 import Mp3, find_mp3_length
+from rankaudio.data._source import Source, open_source, size_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,7 @@ class Sound(NamedTuple):
     mp3: Mp3 | None
 
 
-def read_sound_header(path: Path) -> Sound:
+def read_sound_header(path: Source) -> Sound:
     """Read the header with soundfile. A file without a length is counted, which may mean decoding it."""
     soundfile = _import_soundfile(path)
     mp3 = _find_mp3(path)
@@ -49,7 +50,7 @@ def read_sound_header(path: Path) -> Sound:
                 frames = sum(len(block) for block in _blocks(file))
     except (soundfile.LibsndfileError, OverflowError) as error:
         raise ValueError(f"{path}: wanted an audio file, got one that soundfile refuses: {error}") from error
-    size = path.stat().st_size
+    size = size_of(path)
     if frames > _MOST_PER_BYTE * size:
         raise ValueError(
             f"{path}: broken audio file: its header promises {frames:,} samples per channel, "
@@ -60,7 +61,7 @@ def read_sound_header(path: Path) -> Sound:
     return Sound(frames, rate, channels, skip, mp3)
 
 
-def read_sound_blocks(path: Path, sound: Sound, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
+def read_sound_blocks(path: Source, sound: Sound, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
     """Decode ``frames`` samples from sample ``start``, as blocks ``(n, channels)`` of float32."""
     soundfile = _import_soundfile(path)
     left = frames
@@ -100,7 +101,7 @@ def _blocks(file: Any, start: int = 0) -> Iterator[NDArray[np.floating]]:
 
 
 @contextmanager
-def _opened(soundfile: ModuleType, path: Path, mp3: Mp3 | None) -> Iterator[Any]:
+def _opened(soundfile: ModuleType, path: Source, mp3: Mp3 | None) -> Iterator[Any]:
     """Open a file for decoding from the first to the last sample."""
 
     class Sequential(soundfile.SoundFile):  # type: ignore[misc, name-defined]
@@ -109,10 +110,11 @@ def _opened(soundfile: ModuleType, path: Path, mp3: Mp3 | None) -> Iterator[Any]
         def seekable(self) -> bool:
             return False
 
-    with path.open("rb") as raw:
+    with open_source(path) as raw:
         replaced = mp3 is not None and mp3.replacement
         # The name of a file would count more than its content if it ends in .raw.
-        source = _Replaced(raw, mp3) if replaced or path.suffix.lower() == ".raw" else str(path)
+        by_name = isinstance(path, Path) and path.suffix.lower() != ".raw" and not replaced
+        source = str(path) if by_name else _Replaced(raw, mp3)
         with Sequential(source) as file:
             yield file
 
@@ -143,17 +145,19 @@ class _Replaced:
         return content
 
 
-def _find_mp3(path: Path) -> Mp3 | None:
-    """Count the frames of a file that may be MP3. The file is mapped, because it may be large."""
-    with path.open("rb") as file:
+def _find_mp3(path: Source) -> Mp3 | None:
+    """Count the frames of a file that may be MP3. A file on disk is mapped, because it may be large."""
+    with open_source(path) as file:
         head = file.read(3)
         if head != b"ID3" and not (head[0] == 0xFF and head[1:2] >= b"\xe0"):
             return None
+        if not isinstance(path, Path):
+            return find_mp3_length(path, head + file.read())
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return find_mp3_length(path, data)
 
 
-def _import_soundfile(path: Path) -> ModuleType:
+def _import_soundfile(path: Source) -> ModuleType:
     """Import soundfile. Its C library may be missing or broken even if the package is installed."""
     try:
         import soundfile

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from rankaudio._checks import check_all_known, check_floating, check_mask, check_names, check_shape
+from rankaudio.data._csv import FILE_NAME
+from rankaudio.data._frames import labels_from_frame
 
 __all__ = ["LabelTable", "ScoreTable"]
 
@@ -38,6 +40,52 @@ class LabelTable:
     names: tuple[str, ...]
     classes: tuple[str, ...]
     target: Tensor
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: object,
+        *,
+        name_column: str = FILE_NAME,
+        label_column: str | None = "labels",
+        classes: Sequence[str] | None = None,
+        strict: bool = True,
+        separator: str = ",",
+    ) -> LabelTable:
+        """Make a table from a data frame of pandas, Polars or any library whose frames work like theirs.
+
+        Args:
+            frame: an object with ``columns`` and ``frame["column"]``. It has one row per clip.
+            name_column: the column of names.
+            label_column: the column of labels: texts as in :func:`read_labels`, or lists of texts. None: each
+                class has a column of 0 and 1, or of bools.
+            classes: the class of each column of the target, in this order. By default the labels of the
+                frame, sorted; without a label column all columns but that of the names, in their order.
+            strict: refuse empty labels and labels that are not among ``classes``; else they are left out.
+            separator: what is between the labels in a text.
+
+        Raises:
+            TypeError: if ``frame`` is not a data frame, or a cell or a setting has another type.
+            ValueError: if a column is missing or there twice, a name comes twice, or labels are refused as in
+                :func:`read_labels`. Also if a cell of a class is neither 0 nor 1.
+
+        >>> class Frame(dict):  # of pandas, for example
+        ...     columns = ("fname", "Bark", "Meow")
+        >>> frame = Frame(fname=["a.wav", "b.wav"], Bark=[1, 0], Meow=[1, 1])
+        >>> LabelTable.from_frame(frame, label_column=None).target
+        tensor([[ True,  True],
+                [False,  True]])
+        """
+        return cls(
+            *labels_from_frame(
+                frame,
+                name_column=name_column,
+                label_column=label_column,
+                classes=classes,
+                strict=strict,
+                separator=separator,
+            )
+        )
 
     def __post_init__(self) -> None:
         check_mask("target", self.target, _check_names(self), like=self.target)

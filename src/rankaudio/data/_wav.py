@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from rankaudio.data._source import Source, open_source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +67,7 @@ class _Format(NamedTuple):
     """Bits in use, from an EXTENSIBLE header only."""
 
 
-def read_wav_header(path: Path, file: BinaryIO) -> Wav | None:
+def read_wav_header(path: Source, file: BinaryIO) -> Wav | None:
     """Read the chunks of a file up to its samples. None means a coding other than PCM and float.
 
     RF64 and BW64 files have a 64-bit size of their samples in a ds64 chunk.
@@ -102,16 +103,16 @@ def read_wav_header(path: Path, file: BinaryIO) -> Wav | None:
     return Wav(frames, coding.sample_rate, coding.channels, sample_type, offset)
 
 
-def read_wav_blocks(path: Path, wav: Wav, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
+def read_wav_blocks(path: Source, wav: Wav, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
     """Read ``frames`` samples from sample ``start``, as blocks ``(n, channels)``."""
     most = max(1, _BLOCK // wav.channels)
-    with path.open("rb") as file:
+    with open_source(path) as file:
         file.seek(wav.offset + start * wav.channels * int(wav.sample_type[-1]))
         for first in range(0, frames, most):
             yield _read_samples(path, file, wav, min(most, frames - first))
 
 
-def _read_samples(path: Path, file: BinaryIO, wav: Wav, frames: int) -> NDArray[np.floating]:
+def _read_samples(path: Source, file: BinaryIO, wav: Wav, frames: int) -> NDArray[np.floating]:
     """Integers are scaled to [-1, 1). Float64 stays, the rest becomes float32."""
     import numpy as np
 
@@ -135,7 +136,7 @@ def _read_samples(path: Path, file: BinaryIO, wav: Wav, frames: int) -> NDArray[
     return samples
 
 
-def _read_format(path: Path, body: bytes) -> _Format:
+def _read_format(path: Source, body: bytes) -> _Format:
     if len(body) < 16:
         raise ValueError(f"{path}: broken WAV file: wanted a fmt chunk of 16 bytes or more, got {len(body)}")
     tag, channels, sample_rate, byte_rate, block_align, bits = struct.unpack_from("<HHIIHH", body)
@@ -148,13 +149,13 @@ def _read_format(path: Path, body: bytes) -> _Format:
     return _Format(tag, channels, sample_rate, byte_rate, block_align, bits, valid_bits)
 
 
-def _one_format(path: Path, first: _Format | None, second: _Format) -> _Format:
+def _one_format(path: Source, first: _Format | None, second: _Format) -> _Format:
     if first is not None and first != second:
         raise ValueError(f"{path}: broken WAV file: it has two fmt chunks that differ")
     return second
 
 
-def _sample_type(path: Path, coding: _Format) -> str | None:
+def _sample_type(path: Source, coding: _Format) -> str | None:
     """Find the type of the samples, after a comparison of all fields that say how wide a sample is."""
     tag, channels, bits, valid = coding.tag, coding.channels, coding.bits, coding.valid_bits
     width = coding.block_align // channels
@@ -187,7 +188,7 @@ def _is_container(coding: _Format, width: int, needed: int) -> bool:
     return (needed, width) == (3, 4) and coding.byte_rate != packed_rate
 
 
-def _refuse_second_chunk(path: Path, file: BinaryIO, position: int) -> None:
+def _refuse_second_chunk(path: Source, file: BinaryIO, position: int) -> None:
     """Refuse a second data or fmt chunk behind the samples: half of such a file would be left out."""
     end = file.seek(0, 2)
     for _ in range(_MOST_CHUNKS):
@@ -212,7 +213,7 @@ def _chunk_head(file: BinaryIO) -> tuple[bytes | None, int]:
     return (chunk, size) if size <= file.seek(0, 2) - here else (None, 0)
 
 
-def _count_frames(path: Path, file: BinaryIO, size: int, block_align: int) -> int:
+def _count_frames(path: Source, file: BinaryIO, size: int, block_align: int) -> int:
     """Number of samples that the header promises, all of which must be in the file."""
     start = file.tell()
     present = file.seek(0, 2) - start

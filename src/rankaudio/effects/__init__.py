@@ -6,6 +6,7 @@ influence on the result, and the padding of the result is zero.
 """
 
 from rankaudio.effects._gain import Gain, gain
+from rankaudio.effects._noise import AddNoise, add_noise
 from rankaudio.effects._overdrive import Overdrive, overdrive
 from rankaudio.effects._parameters import Range
 from rankaudio.effects._pitch_shift import PitchShift, pitch_shift
@@ -15,6 +16,7 @@ from rankaudio.effects._tempo import Tempo, tempo
 from rankaudio.effects._third_place import ThirdPlaceEffects
 
 __all__ = [
+    "AddNoise",
     "Gain",
     "Overdrive",
     "PitchShift",
@@ -23,6 +25,7 @@ __all__ = [
     "Speed",
     "Tempo",
     "ThirdPlaceEffects",
+    "add_noise",
     "gain",
     "overdrive",
     "pitch_shift",

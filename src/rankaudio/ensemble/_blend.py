@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from rankaudio.ensemble._members import Method, check_weights, prepare
+from rankaudio.ensemble._members import Method, check_members, check_weights
 
 __all__ = ["blend"]
 
@@ -66,5 +66,5 @@ def blend(
     >>> blend(scores.sigmoid(), method="geometric")
     tensor([[0.6636, 0.7071, 0.5186]])
     """
-    members = prepare(scores, method=method, present=present)
-    return members.blend(check_weights(weights, len(members)))
+    members = check_members(scores, method=method, present=present)
+    return members.blend(check_weights(weights, len(members.scores)))

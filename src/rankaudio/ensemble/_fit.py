@@ -19,7 +19,7 @@ from rankaudio._checks import (
     describe,
 )
 from rankaudio.data import multilabel_folds
-from rankaudio.ensemble._members import Members, Method, prepare
+from rankaudio.ensemble._members import Members, Method, check_members
 from rankaudio.ensemble._search import WeightSearch, draw_weights
 from rankaudio.metrics import lwlrap
 
@@ -101,7 +101,7 @@ def fit_blend_weights(
     >>> fit.lwlrap >= fit.equal, fit.lwlrap >= fit.alone.max(), fit.weights.argmin()
     (True, tensor(True), tensor(2))
     """
-    members = prepare(scores, method=method, present=present).on_cpu()
+    members = check_members(scores, method=method, present=present).prepare().on_cpu()
     first = members.prepared[0]
     if first.ndim != 2:
         raise ValueError(f"scores: wanted members of shape (N, C), got {describe(first)}")

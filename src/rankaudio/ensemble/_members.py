@@ -25,7 +25,12 @@ from rankaudio._checks import (
     check_shape,
     describe,
 )
+from rankaudio._chunks import row_chunks
+from rankaudio._ties import mid_ranks
 from rankaudio.metrics._label_precisions import sum_dtype
+
+# Scores of a member that are averaged at once: some MB in double precision, and more on an accelerator.
+CHUNK, CHUNK_ON_DEVICE = 2**18, 2**24
 
 Method = Literal["mean", "geometric", "rank"]
 METHODS: tuple[Method, ...] = ("mean", "geometric", "rank")
@@ -96,21 +101,52 @@ class EntryNames:
         )
 
 
-def prepare(
+@dataclass(frozen=True)
+class CheckedScores:
+    """Scores of members that can be averaged, ``(M, *, C)``."""
+
+    scores: tuple[Tensor, ...]
+    present: Tensor
+    """``(M, *, 1)`` bool, true where a member has a clip."""
+    method: Method
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the blend."""
+        return reduce(torch.promote_types, (member.dtype for member in self.scores), torch.float32)
+
+    def prepare(self) -> Members:
+        """Compute logarithms or ranks in double precision."""
+        wide = sum_dtype(self.present.device)
+        prepared = tuple(_PREPARE[self.method](member, wide) for member in self.scores)
+        return Members(prepared, self.present, self.method, self.dtype)
+
+    def blend(self, weights: Tensor) -> Tensor:
+        """Weighted average ``(*, C)``, some clips at a time, because double precision takes memory."""
+        shape = self.scores[0].shape
+        rows = [member.reshape(-1, shape[-1]) for member in self.scores]
+        present = self.present.reshape(len(rows), -1, 1)
+        budget = CHUNK if present.device.type == "cpu" else CHUNK_ON_DEVICE
+        blended = rows[0].new_empty(rows[0].shape, dtype=self.dtype)
+        for some in row_chunks(len(blended), shape[-1], budget):
+            part = CheckedScores(tuple(member[some] for member in rows), present[:, some], self.method)
+            blended[some] = part.prepare().blend(weights)
+        return blended.reshape(shape)
+
+
+def check_members(
     scores: object, *, method: Method, present: Tensor | None = None, entry_names: EntryNames | None = None
-) -> Members:
-    """Check the members' scores, and compute logarithms or ranks."""
+) -> CheckedScores:
+    """Check the members' scores."""
     check_choice("method", method, METHODS)
     names = entry_names or EntryNames()
     members = _check_members(scores, names.members)
     known = _check_present(present, members)
     for index, member in enumerate(members):
         _check_numbers(f"{names.members}[{index}]", member, known[index], method, names)
-    wide = sum_dtype(members[0].device)
-    prepared = tuple(_PREPARE[method](member.to(wide)) for member in members)
-    _check_infinities(prepared, known, method, names)
-    dtype = reduce(torch.promote_types, (member.dtype for member in members), torch.float32)
-    return Members(prepared, known, method, dtype)
+    if method != "rank":
+        _check_infinities(members, known, method, names)
+    return CheckedScores(members, known, method)
 
 
 def check_weights(weights: Sequence[float] | Tensor | None, count: int) -> Tensor:
@@ -128,18 +164,21 @@ def check_weights(weights: Sequence[float] | Tensor | None, count: int) -> Tenso
     return torch.tensor(numbers, dtype=torch.float64)
 
 
-def _mid_ranks(scores: Tensor) -> Tensor:
+def _mid_ranks(scores: Tensor, dtype: torch.dtype) -> Tensor:
     """Number of lower scores plus half of the other equal scores: 0 to C - 1, in halves."""
     scores = scores.detach().contiguous()
+    if scores.device.type == "cpu":
+        return mid_ranks(scores.reshape(-1, scores.shape[-1])).reshape(scores.shape).to(dtype)
+    scores = scores.to(dtype)
     ranked = scores.sort(dim=-1).values
     below = torch.searchsorted(ranked, scores)
     not_above = torch.searchsorted(ranked, scores, right=True)
-    return (below + not_above - 1).to(scores.dtype) / 2
+    return (below + not_above - 1).to(dtype) / 2
 
 
-_PREPARE: dict[Method, Callable[[Tensor], Tensor]] = {
-    "mean": lambda scores: scores,
-    "geometric": torch.log,
+_PREPARE: dict[Method, Callable[[Tensor, torch.dtype], Tensor]] = {
+    "mean": lambda scores, dtype: scores.to(dtype),
+    "geometric": lambda scores, dtype: scores.to(dtype).log(),
     "rank": _mid_ranks,
 }
 
@@ -189,10 +228,11 @@ def _check_numbers(name: str, member: Tensor, known: Tensor, method: Method, nam
         raise ValueError(f"{name}: wanted {wanted}, got {member[tuple(at)].item()} {names.of_entry(at)}")
 
 
-def _check_infinities(prepared: tuple[Tensor, ...], known: Tensor, method: Method, names: EntryNames) -> None:
+def _check_infinities(members: tuple[Tensor, ...], known: Tensor, method: Method, names: EntryNames) -> None:
     """Refuse entries that would average plus and minus infinity."""
-    high = reduce(torch.logical_or, ((x == torch.inf) & k for x, k in zip(prepared, known, strict=True)))
-    low = reduce(torch.logical_or, ((x == -torch.inf) & k for x, k in zip(prepared, known, strict=True)))
+    lowest = 0 if method == "geometric" else -torch.inf
+    high = reduce(torch.logical_or, ((x == torch.inf) & k for x, k in zip(members, known, strict=True)))
+    low = reduce(torch.logical_or, ((x == lowest) & k for x, k in zip(members, known, strict=True)))
     if (high & low).any():
         ends = "0 and inf" if method == "geometric" else "-inf and inf"
         at = (high & low).nonzero()[0].tolist()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rankaudio.ensemble._members import Members
-from rankaudio.metrics._label_precisions import precision_sums
+from rankaudio.ensemble._pairs import BlendedPrecisions
 
 # lwlrap is constant in steps. The first moves of a search must cross many steps, and last moves smaller than
 # a step gain nothing.
@@ -30,8 +30,7 @@ class WeightSearch:
     def __init__(self, members: Members, target: Tensor, order: list[int]) -> None:
         labelled = target.any(-1)
         members = members.rows(labelled)
-        self._target, self._order = target[labelled], torch.tensor(order)
-        self._row_weight = torch.ones(len(self._target), dtype=torch.float64)
+        self._order = torch.tensor(order)
         # A missing clip is 0 for all classes, so it does not influence the order of the labels.
         pairs = zip(members.prepared, members.present, strict=True)
         scores = torch.stack([torch.where(known, x, 0.0) for x, known in pairs])[self._order]
@@ -41,11 +40,11 @@ class WeightSearch:
         scores = (scores / self._spread[:, None, None]).nan_to_num(
             posinf=INFINITE_SCORE, neginf=-INFINITE_SCORE
         )
-        self._scores = tuple(scores.to(members.dtype))
+        self._precisions = BlendedPrecisions(scores.to(members.dtype), target[labelled])
 
     def run(self, draws: Tensor) -> list[Tensor]:
         """Return the ends of the searches, as weights in the caller's order."""
-        count = len(self._scores)
+        count = len(self._order)
         equal, alone = torch.ones(count, dtype=torch.float64), torch.eye(count, dtype=torch.float64)
         starts = (equal * self._spread, equal, *alone, *draws)
         ends = [self._minimize(start, FIRST_MOVE) for start in starts]
@@ -67,13 +66,8 @@ class WeightSearch:
     def _cost(self, parameters: Tensor) -> float:
         """Minus the lwlrap of the blend."""
         share = parameters.clamp(min=0)
-        if not share.any():
-            return 0.0  # no member has weight: worse than any blend
-        blended = torch.zeros_like(self._scores[0])
-        for scores, part in zip(self._scores, (share / share.sum()).tolist(), strict=True):
-            blended += scores * part
-        sums = precision_sums(blended, self._target, None, self._row_weight)
-        return -float(sums.precision.sum() / sums.support.sum())
+        # Without any weight it is worse than any blend.
+        return -self._precisions.lwlrap(share) if share.any() else 0.0
 
     def _as_weights(self, share: Tensor) -> Tensor:
         share = share / self._spread

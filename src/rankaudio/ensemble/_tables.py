@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rankaudio._checks import check_all_known, check_instance, check_names, describe
 from rankaudio.data import ScoreTable
-from rankaudio.ensemble._members import EntryNames, Method, check_weights, prepare
+from rankaudio.ensemble._members import EntryNames, Method, check_members, check_weights
 
 __all__ = ["StackedTables", "blend_tables", "stack_tables"]
 
@@ -126,8 +126,8 @@ def blend_tables(
     """
     stack = stack_tables(tables, names=names, classes=classes)
     entry_names = EntryNames("tables", stack.names, stack.classes)
-    members = prepare(stack.scores, method=method, present=stack.present, entry_names=entry_names)
-    return ScoreTable(stack.names, stack.classes, members.blend(check_weights(weights, len(members))))
+    members = check_members(stack.scores, method=method, present=stack.present, entry_names=entry_names)
+    return ScoreTable(stack.names, stack.classes, members.blend(check_weights(weights, len(members.scores))))
 
 
 def _check_tables(tables: object) -> tuple[ScoreTable, ...]:

@@ -1,9 +1,18 @@
-"""Scores for many clips of many lengths, for windows and segments of clips, and for long recordings."""
+"""Scores for clips of many lengths, for their windows, segments and time steps, and for long recordings."""
 
+from rankaudio.inference._framewise_tagger import FramewiseTagger
 from rankaudio.inference._mean import ScoreMean
 from rankaudio.inference._predict import predict
 from rankaudio.inference._predict_long import WindowScores, predict_long
 from rankaudio.inference._segmented_tagger import SegmentedTagger
 from rankaudio.inference._windowed_tagger import WindowedTagger
 
-__all__ = ["ScoreMean", "SegmentedTagger", "WindowScores", "WindowedTagger", "predict", "predict_long"]
+__all__ = [
+    "FramewiseTagger",
+    "ScoreMean",
+    "SegmentedTagger",
+    "WindowScores",
+    "WindowedTagger",
+    "predict",
+    "predict_long",
+]

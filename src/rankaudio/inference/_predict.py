@@ -43,6 +43,10 @@ def predict(
     Batches of similar length have little padding, and padding has no influence on a score. So batches change
     the time only. The longest clips are scored first, so a batch that needs too much memory fails at once.
 
+    The result is raw scores, also if the tagger has thresholds or a calibration. ``tagger.decide(scores)``
+    and ``tagger.probabilities(scores)`` turn them into decisions and probabilities, as
+    :meth:`~rankaudio.tagger.Tagger.set_decisions` says.
+
     Args:
         tagger: a :class:`Tagger`, a :class:`WindowedTagger`, or any Module of waveform ``(B, T)`` and lengths
             ``(B,)``. It runs in eval mode, on the device of its parameters. Afterwards it is in its former
@@ -89,7 +93,7 @@ def predict(
 
     scores = torch.full((len(sizes), _n_columns(tagger, embed=embed)), torch.nan)
     done = 0
-    with _evaluating(tagger):
+    with evaluating(tagger):
         for items in loader:
             good = [(index, clip) for index, clip in items if isinstance(clip, Tensor)]
             for index, clip in items:
@@ -184,7 +188,7 @@ def _n_columns(tagger: nn.Module, *, embed: bool) -> int:
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """Switch to eval mode without gradients, and restore the mode of every submodule afterwards."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()

@@ -19,16 +19,22 @@ __all__ = ["WindowScores", "predict_long"]
 
 
 class WindowScores(NamedTuple):
-    """The result of :func:`predict_long`, on the CPU: scores, and the start of each window.
+    """Scores of the windows of one recording, on the CPU, with the start and the end of each window.
 
-    >>> WindowScores(torch.zeros(2, 5), torch.tensor([0.0, 0.5])).starts[1]
-    tensor(0.5000)
+    It is the result of :func:`predict_long` and of :meth:`FramewiseTagger.score`, and
+    :func:`rankaudio.events.events` takes it.
+
+    >>> starts = torch.tensor([0.0, 0.5])
+    >>> WindowScores(torch.zeros(2, 5), starts, starts + 1.0).ends
+    tensor([1.0000, 1.5000])
     """
 
     scores: Tensor
     """``(n_windows, C)`` float32, raw scores; with ``embed=True`` embeddings ``(n_windows, d)``."""
     starts: Tensor
     """``(n_windows,)`` float64, the start of each window in seconds."""
+    ends: Tensor
+    """``(n_windows,)`` float64, the end of each window in seconds. The last one ends with the recording."""
 
 
 def predict_long(
@@ -67,8 +73,8 @@ def predict_long(
         progress: called after each batch with the number of finished windows and of all windows.
 
     Returns:
-        Scores and start times of the windows, in the order of time. A score belongs to its whole window, so a
-        timeline shows it best at the middle of the window.
+        Scores, start times and end times of the windows, in the order of time. A score belongs to its whole
+        window, so a timeline shows it best at the middle of the window.
 
     Raises:
         TypeError: if the waveform is neither floating point nor a path, or a setting has the wrong type.
@@ -77,13 +83,15 @@ def predict_long(
             errors of files too.
 
     >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8))
-    >>> scores, starts = predict_long(tagger, torch.randn(100_000), window=1.0, hop=0.5)
-    >>> scores.shape, starts.tolist()
-    (torch.Size([4, 2]), [0.0, 0.5, 1.0, 1.5])
+    >>> scores, starts, ends = predict_long(
+    ...     tagger, torch.randn(110_250), window=1.0, hop=0.5
+    ... )
+    >>> scores.shape, starts.tolist(), ends.tolist()
+    (torch.Size([4, 2]), [0.0, 0.5, 1.0, 1.5], [1.0, 1.5, 2.0, 2.5])
     """
     check_instance("tagger", tagger, nn.Module)
     if not isinstance(waveform, (str, os.PathLike)):
-        _check_recording(waveform)
+        check_recording(waveform)
     rate = rate_of(tagger, sample_rate)
     window_and_hop = seconds_to_samples("window", window, rate), seconds_to_samples("hop", hop, rate)
     if isinstance(waveform, Tensor):
@@ -99,7 +107,8 @@ def predict_long(
         max_samples=max_samples,
         progress=progress,
     )
-    return WindowScores(scores, torch.tensor(windows.starts, dtype=torch.float64) / rate)
+    starts, lengths = (torch.tensor(x, dtype=torch.float64) for x in (windows.starts, windows.lengths))
+    return WindowScores(scores, starts / rate, (starts + lengths) / rate)
 
 
 class _Windows(Dataset[Tensor]):
@@ -119,7 +128,8 @@ class _Windows(Dataset[Tensor]):
         return self.read(self.starts[index], self.lengths[index])
 
 
-def _check_recording(waveform: object) -> None:
+def check_recording(waveform: object) -> None:
+    """Refuse what is not a waveform ``(T,)`` with at least one sample."""
     if not isinstance(waveform, Tensor):
         raise TypeError(f"waveform: wanted a torch.Tensor or a path, got {describe(waveform)}")
     check_floating("waveform", waveform, ndim=(1,))

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from rankaudio._checks import (
-    check_choice,
-    check_flag,
-    check_floating,
-    check_mask,
-    check_scores_and_target,
-    check_shape,
-    check_values,
-    check_zeros_and_ones,
-)
-
-Reduction = Literal["none", "mean", "sum"]
-_REDUCTIONS: tuple[Reduction, ...] = ("none", "mean", "sum")
+from rankaudio._checks import check_flag, check_scores_and_target, check_values, check_zeros_and_ones
+from rankaudio.losses._masked_lse import masked_lse, present_and_absent
+from rankaudio.losses._options import Reduction, WeightedLoss, check_options
+from rankaudio.losses._reduction import reduce_rows
 
 
 def lsep_loss(
@@ -78,24 +68,17 @@ def lsep_loss(
     scores, target = check_scores_and_target(scores, target)
     if not check_flag("graded", graded):
         check_zeros_and_ones("target", target, " (graded targets need graded=True)")
-    check_choice("reduction", reduction, _REDUCTIONS)
-    if mask is not None:
-        check_mask("mask", mask, scores.shape, like=scores)
-    if class_weight is not None:
-        _check_weight("class_weight", class_weight, scores.shape[-1:], scores)
-    if sample_weight is not None:
-        _check_weight("sample_weight", sample_weight, scores.shape[:-1], scores)
-
+    check_options(scores, reduction, mask=mask, class_weight=class_weight, sample_weight=sample_weight)
     if scores.dtype != torch.float64:
         scores = scores.float()
     log_weight = None if class_weight is None else class_weight.to(scores.dtype).log()
     log_pairs = _graded_log_pairs if graded else _binary_log_pairs
     # softplus is the identity above its threshold. At the default of 20 that is wrong by 2e-9.
     losses = F.softplus(log_pairs(scores, target, mask, log_weight), threshold=40)
-    return _reduce(losses.to(scores.dtype), sample_weight, reduction)
+    return reduce_rows(losses.to(scores.dtype), sample_weight, reduction)
 
 
-class LSEPLoss(nn.Module):
+class LSEPLoss(WeightedLoss):
     """Module form of :func:`lsep_loss`, which holds the definition and the shapes.
 
     Args:
@@ -107,17 +90,11 @@ class LSEPLoss(nn.Module):
     tensor(0.1269)
     """
 
-    class_weight: Tensor | None
-
     def __init__(
         self, *, graded: bool = False, class_weight: Tensor | None = None, reduction: Reduction = "mean"
     ) -> None:
-        super().__init__()
+        super().__init__(class_weight, reduction)
         self.graded: bool = check_flag("graded", graded)
-        self.reduction: Reduction = check_choice("reduction", reduction, _REDUCTIONS)
-        if class_weight is not None:
-            check_floating("class_weight", class_weight)
-        self.register_buffer("class_weight", class_weight, persistent=False)
 
     def forward(
         self,
@@ -140,38 +117,18 @@ class LSEPLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the settings."""
-        weighted = "" if self.class_weight is None else f", class_weight=({len(self.class_weight)},)"
-        return f"graded={self.graded}{weighted}, reduction={self.reduction!r}"
+        return f"graded={self.graded}, {super().extra_repr()}"
 
 
 def _binary_log_pairs(
     scores: Tensor, target: Tensor, mask: Tensor | None, log_weight: Tensor | None
 ) -> Tensor:
     """Log of the sum over pairs, a product: (sum of e^s over absent) x (sum of e^-s over present)."""
-    present = target.bool()
-    absent = ~present
-    if mask is not None:
-        present, absent = present & mask, absent & mask
-    highest_absent, absent_rest = _masked_lse(scores, absent, log_weight)
-    highest_present, present_rest = _masked_lse(-scores, present, log_weight)
+    present, absent = present_and_absent(target.bool(), mask)
+    highest_absent, absent_rest = masked_lse(scores, absent, log_weight)
+    highest_present, present_rest = masked_lse(-scores, present, log_weight)
     # Add the two maxima first: they may be huge and nearly cancel. The remainders are at most log C.
     return (highest_absent + highest_present) + (absent_rest + present_rest)
-
-
-def _masked_lse(x: Tensor, keep: Tensor, log_weight: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Logsumexp over the entries to keep, as two terms: the maximum and the remainder.
-
-    Separate terms keep the softmax in the gradient exact to rounding. In float32 the sum of 10,000 and log 2
-    has lost four digits of log 2.
-    """
-    if log_weight is not None:
-        x = x + log_weight
-    # A finite number, because -inf gives NaN second derivatives on rows without a pair. It is a quarter of
-    # the range, so that the sum of two is still finite.
-    hidden = torch.finfo(x.dtype).min / 4
-    x = x.masked_fill(~keep, hidden).clamp(min=hidden)
-    highest = x.detach().amax(-1)
-    return highest, (x - highest[..., None]).logsumexp(-1)
 
 
 def _graded_log_pairs(
@@ -219,38 +176,3 @@ def _log_weight_in_order(
     if mask is not None:
         weight = weight.masked_fill(~mask, hidden)
     return weight.clamp(min=hidden).gather(-1, order)
-
-
-def _check_weight(name: str, weight: object, shape: torch.Size, scores: Tensor) -> None:
-    tensor = check_floating(name, weight)
-    check_shape(name, tensor, shape, like=scores)
-    check_values(name, tensor, tensor >= 0, "non-negative numbers")
-
-
-def _without_denormals(weight: Tensor) -> Tensor:
-    """Multiply weights by 2^100 if their sum is so small that products lose digits and its inverse overflows.
-
-    A common factor does not change the weighted mean.
-    """
-    if weight.dtype == torch.float16:  # float32 has the inverse of each number of float16
-        return weight
-    small = weight.sum() < torch.finfo(weight.dtype).tiny * 2**30
-    return weight * torch.where(small, 2.0**100, 1.0)
-
-
-def _reduce(losses: Tensor, sample_weight: Tensor | None, reduction: Reduction) -> Tensor:
-    """Apply weights and reduce. The mean of nothing is 0 and keeps its graph."""
-    dtype = losses.dtype
-    if sample_weight is not None:
-        if reduction == "mean":
-            sample_weight = _without_denormals(sample_weight)
-        losses = losses * sample_weight
-    if reduction == "mean":
-        if sample_weight is None:
-            losses = losses.sum() / max(losses.numel(), 1)
-        else:
-            total = sample_weight.sum()
-            losses = losses.sum() / torch.where(total > 0, total, 1)
-    elif reduction == "sum":
-        losses = losses.sum()
-    return losses.to(dtype)

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rankaudio._checks import check_choice, check_flag, check_number, check_scores_and_target, check_values
-from rankaudio.losses._lsep import _REDUCTIONS, Reduction
+from rankaudio.losses._options import REDUCTIONS, Reduction
+from rankaudio.losses._reduction import reduce_entries
 
 
 def l_soft_loss(
@@ -70,7 +71,7 @@ class LSoftLoss(nn.Module):
     def __init__(self, *, beta: float = 0.7, reduction: Reduction = "mean") -> None:
         super().__init__()
         self.beta: float = check_number("beta", beta, 0, 1)
-        self.reduction: Reduction = check_choice("reduction", reduction, _REDUCTIONS)
+        self.reduction: Reduction = check_choice("reduction", reduction, REDUCTIONS)
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch of scores."""
@@ -151,7 +152,7 @@ class LqLoss(nn.Module):
             raise ValueError("q: wanted a number above 0, got 0; the limit is binary cross entropy")
         self.q: float = q
         self.absent: bool = check_flag("absent", absent)
-        self.reduction: Reduction = check_choice("reduction", reduction, _REDUCTIONS)
+        self.reduction: Reduction = check_choice("reduction", reduction, REDUCTIONS)
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch of scores."""
@@ -174,8 +175,4 @@ def _prepare(scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 def _reduce(losses: Tensor, reduction: Reduction) -> Tensor:
     """Reduce over all entries; the mean of nothing is 0."""
-    check_choice("reduction", reduction, _REDUCTIONS)
-    if reduction == "none":
-        return losses
-    total = losses.sum()
-    return total / max(losses.numel(), 1) if reduction == "mean" else total
+    return reduce_entries(losses, check_choice("reduction", reduction, REDUCTIONS))

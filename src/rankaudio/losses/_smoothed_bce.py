@@ -6,16 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rankaudio._checks import (
-    check_choice,
-    check_mask,
-    check_number,
-    check_tensor,
-    check_values,
-    describe,
-)
-from rankaudio.losses._lsep import _REDUCTIONS, Reduction, _check_weight, _without_denormals
+from rankaudio._checks import check_choice, check_number, check_tensor, check_values, describe
 from rankaudio.losses._noisy import _prepare
+from rankaudio.losses._options import REDUCTIONS, Reduction, check_options
+from rankaudio.losses._reduction import reduce_entries
 
 
 def smooth_labels(target: Tensor, amount: float = 0.01) -> Tensor:
@@ -101,15 +95,11 @@ def smoothed_bce_loss(
     tensor([[19.8000]])
     """
     scores, target = _prepare(scores, target)
-    check_choice("reduction", reduction, _REDUCTIONS)
-    if mask is not None:
-        check_mask("mask", mask, scores.shape, like=scores)
-    if sample_weight is not None:
-        _check_weight("sample_weight", sample_weight, scores.shape[:-1], scores)
+    check_options(scores, reduction, mask=mask, sample_weight=sample_weight)
     labels = _smooth(target, check_number("smoothing", smoothing, 0, 0.5))
     # The sum of two logarithms, each with an exact gradient. In p - y, p would round to 1 from 17 on.
     losses = -labels * F.logsigmoid(scores) - (1 - labels) * F.logsigmoid(-scores)
-    return _reduce(losses, mask, sample_weight, reduction)
+    return reduce_entries(losses, reduction, mask=mask, sample_weight=sample_weight)
 
 
 class SmoothedBCELoss(nn.Module):
@@ -126,7 +116,7 @@ class SmoothedBCELoss(nn.Module):
     def __init__(self, *, smoothing: float = 0.01, reduction: Reduction = "mean") -> None:
         super().__init__()
         self.smoothing: float = check_number("smoothing", smoothing, 0, 0.5)
-        self.reduction: Reduction = check_choice("reduction", reduction, _REDUCTIONS)
+        self.reduction: Reduction = check_choice("reduction", reduction, REDUCTIONS)
 
     def forward(
         self,
@@ -153,27 +143,3 @@ class SmoothedBCELoss(nn.Module):
 
 def _smooth(labels: Tensor, amount: float) -> Tensor:
     return amount + (1 - 2 * amount) * labels
-
-
-def _reduce(
-    losses: Tensor, mask: Tensor | None, sample_weight: Tensor | None, reduction: Reduction
-) -> Tensor:
-    """Apply mask and weights and reduce. The mean of nothing is 0 and keeps its graph."""
-    if mask is not None:
-        losses = losses.masked_fill(~mask, 0)
-    weight = sample_weight
-    if weight is not None:
-        weight = weight.to(losses.dtype)
-        if reduction == "mean":
-            weight = _without_denormals(weight)
-        losses = losses * weight[..., None]
-    if reduction == "none":
-        return losses
-    total = losses.sum()
-    if reduction == "sum":
-        return total
-    if mask is None and weight is None:
-        return total / max(losses.numel(), 1)
-    known = losses.new_ones(losses.shape) if mask is None else mask.to(losses.dtype)
-    count = known.sum() if weight is None else (known.sum(-1) * weight).sum()
-    return total / torch.where(count > 0, count, 1)

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rankaudio import _random
-from rankaudio._checks import check_integer
-from rankaudio._clips import check_clips, gather_steps
+from rankaudio._checks import check_integer, check_values
+from rankaudio._clips import can_loop_over_rows, check_clips, gather_steps
 from rankaudio.augmentation import Augmentation, Draw, take_fields
 from rankaudio.lengths import zero_beyond
 
@@ -89,14 +89,29 @@ class ShuffleChunks(Augmentation):
         """Apply what :meth:`draw` returned."""
         real = check_clips(clips, lengths)
         (order,) = take_fields(draw, ("order",), clips)
+        once = order.sort(1).values == torch.arange(order.shape[1], device=order.device)
+        check_values("draw", order, once, "each number of a chunk once in order")
         first = order * self.chunk_length
         sizes = (real[:, None] - first).clamp(0, self.chunk_length)
+        if can_loop_over_rows(clips):
+            return _join_chunks(clips, first, sizes), lengths
         source = _source_steps(first, sizes, clips.shape[-1])
         return zero_beyond(gather_steps(clips, source), lengths), lengths
 
     def extra_repr(self) -> str:
         """Show the settings."""
         return f"chunk_length={self.chunk_length}, p={self.p}"
+
+
+def _join_chunks(clips: Tensor, first: Tensor, sizes: Tensor) -> Tensor:
+    """Copy the chunks ``(B, K)`` one after the other; the rest of each row is zero."""
+    joined = torch.zeros_like(clips)
+    for row, (starts, lengths) in enumerate(zip(first.tolist(), sizes.tolist(), strict=True)):
+        place = 0
+        for start, length in zip(starts, lengths, strict=True):
+            joined[row, ..., place : place + length] = clips[row, ..., start : start + length]
+            place += length
+    return joined
 
 
 def _source_steps(first: Tensor, sizes: Tensor, steps: int) -> Tensor:

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, overload
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
-from rankaudio._checks import (
-    check_choice,
-    check_floating,
-    check_integer,
-    check_mask,
-    check_same_device,
-    check_scores_and_target,
-    check_shape,
-    check_tensor,
-    check_values,
-    check_zeros_and_ones,
-    describe,
-)
-from rankaudio.metrics._label_precisions import PrecisionSums, precision_sums, sum_dtype
+from rankaudio._checks import check_choice, check_integer, describe
+from rankaudio.metrics._inputs import check_rows
+from rankaudio.metrics._label_precisions import PrecisionSums, precision_sums
+from rankaudio.metrics._running import add_processes, check_batch, check_state
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Array: TypeAlias = Tensor | NDArray[Any]
+    from rankaudio.metrics._inputs import Array
 
 __all__ = ["Average", "ClassLwlrap", "Lwlrap", "lwlrap"]
 
@@ -171,10 +159,7 @@ class Lwlrap:
 
         Arguments and errors are those of :func:`lwlrap`, except that NaN scores raise in :meth:`compute`.
         """
-        scores = _as_tensor("scores", scores, self.device)
-        check_same_device("scores", scores, "the metric", self._sums.precision)
-        if scores.shape[-1:] != (self.n_classes,):
-            raise ValueError(f"scores: wanted {self.n_classes} classes, got {describe(scores)}")
+        scores = check_batch(scores, self._sums.precision, self.n_classes)
         self._sums = self._sums.add(_update(scores, target, mask, sample_weight))
 
     def compute(self, *, sync: bool = True) -> Tensor | ClassLwlrap:
@@ -188,12 +173,7 @@ class Lwlrap:
         Raises:
             ValueError: if a known score was NaN in any of the processes.
         """
-        sums = self._sums
-        if sync and distributed.is_available() and distributed.is_initialized():
-            flat = torch.cat([part.flatten() for part in sums])
-            distributed.all_reduce(flat)
-            parts = torch.split(flat, [part.numel() for part in sums])
-            sums = PrecisionSums(*(new.view_as(old) for new, old in zip(parts, sums, strict=True)))
+        sums = PrecisionSums(*add_processes(self._sums)) if sync else self._sums
         return _compute(sums, self.average)
 
     def reset(self) -> None:
@@ -224,11 +204,7 @@ class Lwlrap:
             TypeError: if a sum is not a tensor.
             ValueError: if names or shapes do not match. The metric is not changed then.
         """
-        if set(state) != set(PrecisionSums._fields):
-            wanted, got = ", ".join(PrecisionSums._fields), ", ".join(state) or "nothing"
-            raise ValueError(f"state: wanted {wanted}, got {got}")
-        for name, part in self._sums._asdict().items():
-            check_shape(f"state[{name!r}]", state[name], part.shape)
+        check_state(state, self._sums._asdict())
         self._sums = PrecisionSums(*(state[name].clone() for name in PrecisionSums._fields)).to(self.device)
 
     def __repr__(self) -> str:
@@ -236,25 +212,8 @@ class Lwlrap:
 
 
 def _update(scores: Array, target: Array, mask: Array | None, sample_weight: Array | None) -> PrecisionSums:
-    """Check a batch and compute its sums. Arrays are moved to the device of the scores."""
-    scores = _as_tensor("scores", scores)
-    target = _as_tensor("target", target, scores.device)
-    check_scores_and_target(scores, target)
-    check_zeros_and_ones("target", target)
-    rows = scores.detach().reshape(-1, scores.shape[-1])
-    known = None
-    if mask is not None:
-        mask = check_mask("mask", _as_tensor("mask", mask, scores.device), scores.shape, like=scores)
-        known = mask.reshape(rows.shape)
-    weight = torch.ones(len(rows), dtype=sum_dtype(rows.device), device=rows.device)
-    if sample_weight is not None:
-        sample_weight = _as_tensor("sample_weight", sample_weight, scores.device)
-        check_floating("sample_weight", sample_weight)
-        check_shape("sample_weight", sample_weight, scores.shape[:-1], like=scores)
-        usable = (sample_weight >= 0) & sample_weight.isfinite()
-        check_values("sample_weight", sample_weight, usable, "finite, non-negative numbers")
-        weight = sample_weight.detach().flatten().to(weight.dtype)
-    return precision_sums(rows, target.detach().reshape(rows.shape), known, weight)
+    """Check a batch and compute its sums."""
+    return precision_sums(*check_rows(scores, target, mask, sample_weight))
 
 
 def _compute(sums: PrecisionSums, average: Average | None) -> Tensor | ClassLwlrap:
@@ -266,17 +225,3 @@ def _compute(sums: PrecisionSums, average: Average | None) -> Tensor | ClassLwlr
         return sums.row_precision / sums.row_weight
     per_class = sums.precision / sums.support  # a class without labels has 0 / 0, that is NaN
     return ClassLwlrap(per_class, sums.support) if average is None else per_class.nanmean()
-
-
-def _as_tensor(name: str, value: Array, device: torch.device | None = None) -> Tensor:
-    """Return a tensor as it is, and a numpy array as a tensor on ``device``."""
-    import numpy as np
-
-    if not isinstance(value, np.ndarray):
-        return check_tensor(name, value)
-    # PyTorch cannot share read-only memory, negative strides or another byte order, so these are copied.
-    plain = np.require(value, value.dtype.newbyteorder("="), ["C", "W"])
-    try:
-        return torch.from_numpy(plain).to(device)
-    except TypeError:
-        raise TypeError(f"{name}: wanted an array of numbers, got dtype {value.dtype}") from None

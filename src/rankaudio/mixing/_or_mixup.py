@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rankaudio import _random
 from rankaudio._checks import check_range, check_values
-from rankaudio._clips import check_clips, check_target, computation_dtype
+from rankaudio._clips import can_loop_over_rows, check_clips, check_target, computation_dtype
 from rankaudio.augmentation import Draw, Mixer, take_fields
 from rankaudio.lengths import zero_beyond
 from rankaudio.mixing._partners import draw_partners
@@ -149,7 +149,22 @@ def _add_pairs(clips: Tensor, real: Tensor, *, partner: Tensor, gain: Tensor, of
     shorter = torch.where(partner_is_longer, own, partner)
     gain = gain.to(computation_dtype(clips))
     longer_gain = torch.where(partner_is_longer, 1 - gain, gain)[:, None]
+    if can_loop_over_rows(clips):
+        return _add_rows(clips, longer, shorter, longer_gain=longer_gain, offset=offset, real=real)
     time = torch.arange(clips.shape[1], device=clips.device) - offset[:, None]
     inside = (time >= 0) & (time < real[shorter, None])
     moved = clips[shorter].gather(1, time.clamp(0, clips.shape[1] - 1)).masked_fill(~inside, 0)
     return (clips[longer] * longer_gain + moved * (1 - longer_gain)).to(clips.dtype)
+
+
+def _add_rows(
+    clips: Tensor, longer: Tensor, shorter: Tensor, *, longer_gain: Tensor, offset: Tensor, real: Tensor
+) -> Tensor:
+    """Return the same sums, but read and write only the samples of the shorter clips."""
+    mixed = clips[longer] * longer_gain
+    rest = 1 - longer_gain
+    for row, (source, start) in enumerate(zip(shorter.tolist(), offset.tolist(), strict=True)):
+        if rest[row] != 0:
+            part = clips[source, : real[source]]
+            mixed[row, start : start + len(part)] += part * rest[row]
+    return mixed.to(clips.dtype)

@@ -27,6 +27,9 @@ TRANSFORMS: tuple[Transform, ...] = ("fft", "matmul")
 # chunks spend too much time on starting threads.
 _CHUNK_SAMPLES = 1 << 19
 
+# Groups of bands that are summed apart on a CPU, and samples from which that is faster than one product.
+_GROUPS, _MANY_SAMPLES = 8, 1 << 18
+
 # Terms of a sum in a transform by matrices. With more terms there are fewer stages, but float32 then loses
 # more of a quiet bin next to a loud one than an FFT does.
 _TERMS = 16
@@ -68,16 +71,24 @@ def spectrogram(
     :func:`dft_stages` no step uses complex numbers.
     """
 
+    def of_frames(frames: Tensor) -> Tensor:
+        bins = _spectrum(frames * window.to(frames.dtype), power, stages).mT
+        # With the filterbank on the left, the product is (B, F, N) in memory too, without a copy.
+        if filterbank is None:
+            return bins.contiguous()
+        bands = [group @ bins[:, used] for used, group in groups]
+        return bands[0] if len(bands) == 1 else torch.cat(bands, dim=1)
+
     def of_chunk(clips: Tensor, ends: Tensor | None) -> Tensor:
         frames = _frames(clips, ends, window.shape[0], hop_length, pad_mode)
-        bins = _spectrum(frames * window.to(clips.dtype), power, stages).mT
-        # With the filterbank on the left, the product is (B, F, N) in memory too, without a copy.
-        bins = bins.contiguous() if filterbank is None else filterbank.to(clips.dtype) @ bins
+        pieces = [of_frames(piece) for piece in _pieces(frames, hop_length)]
+        bins = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
         if ends is not None:
             bins = zero_beyond(bins, frame_lengths(ends, hop_length=hop_length, pad_mode=pad_mode))
         return bins if eps is None else (bins + eps).log()
 
     with full_precision(waveform.device):
+        groups = [] if filterbank is None else _groups_of_bands(filterbank, waveform)
         if waveform.shape[0] == 0:  # FFT libraries refuse an empty batch
             return of_chunk(F.pad(waveform, (0, 0, 0, 1)), None)[:0]
         return _in_chunks(of_chunk, waveform, lengths)
@@ -93,6 +104,26 @@ def _in_chunks(
     clips = torch.split(waveform, rows)
     ends = [None] * len(clips) if lengths is None else torch.split(lengths, rows)
     return torch.cat([function(*chunk) for chunk in zip(clips, ends, strict=True)])
+
+
+def _pieces(frames: Tensor, hop_length: int) -> Sequence[Tensor]:
+    """Cut the frames of long clips into pieces on a CPU, so that a piece stays in the cache."""
+    if torch.compiler.is_compiling() or frames.device.type != "cpu":
+        return [frames]
+    return torch.split(frames, rows_per_chunk(frames.shape[0] * hop_length, _CHUNK_SAMPLES), dim=1)
+
+
+def _groups_of_bands(filterbank: Tensor, waveform: Tensor) -> list[tuple[slice, Tensor]]:
+    """Return groups of bands and the bins that they use, so that a product leaves out most of the zeros."""
+    filterbank = filterbank.to(waveform.dtype)
+    if torch.compiler.is_compiling() or waveform.device.type != "cpu" or waveform.numel() < _MANY_SAMPLES:
+        return [(slice(None), filterbank)]
+    groups = []
+    for group in filterbank.chunk(_GROUPS):
+        used = group.detach().any(0).nonzero()
+        bins = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
+        groups.append((bins, group[:, bins]))
+    return groups
 
 
 def _frames(

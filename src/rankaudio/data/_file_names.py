@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 
+from rankaudio._checks import first_few
+
 # Formats that the library reads, and formats that it names and refuses.
 AUDIO_SUFFIXES = frozenset(
     [
@@ -39,11 +41,6 @@ AUDIO_SUFFIXES = frozenset(
 )
 
 
-def first_few(names: Sequence[str], *, most: int = 5) -> str:
-    """Return the first names in quotes, with dots if there are more."""
-    return ", ".join([*map(repr, names[:most]), *["..."] * (len(names) > most)])
-
-
 class NameIndex:
     """Find the one name that another name means.
 
@@ -69,7 +66,7 @@ class NameIndex:
         for table in self.tables:
             found = table.get(_composed(name), [])
             if len(found) > 1:
-                raise ValueError(f"wanted one file named {name!r}, got {first_few(found)}")
+                raise ValueError(f"wanted one file named {name!r}, got {first_few(found, show=repr)}")
             if found:
                 return found[0]
         return None

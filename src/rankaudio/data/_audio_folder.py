@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from freesound.names import AUDIO_SUFFIXES, check_name, first_few
-from rankaudio.data import audio_info
+from rankaudio._checks import first_few
+from rankaudio.data._audio import audio_info
+from rankaudio.data._file_names import AUDIO_SUFFIXES, check_name
 
 
 @dataclass
@@ -20,12 +21,14 @@ class AudioFolder:
         paths: audio files whose header can be read.
         unreadable: files that should be audio, by their suffix or first bytes, with the reason.
         others: files that are no audio, hidden files included.
+        skipped: number of files that were not looked at, because of their names.
     """
 
     folder: Path
     paths: list[Path] = field(default_factory=list)
     unreadable: dict[Path, Exception] = field(default_factory=dict)
     others: list[Path] = field(default_factory=list)
+    skipped: int = 0
 
     def name(self, path: Path) -> str:
         """Return the name of a file in tables: its path in the folder, with slashes."""
@@ -35,29 +38,30 @@ class AudioFolder:
         """Return a line that counts and names the files that are no audio."""
         if not self.others:
             return None
-        names = first_few([self.name(path) for path in self.others])
+        names = first_few((self.name(path) for path in self.others), show=repr)
         return f"{self.folder}: {len(self.others)} other files are no audio and are left out: {names}"
 
 
-def find_audio(path: Path, *, option: str = "--audio") -> AudioFolder:
+def find_audio(path: Path, *, option: str = "folder", skip: Container[str] = ()) -> AudioFolder:
     """Look at every file in a folder and its sub-folders, or at one file.
 
     A file is audio if :func:`rankaudio.data.audio_info` reads its header, whatever its name is. A file with
     an audio suffix that cannot be read is an error that the caller reports. Messages begin with ``option``.
+    A file whose name is in ``skip`` is counted and not opened.
 
     Raises:
         FileNotFoundError: if there is no such folder, or no audio in it.
     """
     if path.is_file():
         found = AudioFolder(path.parent)
-        _sort_in(found, path, must_be_audio=True)
+        _sort_in(found, path, skip, must_be_audio=True)
         return found
     if not path.is_dir():
         raise FileNotFoundError(f"{option}: wanted a folder of audio files, got {path}, which is none")
     found = AudioFolder(path)
     for file in sorted(list_files(path)):
-        _sort_in(found, file, must_be_audio=_looks_like_audio(file.name))
-    if not found.paths and not found.unreadable:
+        _sort_in(found, file, skip, must_be_audio=_looks_like_audio(file.name))
+    if not (found.paths or found.unreadable or found.skipped):
         got = f" with {len(found.others)} other files" if found.others else ""
         raise FileNotFoundError(f"{option}: wanted a folder with audio files, got {path}{got}")
     return found
@@ -80,7 +84,10 @@ def _looks_like_audio(name: str) -> bool:
     return Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".")
 
 
-def _sort_in(found: AudioFolder, path: Path, *, must_be_audio: bool) -> None:
+def _sort_in(found: AudioFolder, path: Path, skip: Container[str], *, must_be_audio: bool) -> None:
+    if found.name(path) in skip:
+        found.skipped += 1
+        return
     try:
         check_audio(path)
         must_be_audio = True

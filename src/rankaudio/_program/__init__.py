@@ -1,0 +1,1 @@
+"""The command line: ``python -m rankaudio`` and ``rankaudio``. Nothing in the library imports it."""
