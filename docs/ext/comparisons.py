@@ -51,7 +51,9 @@ FEW = Source("measured/lwlrap", "10,000 x 80, 1.2 labels", "median")
 MANY = Source("measured/lwlrap", "2,000 x 527, 158.1 labels", "median")
 SPECTROGRAMS = Source("measured/frontends", "Spectrograms on the CPU", "ms", names=3, unit=" ms")
 MEL, STFT, ONE = "log-mel, 20 x 10 s", "log-STFT, 20 x 10 s", "log-STFT, 1 x 10 s"
-STATISTICS = Source("measured/waveform_statistics", "Statistics of 64 clips", "s", names=3, unit=" s")
+STATISTICS = Source(
+    "measured/waveform_statistics", "Statistics of 64 clips", "CPU seconds", names=2, unit=" s"
+)
 STEP = Source("measured/training_step", "20 clips of 10 s", "time")
 FIRST_STEP = Source("measured/first_place_step", "16 crops of 256 frames", "CPU time")
 SCORING = Source("measured/inference", "2d, base depth 16", "time")
@@ -72,7 +74,7 @@ ROWS = (
     ("log-mel, 20 clips", "torch.stft", SPECTROGRAMS, f"{MEL}, rankaudio", f"{MEL}, plain torch.stft"),
     ("log-STFT, 20 clips", "librosa", SPECTROGRAMS, f"{STFT}, rankaudio", f"{STFT}, librosa"),
     ("log-STFT, 1 clip", "torch.stft", SPECTROGRAMS, f"{ONE}, rankaudio", f"{ONE}, plain torch.stft"),
-    ("statistics of waveforms", "numpy", STATISTICS, "noise, rankaudio, 1", "noise, numpy, 1"),
+    ("statistics of waveforms", "numpy", STATISTICS, "noise, rankaudio", "noise, numpy"),
     ("training step, third place", "written plainly", STEP, "rankaudio", "written plainly"),
     ("training step, third place", "channels last", STEP, "rankaudio", "... channels last"),
     ("training step, first place", "written plainly", FIRST_STEP, "rankaudio", "written plainly"),
