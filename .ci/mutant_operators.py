@@ -35,8 +35,8 @@ SWAPPED = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "m
 SWAPPED |= {"amin": "amax", "amax": "amin", "floor": "ceil", "ceil": "floor", "cummax": "cummin"}
 # Methods whose result may be used like the thing itself.
 LEFT_OUT = {"abs", "clamp", "contiguous", "detach", "double", "float", "flip", "long", "masked_fill", "sort"}
-# Keywords that only matter when something else is wrong, and `**`.
-NOT_LEFT_OUT = (None, "strict", "stacklevel", "encoding", "maxsize")
+# Keywords that only matter when something else is wrong, or on an accelerator, or for memory; and `**`.
+NOT_LEFT_OUT = (None, "strict", "stacklevel", "encoding", "maxsize", "device", "inplace")
 LEFT_OUT |= {"exp", "log", "sqrt", "square", "strip", "casefold", "removesuffix", "copy", "clone", "to"}
 
 

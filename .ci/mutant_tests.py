@@ -1,97 +1,115 @@
-"""Which tests run for a file of the library: those that import it, first those that do so directly."""
+"""Which tests execute which lines of the library, and which of them run for a mutant."""
 
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
+import hashlib
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-MOST_DISTANCE = 3  # imports between a file and the names that a test imports
-MOST_FILES = 12  # test files of the second stage
-LAST = "tests/test_contracts.py"
-# Tests of the text of files, not of what they do.
-OF_TEXT = ("benchmarks", "docs", "docstrings", "imports", "mutants", "package", "readme", "typed", "writing")
+from mutant_server import Checkout
+
+# Tests of the text of files, tests that compile, and one test that takes a minute.
+LEFT_OUT = ("benchmarks", "docs", "docstrings", "imports", "mutants", "package", "readme", "typed", "writing")
+LEFT_OUT += ("contracts_compiled", "lightning", "torchaudio", "timm", "wrong_kinds")
+TEST_FILE_SECONDS = 60  # What is done by then counts.
+# A mutant meets the quickest tests first. Each round is one fork, and has a share of the processor time.
+ROUNDS = (0.02, 0.18, 0.8)
 
 
-class TestChoice:
-    """The test files of each source file, nearest first."""
+@dataclass
+class Measured:
+    """A test without any change: its time, and the lines of each file that it executes."""
 
-    def __init__(self, root: Path) -> None:
-        self.root, source = root, root / "src"
-        self.modules = {_module(path.relative_to(source)): path for path in source.rglob("*.py")}
-        trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in self.modules.items()}
-        self.defined: dict[str, set[str]] = defaultdict(set)
-        for module, tree in trees.items():
-            for name in _names(tree):
-                self.defined[name].add(module)
-        self.importers: dict[str, set[str]] = defaultdict(set)
-        for module, tree in trees.items():
-            if not self.modules[module].name.startswith("__init__"):
-                for other in self._imported(tree):
-                    self.importers[other].add(module)
-        helpers = {path.stem: path for path in (root / "tests" / "helpers").glob("*.py")}
-        self.of_test = {
-            path.relative_to(root).as_posix(): self._imported_by_test(path, helpers)
-            for path in sorted((root / "tests").rglob("test_*.py"))
-            if path.stem.removeprefix("test_") not in OF_TEXT and "example" not in path.parts
-        }
+    test: str
+    seconds: float
+    lines: dict[str, list[int]]
 
-    def stages(self, file: str) -> list[tuple[str, ...]]:
-        """Return the tests to run, in groups: direct and doctests, indirect, contracts."""
-        module = _module(Path(file).relative_to("src"))
-        near, seen, direct, indirect = {module}, {module}, [], []
-        for distance in range(MOST_DISTANCE + 1):
-            tests = [test for test, used in self.of_test.items() if used & near]
-            (indirect if distance and direct else direct).extend(tests)
-            near = set().union(*(self.importers[one] for one in near)) - seen
-            seen |= near
-        first = (file, *dict.fromkeys(direct))
-        second = tuple([test for test in dict.fromkeys(indirect) if test not in (*first, LAST)][:MOST_FILES])
-        return [stage for stage in (first, second, () if LAST in first else (LAST,)) if stage]
+    @property
+    def file(self) -> str:
+        """The test file."""
+        return self.test.partition("::")[0]
 
-    def _imported_by_test(self, path: Path, helpers: dict[str, Path], seen: tuple[str, ...] = ()) -> set[str]:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        found = self._imported(tree)
-        for node in ast.walk(tree):
-            helper = getattr(node, "module", None) if isinstance(node, ast.ImportFrom) else None
-            if helper in helpers and helper not in seen and "table" not in helper and helper != "valid_calls":
-                found |= self._imported_by_test(helpers[helper], helpers, (*seen, helper))
-        return found
-
-    def _imported(self, tree: ast.AST) -> set[str]:
-        """The modules of the library that define what a file imports."""
-        found = set()
-        for package, name in _imports(tree):
-            inner = f"{package}.{name}"
-            if inner in self.modules and not self.modules[inner].name.startswith("__init__"):
-                found.add(inner)
-            else:
-                prefix = package if package in self.modules else "rankaudio"
-                found |= {one for one in self.defined[name] if f"{one}.".startswith(f"{prefix}.")}
-        return found
+    def executes(self, file: str, lines: set[int]) -> bool:
+        """Whether the test executes one of some lines."""
+        return not lines.isdisjoint(self.lines.get(file, ()))
 
 
-def _module(path: Path) -> str:
-    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+@dataclass
+class TestMap:
+    """All tests with what they execute."""
+
+    tests: list[Measured] = field(default_factory=list)
+
+    @classmethod
+    def measure(cls, checkout: Checkout, root: Path, known: Path | None) -> TestMap:
+        """Run each test file once. `known` keeps what was measured, and helps while nothing has changed."""
+        kept = json.loads(known.read_text()) if known and known.exists() else {}
+        library = b"".join(path.read_bytes() for path in sorted((root / "src").rglob("*.py")))
+        tests, now = [], {}
+        for file in test_files(root):
+            content = (root / file).read_bytes() if (root / file).is_file() else b""
+            digest = hashlib.sha256(content + library).hexdigest()
+            if digest not in kept:
+                found = checkout.run([file], [], limit=TEST_FILE_SECONDS, trace=True)
+                kept[digest] = [one for one in found.tests if not one.pop("failed")]
+                print(f"{file}: {len(kept[digest])} tests, {found.seconds:.0f} s {found.failed}", flush=True)
+            now[digest] = kept[digest]
+            tests += [Measured(**one) for one in kept[digest]]
+            if known:
+                known.write_text(json.dumps(kept | now))
+        return cls(tests)
+
+    def rounds(self, file: str, source: str, line: int, seconds: float) -> Iterator[list[Measured]]:
+        """Tests for a change of a line, those that execute it first, and the quickest of these first."""
+        statement, function = nearest_lines(source, line)
+        of_line = {one.test for one in self.tests if one.executes(file, statement)}
+        near = {one.file for one in self.tests if one.test in of_line}
+        ranks: tuple[list[Measured], ...] = ([], [], [])
+        for one in self.tests:
+            if file in one.lines or one.file == file:
+                in_function = one.executes(file, function) or one.file in near
+                ranks[0 if one.test in of_line else 1 if in_function else 2].append(one)
+        ordered = [one for rank in ranks for one in sorted(rank, key=lambda one: one.seconds)]
+        for share in ROUNDS:
+            some, left = [], share * seconds
+            while ordered and (left > 0 or not some):
+                some.append(ordered.pop(0))
+                left -= some[-1].seconds
+            if some:
+                yield some
 
 
-def _names(tree: ast.Module) -> Iterator[str]:
-    for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            yield node.name
-        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            yield from (target.id for target in targets if isinstance(target, ast.Name))
+def test_files(root: Path) -> list[str]:
+    """The test files of the library, and its doctests."""
+    paths = sorted((root / "tests").glob("test_*.py")) + sorted(
+        (root / "tests/with_others").glob("test_*.py")
+    )
+    names = [path for path in sorted(paths) if path.stem.removeprefix("test_") not in LEFT_OUT]
+    return [path.relative_to(root).as_posix() for path in names] + ["src"]
 
 
-def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """What a file imports from the library, as package and name."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "rankaudio":
-            yield from ((node.module or "", alias.name) for alias in node.names)
-        elif isinstance(node, ast.Attribute) and ast.unparse(node.value).partition(".")[0] in (
-            "rankaudio",
-            "ra",
-        ):
-            yield "rankaudio", node.attr
+def nearest_lines(source: str, line: int) -> tuple[set[int], set[int]]:
+    """Return the lines of the statement at a line, and those of its function.
+
+    A default value belongs to the whole function, and what is in no function to the whole file.
+    """
+    found = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    functions = [node for node in found if isinstance(node, ast.FunctionDef)]
+    function = _lines(max(functions, key=lambda node: node.lineno).body) if functions else set[int]()
+    inner = max(found, key=lambda node: node.lineno, default=None)
+    if inner is None or isinstance(inner, (ast.FunctionDef, ast.ClassDef)):
+        return function, function
+    body = getattr(inner, "body", None)
+    stop = body[0].lineno if body else (inner.end_lineno or 0) + 1
+    return set(range(inner.lineno, stop)), function
+
+
+def _lines(body: list[ast.stmt]) -> set[int]:
+    return set(range(body[0].lineno, (body[-1].end_lineno or 0) + 1))

@@ -29,6 +29,7 @@ QUICK = [
     "folds",
     "resampling",
     "waveform_statistics",
+    "costs",
 ]
 
 

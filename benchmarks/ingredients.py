@@ -4,12 +4,14 @@
 
     python benchmarks/ingredients.py --data DIR --work WORK --only none60 mixup effects both
 
-    python benchmarks/ingredients.py --data DIR --work WORK --only first nodeltas nomixers nomasks noheads \
-        nonoisy samebce
+    python benchmarks/ingredients.py --data DIR --work WORK --system first
+
+    python benchmarks/ingredients.py --data DIR --work WORK --system second
 
 The first command compares losses, networks and batches. The second compares augmentations over 60 epochs;
-they are switched off for the last 10. The third takes one ingredient at a time from a model of the
-first-place system, at the size of ``recipe --system first --scale small``.
+they are switched off for the last 10. The other two take one ingredient at a time from a model of the
+first-place or second-place system, at the size of ``recipe --system SYSTEM --scale small``. A model of the
+second-place system starts from a training of the same network on the noisy clips alone.
 
 DIR has the Kaggle layout, with labels of the test part in test.csv. What WORK holds already is not trained
 again. Intervals are 95 %, by a paired bootstrap over the test clips, of the mean over the seeds. They say
@@ -46,6 +48,29 @@ FIRST = [
 POOLS = ["--noisy", "--curated-share", "0.8", "--noisy-share", "0.2"]
 L_SOFT = ["--noisy-loss", "l_soft", "--clean-weight", "0.5", "--noisy-weight", "0.5"]
 WHOLE = [*FIRST, *POOLS, *L_SOFT]
+# The member v1mix of the second-place system, and the model that it starts from.
+SECOND = [
+    *("--network", "AxisPoolCNN", "--base-depth", "8", "--rnn-units", "16", "--statistics-momentum", "0.1"),
+    *("--n-fft", "1024", "--hop-length", "512", "--n-mels", "32", "--f-min", "0", "--trim", "60"),
+    *("--ref", "max", "--pad-mode", "same", "--segment-seconds", "2", "--batch-size", "16"),
+    *("--spread", "1e6", "--loss", "bce", "--label-smoothing", "0.01", "--mixup-weight", "0.3"),
+    *("--optimizer", "nadam", "--schedule", "milestones", "--lr-max", "4e-3", "--factor", "0.5"),
+]
+CURATED = [
+    *("--epochs", "12", "--milestones", "6,8,10", "--weighted-mixup", "0.6", "--augment-until", "8"),
+]
+NOISY_ALONE = [
+    *("--epochs", "8", "--milestones", "4,5,6", "--weighted-mixup", "0.7", "--augment-until", "5"),
+    *("--noisy", "--only-noisy"),
+]
+# Options of the network, by name of the configuration.
+SECOND_NETWORKS = {
+    "second": [],
+    "maxpool": ["--pool-time", "max"],
+    "meanpool": ["--pool-frequency", "mean"],
+    "nostatistics": ["--no-statistics"],
+    "noduration": ["--no-duration"],
+}
 CONFIGURATIONS = {
     "lsep": ["--loss", "lsep"],
     "sorted": ["--loss", "lsep", "--spread", "1"],
@@ -64,7 +89,11 @@ CONFIGURATIONS = {
     "noheads": [*WHOLE, "--network", "SkipAttention", "--hidden-factor", "4"],
     "nonoisy": FIRST,
     "samebce": [*FIRST, *POOLS],
+    **{name: [*SECOND, *CURATED, *network] for name, network in SECOND_NETWORKS.items()},
+    "nostart": [*SECOND, *CURATED],
 }
+# Options of the training whose weights a configuration starts from.
+STARTS = {name: [*SECOND, *NOISY_ALONE, *network] for name, network in SECOND_NETWORKS.items()}
 MEANING = {
     "lsep": "2d, LSEP, frequency encoding, batches in random order",
     "sorted": "... in batches by length (spread 1)",
@@ -82,22 +111,37 @@ MEANING = {
     "noheads": "... without auxiliary heads",
     "nonoisy": "... without the noisy pool",
     "samebce": "... with BCE in place of L-soft for noisy clips",
+    "second": "second place, AxisPoolCNN with everything",
+    "maxpool": "... with the maximum over time and over frequency",
+    "meanpool": "... with the mean over time and over frequency",
+    "nostatistics": "... without statistics of the waveform",
+    "noduration": "... without the duration of the clip",
+    "nostart": "... without the training on noisy clips",
 }
-LOSSES = ["lsep", "sorted", "bce", "nofe", "1d"]
+SYSTEMS = {
+    "third": ["lsep", "sorted", "bce", "nofe", "1d"],
+    "first": ["first", "nodeltas", "nomixers", "nomasks", "noheads", "nonoisy", "samebce"],
+    "second": [*SECOND_NETWORKS, "nostart"],
+}
 
 
 def example(*words: object) -> None:
     subprocess.run([sys.executable, str(EXAMPLE), *map(str, words)], check=True)
 
 
-def train(data: Path, place: Path, options: list[str]) -> None:
+def train(data: Path, place: Path, name: str, seed: int) -> None:
     """Train on all curated clips and score the test part; the file ``done`` is written last."""
     if (place / "done").exists():
         return
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
+    common = ["--data", data, *COMMON, "--seed", seed]
+    options: list[object] = [*CONFIGURATIONS[name]]
     start = time.perf_counter()
-    example("train", "--data", data, "--run", place / "run", *COMMON, *options)
+    if name in STARTS:
+        example("train", "--run", place / "start", *common, *STARTS[name])
+        options += ["--start-from", place / "start" / "fold_0" / "model.pt"]
+    example("train", "--run", place / "run", *common, *options)
     seconds = time.perf_counter() - start
     example("predict", "--run", place / "run", "--audio", data / "test", "--out", place / "scores.csv")
     (place / "done").write_text(f"{seconds:.0f} s\n")
@@ -117,7 +161,7 @@ def compare(data: Path, work: Path, names: list[str], seeds: list[int]) -> list[
         values, boots, seconds = [], [], []
         for seed in seeds:
             place = work / f"{name}_s{seed}"
-            train(data, place, [*CONFIGURATIONS[name], "--seed", str(seed)])
+            train(data, place, name, seed)
             scores, target = results(data, place)
             values.append(float(lwlrap(scores, target)))
             boots.append(resampled(scores, target))
@@ -137,9 +181,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--only", nargs="+", choices=list(CONFIGURATIONS), default=LOSSES)
+    parser.add_argument("--system", choices=list(SYSTEMS), default="third", help="default: third")
+    parser.add_argument("--only", nargs="+", choices=list(CONFIGURATIONS))
     args = parser.parse_args()
-    rows = compare(args.data, args.work, args.only, args.seeds)
+    rows = compare(args.data, args.work, args.only or SYSTEMS[args.system], args.seeds)
     difference, seconds = "difference from the first [95 %]", "seconds of training"
     columns = ["", "lwlrap of each seed", "mean [95 %]", difference, seconds]
     with published(args.out):

@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from _bootstrap import draw_clips, interval, resampled
+from _bootstrap import interval
 from _decisions import (
     class_thresholds,
     common_threshold,
@@ -39,6 +39,7 @@ from _heads import decided_by_heads, embeddings_of
 from _hidden_layer import HiddenLayer
 from _table import options, published, show
 from ingredients import example, results
+from rankaudio import lwlrap
 from rankaudio.data import read_labels, read_scores
 from rankaudio.noisy import calibrate_scores
 
@@ -75,7 +76,7 @@ class Scored:
         target = target.bool()
         one, each = common_threshold(*self.held_out), class_thresholds(*self.held_out)
         values = (
-            resampled(scores, target, draws),
+            lwlrap_of_draws(scores, target, draws),
             mean_average_precision(scores, target, counts),
             micro_f1(scores > one, target, counts),
             macro_f1(scores > each, target, counts),
@@ -191,6 +192,19 @@ def labels_by_way(scored: Scored) -> dict[str, Tensor]:
     ways["... less their log-sum-exp"] = calibrated.test[0] > common_threshold(*calibrated.held_out)
     ways["one threshold per class"] = test > class_thresholds(held_out, target)
     return ways | decided_by_heads(*scored.embeddings(), held_out, target, test)
+
+
+def draw_clips(count: int) -> Tensor:
+    """Draw 2,000 resamples of the clips, ``(2000, count)``. They are the same for all losses."""
+    return torch.randint(count, (2000, count), generator=torch.Generator().manual_seed(0))
+
+
+def lwlrap_of_draws(scores: Tensor, target: Tensor, draws: Tensor) -> Tensor:
+    """Return lwlrap of each draw of clips: a weighted mean of each clip's sums."""
+    labels = target.sum(1).double()
+    pairs = zip(scores, target, strict=True)
+    each = torch.stack([lwlrap(s[None], t[None], average="sample") for s, t in pairs])
+    return (each.nan_to_num(0) * labels)[draws].sum(1) / labels[draws].sum(1)
 
 
 def centred(of_draws: Tensor, of_seeds: Tensor) -> Tensor:

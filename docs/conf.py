@@ -5,7 +5,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "ext"), str(HERE.parent / "tests" / "helpers")]
+sys.path[:0] = [str(HERE / "ext"), str(HERE.parent / "tests" / "helpers"), str(HERE.parent / "examples")]
 
 project = "rankaudio"
 author = "The rankaudio developers"
@@ -13,6 +13,8 @@ copyright = f"2026, {author}"
 release = version = installed_version("rankaudio")
 
 extensions = [
+    "api",
+    "comparisons",
     "coverage",
     "doctests",
     "formulas",
@@ -21,6 +23,7 @@ extensions = [
     "pictures",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build", "ext", "figures", "measured", "pypi.md", "static"]
 html_theme = "furo"
@@ -35,12 +38,15 @@ autodoc_default_options = {
     "exclude-members": "extra_repr",
 }
 autodoc_typehints_format = "short"
+autosummary_generate = False  # the tables of the reference need no page for each name
+python_maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
 autoclass_content = "class"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_custom_sections = ["Reference"]
 myst_heading_anchors = 3
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 
 # An unresolved reference is a mistake, except for names of packages whose pages are not available here.
 nitpicky = True

@@ -50,6 +50,54 @@ def test_a_benchmark_that_fails_leaves_the_old_file(table, tmp_path, capsys):
     assert "python benchmarks/" in capsys.readouterr().out
 
 
+@pytest.fixture
+def run_of_all(tmp_path):
+    """Labels of a test part, and what a run of three systems writes: one is right, one wrong, one between."""
+    (tmp_path / "blend").mkdir()
+    names, classes = [f"{k}.wav" for k in range(8)], ["a", "b"]
+    labels = [f"{name},{classes[k % 2]}" for k, name in enumerate(names)]
+    (tmp_path / "test.csv").write_text("\n".join(["fname,labels", *labels]) + "\n")
+    right_clips = {"third": 8, "second": 0, "first": 4, "blend/mean": 6, "blend/fitted": 8}
+    for name, right in right_clips.items():
+        path = tmp_path / (f"{name}.csv" if "/" in name else f"{name}/submission.csv")
+        path.parent.mkdir(exist_ok=True)
+        rows = [f"{clip},{int((k % 2 == 0) == (k < right))},0.5" for k, clip in enumerate(names)]
+        path.write_text("\n".join(["fname,a,b", *rows]) + "\n")
+    summary = ["third,0.9,,0.5,20,10", "second,0.8,,0.25,20,10", "first,0.7,,0.25,20,10"]
+    summary += ["mean,0.91,,,,", "fitted *,0.95,0.92,,,"]
+    text = "\n".join(["what,lwlrap,nested,weight,seconds,cpu_seconds", *summary]) + "\n"
+    (tmp_path / "summary.csv").write_text(text)
+    return tmp_path
+
+
+def test_a_run_of_all_systems_is_one_table_and_one_of_differences(table, run_of_all, monkeypatch, capsys):
+    for name in ("plan", "_bootstrap"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    plan = importlib.import_module("plan")
+    words = ["plan.py", "--data", str(run_of_all), "--run", str(run_of_all)]
+    monkeypatch.setattr(sys, "argv", words)
+    plan.main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0] == [
+        "", "out of fold", "test part [95 %]", "difference [95 %]", "weight", "seconds", "CPU seconds",
+    ]  # fmt: skip
+    # A wrong clip has its label at rank 2, which counts half.
+    found = {row[0]: row[1:3] for row in cells[2:7]}
+    assert found["third"] == ["0.900", "1.000 [1.000, 1.000]"]
+    assert found["second"] == ["0.800", "0.500 [0.500, 0.500]"]
+    assert [found[name][1][:5] for name in ("first", "mean", "fitted")] == ["0.750", "0.875", "1.000"]
+    assert found["fitted"][0] == "0.920"  # nested
+    assert cells[7] == ["", "third", "second", "first", "mean"]
+    assert cells[9] == ["second", "-0.500 [-0.500, -0.500]", "", "", ""]
+    assert cells[12] == [
+        "fitted", "+0.000 [+0.000, +0.000]", "+0.500 [+0.500, +0.500]", *cells[12][3:],
+    ]  # fmt: skip
+    # Three of eight clips apart by a half, give or take.
+    assert 0.2 < float(cells[12][3][:6]) < 0.3
+    assert 0.1 < float(cells[12][4][:6]) < 0.15
+
+
 def test_every_file_is_shown_on_one_page():
     pages = [path.read_text() for path in (ROOT / "docs").glob("*.md")]
     shown = [name for page in pages for name in re.findall(r"```\{include\} measured/(.*)", page)]

@@ -1,9 +1,10 @@
-"""A function and its Module have the same defaults, which are written in both."""
+"""A function and its Module have the same defaults, and each public default is the one in the table."""
 
 import inspect
 import re
+from pathlib import Path
 
-from public_names import public_names
+from public_names import public_callables, public_names
 
 
 def defaults(function):
@@ -40,3 +41,16 @@ def test_twins_have_the_same_defaults():
         ]
     assert not differ
     assert compared > 60
+
+
+def test_each_public_default_is_in_the_table():
+    """A default is part of the interface, so nobody changes one by accident. None needs no line."""
+    table = set((Path(__file__).parent / "helpers" / "defaults.txt").read_text(encoding="utf-8").splitlines())
+    now = {
+        f"{name}({argument}={parameter.default!r})"
+        for name, function in public_callables()
+        for argument, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is not inspect.Parameter.empty and parameter.default is not None
+    }
+    changes = [f"- {line}" for line in sorted(table - now)] + [f"+ {line}" for line in sorted(now - table)]
+    assert not changes, "tests/helpers/defaults.txt differs:\n" + "\n".join(changes)

@@ -8,6 +8,7 @@ import torch
 from scipy.signal import lfilter
 
 from rankaudio.effects import gain, overdrive, reverb
+from rankaudio.effects._reverb import longest_tail
 
 COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)
 ALLPASSES = (225, 341, 441, 556)
@@ -103,3 +104,22 @@ def test_gain_is_a_factor_per_clip():
     wanted[1, 20:], wanted[2, 1:] = 0, 0
     torch.testing.assert_close(ours, wanted)
     assert lengths.tolist() == [50, 20, 1]
+
+
+@pytest.mark.parametrize("reverberance", [0.0, 50.0, 90.0])
+@pytest.mark.parametrize(("room_scale", "stereo_depth", "pre_delay"), [(0.0, 0.0, 0.0), (70.0, 40.0, 30.0)])
+def test_the_tail_lasts_until_the_slowest_comb_has_lost_120_db(
+    reverberance, room_scale, stereo_depth, pre_delay
+):
+    a = -1 / math.log(0.7)
+    b = 100 / (1 + a * math.log(0.02))
+    feedback = 1 - math.exp((reverberance - b) / (a * b))
+    delay = 1617 * (0.1 + 0.9 * room_scale / 100) + 12 * stereo_depth / 100
+    samples, level = delay, 1.0
+    while level > 1e-6:
+        samples, level = samples + delay, level * feedback
+    tail = longest_tail(
+        reverberance=reverberance, room_scale=room_scale, stereo_depth=stereo_depth, pre_delay=pre_delay
+    )
+    comb = (tail - pre_delay / 1000) * 44100 - 20 * 556
+    assert samples - delay <= comb <= samples

@@ -212,6 +212,33 @@ def test_low_precision_under_autocast_is_computed_in_float32():
     torch.testing.assert_close(half, criterion(scores.bfloat16().float(), target, source))
 
 
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [(torch.float16, torch.float32), (torch.float32, torch.float32), (torch.float64, torch.float64)],
+)
+@pytest.mark.parametrize(
+    "target", [torch.ones(2, 3), torch.ones(2, 3, dtype=torch.bool)], ids=["soft", "bool"]
+)
+def test_criteria_of_sources_get_float32_or_float64(given, taken, target):
+    seen = []
+
+    def criterion(scores, target):
+        seen.append((scores.dtype, target.dtype))
+        return scores
+
+    loss = SourceLoss([criterion, criterion])(torch.ones(2, 3, dtype=given), target, torch.tensor([0, 1]))
+    assert loss.dtype == taken
+    assert seen == 2 * [(taken, target.dtype if target.is_floating_point() else taken)]
+
+
+def test_bool_and_small_integer_sources_count_as_numbers():
+    loss = SourceLoss([bce(), LSoftLoss(reduction="none")], weights=(1.0, 0.25))
+    scores, target = torch.randn(2, 3), torch.rand(2, 3)
+    expected = loss(scores, target, torch.tensor([0, 1]))
+    for dtype in (torch.bool, torch.uint8, torch.int32):
+        assert loss(scores, target, torch.tensor([0, 1]).to(dtype)) == expected
+
+
 SCORES = torch.zeros(2, 3)
 
 

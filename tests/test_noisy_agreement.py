@@ -117,6 +117,12 @@ def test_margin_of_extreme_float16_scores_does_not_overflow():
     assert label_margin(scores, torch.tensor([[1, 0]])) == 131008
 
 
+def test_equal_scores_have_margin_zero_also_if_they_are_infinite():
+    scores = torch.tensor([[2.0, 2.0, 1.0], [INF, INF, 0.0], [-INF, -INF, -INF], [INF, 1.0, -INF]])
+    target = torch.tensor([[1, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
+    assert label_margin(scores, target).tolist() == [0, 0, 0, INF]
+
+
 def test_one_class():
     scores, target = torch.tensor([[3.0], [3.0]]), torch.tensor([[1], [0]])
     assert label_agreement(scores, target).tolist() == [1, 0]

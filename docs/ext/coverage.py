@@ -63,12 +63,17 @@ def check_public_names(_: Sphinx, env: BuildEnvironment) -> None:
 def resolve_public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contents: TextElement
 ) -> Element | None:
-    """Find the page for an unresolved reference to ``rankaudio.NAME`` or ``NAME``."""
-    name = node.get("reftarget", "").rpartition(".")[2]
+    """Find the page for an unresolved reference to ``rankaudio.NAME``, ``NAME`` or ``NAME.METHOD``."""
     known = public_names()
-    if node.get("refdomain") != "py" or name not in known:
+    *before, last = node.get("reftarget", "").split(".")
+    if node.get("refdomain") != "py":
         return None
-    target = documented_objects(env).get(id(known[name]))
+    if last in known:
+        target = documented_objects(env).get(id(known[last]))
+    elif before and before[-1] in known:
+        target = f"{documented_objects(env).get(id(known[before[-1]]))}.{last}"
+    else:
+        return None
     domain = env.domains["py"]
     return target and domain.resolve_xref(
         env, node["refdoc"], app.builder, node["reftype"], target, node, contents

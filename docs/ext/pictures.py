@@ -70,7 +70,7 @@ class Picture(SphinxDirective):
         return [figure]
 
 
-def draw(script: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+def draw(script: Path, folder: Path, form: str = "svg") -> Iterator[tuple[str, Path]]:
     """Draw a script's picture once for each theme, and yield the themes and the files."""
     folder.mkdir(parents=True, exist_ok=True)
     module = importlib.import_module(script.stem)
@@ -79,9 +79,9 @@ def draw(script: Path, folder: Path) -> Iterator[tuple[str, Path]]:
         with mpl.rc_context({**SHARED, **colours, "axes.facecolor": "none", "figure.facecolor": "none"}):
             figure = Figure(figsize=(WIDTH, module.HEIGHT), layout="constrained")
             module.draw(figure)
-            path = folder / f"{script.stem}-{theme}.svg"
-            # The resolution is for spectrograms; everything else is lines.
-            figure.savefig(path, dpi=200, metadata={"Date": None})
+            path = folder / f"{script.stem}-{theme}.{form}"
+            # In an SVG the resolution is for spectrograms; everything else is lines.
+            figure.savefig(path, dpi=200, metadata={"Date": None} if form == "svg" else None)
             yield theme, path
 
 

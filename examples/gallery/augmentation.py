@@ -59,7 +59,9 @@ labels = torch.eye(2)  # a bird; a drum
 mixed, mixed_labels, _ = or_mixup(clips, labels, lengths, p=1.0)
 versions = {
     "bird": (clips, lengths),
-    "reverb": reverb(clips, lengths, reverberance=60.0, room_scale=70.0, sample_rate=RATE),
+    "reverb": reverb(
+        clips, lengths, reverberance=60.0, room_scale=70.0, sample_rate=RATE
+    ),
     "pitch_shift": pitch_shift(clips, lengths, cents=-300.0, n_fft=768),
     "speed": speed(clips, lengths, factor=1.2),
     "overdrive": overdrive(clips, lengths, decibels=18.0),
@@ -73,20 +75,21 @@ for name, (changed, new_lengths) in versions.items():
     wavfile.write(f"{name}.wav", RATE, (32_767 * clip).short().numpy())
 
 # %%
-# These are the spectrograms of all versions. The last one has masks, so it has no sound.
+# These are the spectrograms of all versions. The last one has masks, so it has no
+# sound.
 
 settings = {"sample_rate": RATE, "n_fft": 1024, "hop_length": 256}
 mels = {name: log_mel(clips[:1], **settings) for name, (clips, _) in versions.items()}
 mels["spec_augment"] = spec_augment(mels["bird"], p=1.0)[0]
-alt = (
-    "Falling calls, and versions: blurred, lower, shorter, richer, shuffled, mixed, masked"
-)
+alt = "Falling calls, and versions: blurred, lower, shorter, richer, shuffled, masked"
 figure, axes = plt.subplots(
     2, 4, num=alt, figsize=(7.5, 3.8), sharey=True, layout="constrained"
 )
 for axis, (name, mel) in zip(axes.flat, mels.items(), strict=True):
     extent = (0, mel.shape[2] * 256 / RATE, 0, 128)
-    axis.imshow(mel[0].numpy(), origin="lower", aspect="auto", cmap="magma", extent=extent)
+    axis.imshow(
+        mel[0].numpy(), origin="lower", aspect="auto", cmap="magma", extent=extent
+    )
     axis.set(title=name, xlim=(0, 1.6))
 figure.supylabel("mel band", size="medium")
 figure.supxlabel("seconds", size="medium")

@@ -7,8 +7,8 @@ the highest. With it, the same network can tell the animals apart.
 """
 
 # %%
-# Each spectrogram has one call in noise, at any time and near the pitch of its animal. No
-# call is near the upper or lower edge.
+# Each spectrogram has one call in noise, at any time and near the pitch of its animal.
+# No call is near the upper or lower edge.
 
 import matplotlib.pyplot as plt
 import torch
@@ -31,8 +31,8 @@ def make_clips(count: int) -> tuple[Tensor, Tensor]:
 
 
 # %%
-# The network is a usual one. Its first layer takes `(B, F, N)` and gives one channel, or
-# two with the encoding.
+# The network is a usual one. Its first layer takes `(B, F, N)` and gives one channel,
+# or two with the encoding.
 
 
 def network(depth: int, *, encoding: bool) -> nn.Module:
@@ -41,7 +41,9 @@ def network(depth: int, *, encoding: bool) -> nn.Module:
     for block in range(depth):
         convolution = nn.Conv2d(8 if block else 1 + encoding, 8, 3, padding=1)
         layers += [convolution, nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d((2, 1))]
-    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    return nn.Sequential(
+        *layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8, 4)
+    )
 
 
 def score(depth: int, seed: int, *, encoding: bool) -> float:
@@ -60,7 +62,9 @@ def score(depth: int, seed: int, *, encoding: bool) -> float:
 
 def scores(*, encoding: bool) -> Tensor:
     """A row for each depth, a column for each seed."""
-    return torch.tensor([[score(d, s, encoding=encoding) for s in SEEDS] for d in DEPTHS])
+    return torch.tensor(
+        [[score(d, s, encoding=encoding) for s in SEEDS] for d in DEPTHS]
+    )
 
 
 without, encoded = scores(encoding=False), scores(encoding=True)
@@ -69,15 +73,17 @@ without, encoded = scores(encoding=False), scores(encoding=True)
 # Guessing gives 0.52. The gain has its 95 % interval over four seeds (Student's t):
 
 for depth, before, after in zip(DEPTHS, without, encoded, strict=True):
-    mean, half = (after - before).mean(), 3.182 * (after - before).std() / len(SEEDS) ** 0.5
-    print(f"{depth} layers: without {before.mean():.3f}, with {after.mean():.3f}", end=", ")
+    gain = after - before
+    mean, half = gain.mean(), 3.182 * gain.std() / len(SEEDS) ** 0.5
+    means = f"without {before.mean():.3f}, with {after.mean():.3f}"
+    print(f"{depth} layers: {means}", end=", ")
     print(f"gain {mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]")
 
 # %%
 # In the right picture, each point is a seed. Without the encoding, a shallow network
-# learns almost nothing. A deep network sees the zeros that pad the edges, and these tell
-# it where the call is. (`padding_mode="circular"` has no zeros. With it, four layers also
-# learn almost nothing, and five learn much less.)
+# learns almost nothing. A deep network sees the zeros that pad the edges, and these
+# tell it where the call is. (`padding_mode="circular"` has no zeros. With it, four
+# layers also learn almost nothing, and five learn much less.)
 
 alt = "Four spots, higher and higher; and lwlrap by depth, with encoding above without"
 figure, axes = plt.subplots(1, 2, num=alt, figsize=(7.5, 2.9), layout="constrained")
@@ -95,6 +101,6 @@ figure.savefig("frequency_encoding.png")
 
 # %%
 # So the encoding gives the place everywhere, from the first layer on. Depth finds it
-# later, and only from the edges. There is less to gain if the network is deep and sounds
-# differ in more than their pitch. On the small corpus of real sounds in [the
+# later, and only from the edges. There is less to gain if the network is deep and
+# sounds differ in more than their pitch. On the small corpus of real sounds in [the
 # measurements](../measurements.md), the difference was too small for two seeds to show.

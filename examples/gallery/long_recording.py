@@ -1,7 +1,7 @@
 """Which sounds are in a minute of noise, and when?
 
-A tagger for clips of one second can also tag hours of sound. It scores a window, moves on
-by half a window, and scores again. The result is a line over time for each class.
+A tagger for clips of one second can also tag hours of sound. It scores a window, moves
+on by half a window, and scores again. The result is a line over time for each class.
 """
 
 # %%
@@ -47,20 +47,24 @@ def sound(name: str, seconds: float) -> Tensor:
 def make_clips(count: int) -> tuple[Tensor, Tensor]:
     """Clips ``(count, 16000)`` in noise of any level, and labels ``(count, 4)``."""
     labels = (torch.rand(count, len(CLASSES)) < 0.3).float()
-    clips = torch.stack([10 ** between(-3, -2) * torch.randn(RATE) for _ in range(count)])
+    clips = torch.stack(
+        [10 ** between(-3, -2) * torch.randn(RATE) for _ in range(count)]
+    )
     for clip, column in labels.nonzero().tolist():
         clips[clip] += between(0.3, 1.0) * sound(CLASSES[column], 1.0)
     return clips, labels
 
 
 # %%
-# The tagger trains for a few seconds, this time with BCE. Silence has no order of labels
-# to learn. A line over time also needs scores that mean the same in all windows, and [a
-# ranking loss](../lsep.md#when-to-use-it) does not give those.
+# The tagger trains for a few seconds, this time with BCE. Silence has no order of
+# labels to learn. A line over time also needs scores that mean the same in all windows,
+# and [a ranking loss](../lsep.md#when-to-use-it) does not give those.
 
 torch.manual_seed(0)
 frontend = LogMel(sample_rate=RATE, n_fft=512, hop_length=256, n_mels=64)
-tagger = Tagger(frontend, CNN2d(len(CLASSES), n_blocks=4, base_depth=8), classes=CLASSES)
+tagger = Tagger(
+    frontend, CNN2d(len(CLASSES), n_blocks=4, base_depth=8), classes=CLASSES
+)
 optimizer = torch.optim.Adam(tagger.parameters(), lr=3e-3)
 clips, labels = make_clips(300)
 for _ in range(8):
@@ -70,9 +74,9 @@ for _ in range(8):
         optimizer.step()
 
 # %%
-# The recording is a minute of noise with ten sounds, some of them at the same time. Each
-# window of one second gets scores. In place of the waveform, `predict_long` also takes the
-# path of a file, and reads files of many hours in little memory.
+# The recording is a minute of noise with ten sounds, some of them at the same time.
+# Each window of one second gets scores. In place of the waveform, `predict_long` also
+# takes the path of a file, and reads files of many hours in little memory.
 
 EVENTS = [
     ("Engine", 2, 12), ("Bell", 8, 11), ("Bird", 15, 20), ("Clock", 18, 27),
@@ -93,15 +97,19 @@ presence = scores.sigmoid()
 found, outside = 0, torch.ones_like(presence, dtype=torch.bool)
 for name, start, end in EVENTS:
     column = CLASSES.index(name)
-    found += bool(presence[(starts >= start) & (starts <= end - 1), column].median() > 0.5)
+    found += bool(
+        presence[(starts >= start) & (starts <= end - 1), column].median() > 0.5
+    )
     outside[(starts > start - 1) & (starts < end), column] = False
 alarms, chances = ((presence > 0.5) & outside).sum(), outside.sum()
-print(f"{found} of {len(EVENTS)} events found, {alarms} false alarms in {chances} windows")
+print(
+    f"{found} of {len(EVENTS)} events found, {alarms} false alarms in {chances} windows"
+)
 
 # %%
 # The area is the model's answer, at the middle of each window. The bar below it is the
-# truth. To the model, the stroke of a bell and the sudden end of an engine look a little
-# like a clock.
+# truth. To the model, the stroke of a bell and the sudden end of an engine look a
+# little like a clock.
 
 alt = "Four rows over a minute; in each, areas rise above the bars where its sound is"
 figure, axis = plt.subplots(num=alt, figsize=(7.5, 2.9), layout="constrained")

@@ -52,8 +52,12 @@ def train(kind: str, loss: str, seed: int) -> tuple[nn.Module, float]:
     return model, float(lwlrap(model(test[0]).detach(), test[1]))
 
 
-runs = {(k, loss): [train(k, loss, s) for s in range(5)] for k in MODELS for loss in LOSSES}
-results = {name: torch.tensor([value for _, value in run]) for name, run in runs.items()}
+runs = {
+    (k, loss): [train(k, loss, s) for s in range(5)] for k in MODELS for loss in LOSSES
+}
+results = {
+    name: torch.tensor([value for _, value in run]) for name, run in runs.items()
+}
 
 # %%
 # The gain of LSEP over BCE for five seeds, with 95 % intervals (Student's t):
@@ -64,11 +68,11 @@ for kind, gain in gains.items():
     print(f"{kind}: {mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]")
 
 # %%
-# Left and middle: the sound that a linear model scores highest, at each place on the map,
-# in the colour of that sound. With BCE, neighbours cover the inner sounds. With LSEP, each
-# sound has a cell. Right: all runs.
+# Left and middle: the sound that a linear model scores highest, at each place on the
+# map, in the colour of that sound. With BCE, neighbours cover the inner sounds. With
+# LSEP, each sound has a cell. Right: all runs.
 
-alt = "Maps in coloured cells, few and uneven for BCE, many for LSEP; and points of lwlrap"
+alt = "Maps in coloured cells, few for BCE, many for LSEP; and points of lwlrap"
 figure, axes = plt.subplots(1, 3, num=alt, figsize=(7.5, 2.9), layout="constrained")
 line = torch.linspace(-1.3, 1.3, 200)
 for axis, loss in zip(axes, LOSSES, strict=False):
@@ -79,18 +83,24 @@ for axis, loss in zip(axes, LOSSES, strict=False):
     axis.imshow(image, origin="lower", extent=(-1.3, 1.3, -1.3, 1.3))
     axis.scatter(*PLACES.T, s=5, color="white")
     axis.set(
-        title=f"linear, {loss}", xlabel="pitch", ylabel="roughness", xticks=[], yticks=[]
+        title=f"linear, {loss}",
+        xlabel="pitch",
+        ylabel="roughness",
+        xticks=[],
+        yticks=[],
     )
 for column, ((_, loss), values) in enumerate(results.items()):
     color = "C0" if loss == "BCE" else "C1"
     axes[2].scatter([column] * 5, values, color=color, s=12)
-axes[2].set_xticks(range(4), [f"{kind}\n{loss}" for kind, loss in results], size="small")
+axes[2].set_xticks(
+    range(4), [f"{kind}\n{loss}" for kind, loss in results], size="small"
+)
 axes[2].set(title="lwlrap", xlim=(-0.5, 3.5))
 figure.savefig("ranking_loss.png")
 
 # %%
-# So the loss matters if a model is too simple for BCE's questions. A model with a hidden
-# layer is not too simple, and a deep network even less so. With a hidden layer, LSEP is
-# even a little worse here. On the small corpus of real sounds in [the
+# So the loss matters if a model is too simple for BCE's questions. A model with a
+# hidden layer is not too simple, and a deep network even less so. With a hidden layer,
+# LSEP is even a little worse here. On the small corpus of real sounds in [the
 # measurements](../measurements.md), the difference was too small for two seeds to show.
 # Try both on your own data.

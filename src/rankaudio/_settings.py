@@ -33,7 +33,10 @@ class ModuleWithSettings(nn.Module):
     def settings(self) -> dict[str, Setting]:
         """Return the keyword arguments that build this Module again: plain values by name.
 
-        >>> LogSTFT(n_fft=512).settings()["n_fft"], CNN2d(80, base_depth=16).settings()["base_depth"]
+        >>> (
+        ...     LogSTFT(n_fft=512).settings()["n_fft"],
+        ...     CNN2d(80, base_depth=16).settings()["base_depth"],
+        ... )
         (512, 16)
         """
         return {field.name: getattr(self, field.name) for field in fields(self) if field.init}

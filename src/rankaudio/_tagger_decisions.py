@@ -73,7 +73,9 @@ class TaggerDecisions(nn.Module):
             ValueError: if the tagger has no calibration, or scores have another number of classes.
 
         >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8), classes=["Bark", "Meow"])
-        >>> tagger.set_decisions(calibration=Calibration(torch.ones(2), torch.tensor([0.0, 2.0])))
+        >>> tagger.set_decisions(
+        ...     calibration=Calibration(torch.ones(2), torch.tensor([0.0, 2.0]))
+        ... )
         >>> tagger.probabilities(torch.tensor([[0.0, 0.0]]))
         tensor([[0.5000, 0.8808]])
         """

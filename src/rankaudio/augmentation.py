@@ -38,12 +38,15 @@ class Augmentation(nn.Module):
     ...     def draw(self, clips, lengths=None, *, generator=None):
     ...         drawn = torch.rand(clips.shape[0], generator=generator)
     ...         return {"flipped": (drawn < self.p).to(clips.device)}
+    ...
     ...     def replay(self, clips, draw, lengths=None):
     ...         return torch.where(draw["flipped"][:, None], -clips, clips), lengths
     >>> flip = Flip(p=1.0)
     >>> flip(torch.tensor([[1.0, 2.0]]))
     (tensor([[-1., -2.]]), None)
-    >>> flip.replay(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), {"flipped": torch.tensor([True, False])})[0]
+    >>> flip.replay(
+    ...     torch.tensor([[1.0, 2.0], [3.0, 4.0]]), {"flipped": torch.tensor([True, False])}
+    ... )[0]
     tensor([[-1., -2.],
             [ 3.,  4.]])
     >>> flip.draw(torch.zeros(2, 9))
@@ -116,6 +119,7 @@ class Mixer(nn.Module):
     >>> class LabelsOfTheNext(Mixer):
     ...     def draw(self, clips, lengths=None, *, partners=None, generator=None):
     ...         return {"partner": torch.arange(clips.shape[0]).roll(-1)}
+    ...
     ...     def replay(self, clips, target, draw, lengths=None):
     ...         return clips, torch.maximum(target, target[draw["partner"]]), lengths
     >>> mixer = LabelsOfTheNext(p=1.0)

@@ -44,7 +44,9 @@ class Chain(nn.Module):
         TypeError: if a name is not a string, or a part is neither an :class:`Augmentation` nor a
             :class:`Mixer`.
 
-    >>> chain = Chain({"shuffle": ShuffleChunks(chunk_length=20, p=1.0), "mixup": ORMixup(p=1.0)})
+    >>> chain = Chain(
+    ...     {"shuffle": ShuffleChunks(chunk_length=20, p=1.0), "mixup": ORMixup(p=1.0)}
+    ... )
     >>> waveform, target, lengths = chain(torch.randn(2, 100), torch.eye(2))
     >>> target
     tensor([[1., 1.],
@@ -56,7 +58,9 @@ class Chain(nn.Module):
             [0., 1.]])
     >>> list(record), record["shuffle"]["order"].shape
     (['shuffle'], torch.Size([2, 5]))
-    >>> again, *_ = chain.replay(torch.randn(2, 100), torch.eye(2), record)  # other clips, the same shuffle
+    >>> again, *_ = chain.replay(
+    ...     torch.randn(2, 100), torch.eye(2), record
+    ... )  # other clips, the same shuffle
     >>> chain.enable()
     >>> chain.enabled("mixup")
     True
@@ -168,7 +172,9 @@ class Chain(nn.Module):
         The tensors keep their first axis, with one row. So :meth:`replay` takes them with the clip alone,
         ``waveform[index : index + 1]``. This does not work for a mixed clip, because its partner is missing.
 
-        >>> Chain.example({"crop": {"start": torch.tensor([7, 9]), "length": torch.tensor([5, 5])}}, 1)
+        >>> Chain.example(
+        ...     {"crop": {"start": torch.tensor([7, 9]), "length": torch.tensor([5, 5])}}, 1
+        ... )
         {'crop': {'start': tensor([9]), 'length': tensor([5])}}
         """
         for draw in _check_record(record).values():

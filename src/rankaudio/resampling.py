@@ -60,7 +60,11 @@ def resample(
         J. F. Kaiser, Nonrecursive digital filter design using the I0-sinh window function (1974).
 
     >>> waveform, lengths = resample(
-    ...     torch.randn(2, 48_000), torch.tensor([48_000, 100]), old_rate=48_000, new_rate=44_100)
+    ...     torch.randn(2, 48_000),
+    ...     torch.tensor([48_000, 100]),
+    ...     old_rate=48_000,
+    ...     new_rate=44_100,
+    ... )
     >>> waveform.shape, lengths
     (torch.Size([2, 44100]), tensor([44100,    92]))
     """

@@ -91,7 +91,9 @@ class Tagger(TaggerDecisions):
         value is None.
 
         >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8))
-        >>> spectrogram, frames = tagger.spectrogram(torch.randn(3, 44100), torch.tensor([44100, 1, 9999]))
+        >>> spectrogram, frames = tagger.spectrogram(
+        ...     torch.randn(3, 44100), torch.tensor([44100, 1, 9999])
+        ... )
         >>> spectrogram = SpecAugment(p=0.5)(spectrogram, frames)[0]
         >>> tagger.backbone(spectrogram, frames).shape
         torch.Size([3, 2])

@@ -181,7 +181,10 @@ def test_demo_does_the_whole_job(tmp_path, capsys):
     freesound2019.main(
         ["demo", "--out", str(tmp_path / "demo"), "--epochs", "1", "--per-class", "1", "--device", "cpu"]
     )
-    assert (tmp_path / "demo" / "spectrograms.png").read_bytes().startswith(b"\x89PNG")
+    light, dark = ((tmp_path / "demo" / f"spectrograms{end}.png").read_bytes() for end in ("", "_dark"))
+    assert light.startswith(b"\x89PNG")
+    assert dark.startswith(b"\x89PNG")
+    assert light != dark
     assert "all labels" in capsys.readouterr().out
 
 

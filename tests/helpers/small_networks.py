@@ -60,8 +60,8 @@ def sum_of_heads(outputs: torch.Tensor | AuxiliaryScores) -> torch.Tensor:
     return outputs
 
 
-def small_frontend(name: str, *, transform: str = "fft") -> nn.Module:
-    return FRONTENDS[name](**SMALL_FRONTENDS[name], transform=transform)
+def small_frontend(name: str, *, transform: str = "fft", **settings: str) -> nn.Module:
+    return FRONTENDS[name](**SMALL_FRONTENDS[name], transform=transform, **settings)
 
 
 def small_tagger(name: str, classes: Sequence[str] = ("a", "b", "c"), *, transform: str = "fft") -> Tagger:

@@ -42,10 +42,14 @@ class Network(ModuleWithSettings):
     ... class LoudestFrame(Network):
     ...     n_classes: int
     ...     n_bins: int = 128
+    ...
     ...     def __post_init__(self):
     ...         super().__post_init__()
     ...         self.n_features = self.n_bins
-    ...         self.classifier = torch.nn.Sequential(torch.nn.Linear(self.n_bins, self.n_classes))
+    ...         self.classifier = torch.nn.Sequential(
+    ...             torch.nn.Linear(self.n_bins, self.n_classes)
+    ...         )
+    ...
     ...     def features(self, spectrogram, lengths=None):
     ...         if lengths is None:
     ...             return spectrogram.amax(-1)
@@ -93,7 +97,9 @@ class Network(ModuleWithSettings):
             TypeError: if the network has no such features, because ``frames_per_step`` is None.
 
         >>> network = CNN2d(80, n_blocks=3, base_depth=8)
-        >>> features, steps = network.step_features(torch.randn(2, 128, 87), torch.tensor([87, 30]))
+        >>> features, steps = network.step_features(
+        ...     torch.randn(2, 128, 87), torch.tensor([87, 30])
+        ... )
         >>> features.shape, steps.tolist()
         (torch.Size([2, 30, 21]), [21, 7])
         """

@@ -70,7 +70,12 @@ class AuxSkipAttention(SkipAttention):
     def all_scores(self, spectrogram: Tensor, lengths: Tensor | None = None) -> AuxiliaryScores:
         """Return the scores of all heads, in either mode.
 
-        >>> len(AuxSkipAttention(80, base_depth=8).eval().all_scores(torch.randn(2, 128, 64)).auxiliary)
+        >>> len(
+        ...     AuxSkipAttention(80, base_depth=8)
+        ...     .eval()
+        ...     .all_scores(torch.randn(2, 128, 64))
+        ...     .auxiliary
+        ... )
         3
         """
         features, skips = self._encode(spectrogram, lengths)

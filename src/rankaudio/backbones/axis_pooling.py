@@ -92,7 +92,10 @@ class AxisPoolCNN(Network):
     >>> model = AxisPoolCNN(80, base_depth=8).eval()
     >>> model.side_inputs
     ('statistics', 'duration')
-    >>> side_inputs = {"statistics": torch.randn(2, 128, 12), "duration": torch.tensor([[0.5], [0.03]])}
+    >>> side_inputs = {
+    ...     "statistics": torch.randn(2, 128, 12),
+    ...     "duration": torch.tensor([[0.5], [0.03]]),
+    ... }
     >>> model(torch.randn(2, 64, 431), torch.tensor([431, 30]), side_inputs).shape
     torch.Size([2, 80])
     """

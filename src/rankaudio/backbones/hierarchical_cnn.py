@@ -155,8 +155,13 @@ class _HierarchicalCNN(Network):
             RuntimeError: from PyTorch, if names or shapes do not fit this network. The message lists them.
 
         >>> model = CNN1d(80, n_blocks=2, base_depth=8)
-        >>> state = {f"module.output_transform.{k}": v for k, v in model.classifier.state_dict().items()}
-        >>> state |= {k: v for k, v in model.state_dict().items() if not k.startswith("classifier")}
+        >>> state = {
+        ...     f"module.output_transform.{k}": v
+        ...     for k, v in model.classifier.state_dict().items()
+        ... }
+        >>> state |= {
+        ...     k: v for k, v in model.state_dict().items() if not k.startswith("classifier")
+        ... }
         >>> model.load_reference_state_dict(state)
         """
         check_mapping("state", state)

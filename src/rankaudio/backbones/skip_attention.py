@@ -142,7 +142,9 @@ class SkipAttention(Network):
 
         >>> model = SkipAttention(80, base_depth=8)
         >>> state = {f"fc.{k}": v for k, v in model.classifier.state_dict().items()}
-        >>> state |= {k: v for k, v in model.state_dict().items() if not k.startswith("classifier")}
+        >>> state |= {
+        ...     k: v for k, v in model.state_dict().items() if not k.startswith("classifier")
+        ... }
         >>> model.load_reference_state_dict(state)
         """
         check_mapping("state", state)

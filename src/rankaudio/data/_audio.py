@@ -118,9 +118,15 @@ def load_audio(
     >>> import tempfile
     >>> from scipy.io import wavfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     wavfile.write(f"{folder}/steps.wav", 8000, torch.tensor([0, 16384, -32768]).short().numpy())
+    ...     wavfile.write(
+    ...         f"{folder}/steps.wav",
+    ...         8000,
+    ...         torch.tensor([0, 16384, -32768]).short().numpy(),
+    ...     )
     ...     load_audio(f"{folder}/steps.wav", sample_rate=None)
-    ...     load_audio(f"{folder}/steps.wav", sample_rate=None, start=1 / 8000, seconds=1 / 8000)
+    ...     load_audio(
+    ...         f"{folder}/steps.wav", sample_rate=None, start=1 / 8000, seconds=1 / 8000
+    ...     )
     tensor([ 0.0000,  0.5000, -1.0000])
     tensor([0.5000])
     >>> import io

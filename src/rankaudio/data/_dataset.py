@@ -78,7 +78,9 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
     >>> from scipy.io import wavfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     wavfile.write(f"{folder}/a.wav", 8000, torch.zeros(400).numpy())
-    ...     dataset = ClipDataset([f"{folder}/a.wav"], torch.tensor([[1, 0]]), sample_rate=16000)
+    ...     dataset = ClipDataset(
+    ...         [f"{folder}/a.wav"], torch.tensor([[1, 0]]), sample_rate=16000
+    ...     )
     ...     waveform, target = dataset[0]
     >>> dataset.lengths, waveform.shape, target
     (tensor([800]), torch.Size([800]), tensor([1., 0.]))

@@ -97,7 +97,11 @@ def write_labels(path: str | Path, table: LabelTable) -> None:
         OSError: if the file cannot be written.
 
     >>> import pathlib, tempfile
-    >>> table = LabelTable(("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[True, False], [True, True]]))
+    >>> table = LabelTable(
+    ...     ("a.wav", "b.wav"),
+    ...     ("Bark", "Meow"),
+    ...     torch.tensor([[True, False], [True, True]]),
+    ... )
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_labels(f"{folder}/train.csv", table)
     ...     print(pathlib.Path(folder, "train.csv").read_text())

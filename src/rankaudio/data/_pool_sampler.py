@@ -70,7 +70,9 @@ class PoolSampler(Sampler[list[int]]):
         so up to a fifth of the draws in a simulation were repeats.
 
     >>> curated, noisy = [0, 1, 2], [3, 4, 5, 6]
-    >>> sampler = PoolSampler([curated, noisy], shares=[0.75, 0.25], draws_per_epoch=8, batch_size=4)
+    >>> sampler = PoolSampler(
+    ...     [curated, noisy], shares=[0.75, 0.25], draws_per_epoch=8, batch_size=4
+    ... )
     >>> list(sampler)
     [[5, 0, 1, 3], [1, 5, 1, 1]]
     """

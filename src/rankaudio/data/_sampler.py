@@ -68,7 +68,9 @@ class LengthBucketSampler(Sampler[list[int]]):
     >>> sampler = LengthBucketSampler([9, 2, 3, 10, 3], max_samples=20, shuffle=False)
     >>> list(sampler)
     [[3, 0], [2, 4, 1]]
-    >>> sampler = LengthBucketSampler([9, 9, 9], max_samples=18, weights=[0.5, 0.5, 0], draws_per_epoch=4)
+    >>> sampler = LengthBucketSampler(
+    ...     [9, 9, 9], max_samples=18, weights=[0.5, 0.5, 0], draws_per_epoch=4
+    ... )
     >>> sorted(clip for batch in sampler for clip in batch)
     [0, 0, 1, 1]
     """

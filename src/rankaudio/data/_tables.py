@@ -28,7 +28,11 @@ class LabelTable:
             refused because it has no order, and a single string because its letters are no names.
         ValueError: if a name comes twice or is empty, or the target has another shape.
 
-    >>> table = LabelTable(("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[True, False], [True, True]]))
+    >>> table = LabelTable(
+    ...     ("a.wav", "b.wav"),
+    ...     ("Bark", "Meow"),
+    ...     torch.tensor([[True, False], [True, True]]),
+    ... )
     >>> table.select(["b.wav"]).target
     tensor([[True, True]])
     """
@@ -114,7 +118,9 @@ class ScoreTable:
             set is refused because it has no order, and a single string because its letters are no names.
         ValueError: if a name comes twice or is empty, or the scores have another shape.
 
-    >>> table = ScoreTable(("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[1.0, -1.0], [0.5, 2.0]]))
+    >>> table = ScoreTable(
+    ...     ("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[1.0, -1.0], [0.5, 2.0]])
+    ... )
     >>> table.select(["b.wav", "a.wav"]).scores
     tensor([[ 0.5000,  2.0000],
             [ 1.0000, -1.0000]])

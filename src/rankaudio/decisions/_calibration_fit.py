@@ -26,7 +26,9 @@ _BUDGET = 2**20
 class CalibrationFit(NamedTuple):
     """The result of :func:`fit_calibration`, on the CPU. Log-losses are means over the known labels.
 
-    >>> fit = fit_calibration(torch.tensor([[3.0], [2.0], [1.0], [0.0]]), torch.tensor([[1], [0], [1], [0]]))
+    >>> fit = fit_calibration(
+    ...     torch.tensor([[3.0], [2.0], [1.0], [0.0]]), torch.tensor([[1], [0], [1], [0]])
+    ... )
     >>> fit.log_loss < fit.constant < fit.uncalibrated
     True
     """

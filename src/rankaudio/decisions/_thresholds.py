@@ -23,7 +23,9 @@ _BUDGET = 2**21
 class ThresholdFit(NamedTuple):
     """The result of :func:`fit_thresholds`, all on the CPU.
 
-    >>> fit = fit_thresholds(torch.tensor([[3.0], [1.0], [0.0]]), torch.tensor([[1], [1], [0]]))
+    >>> fit = fit_thresholds(
+    ...     torch.tensor([[3.0], [1.0], [0.0]]), torch.tensor([[1], [1], [0]])
+    ... )
     >>> fit.fitted.f1, fit.nested
     (tensor([1.], dtype=torch.float64), None)
     """
@@ -86,7 +88,9 @@ def fit_thresholds(
 
     >>> scores = torch.tensor([[3.0], [2.0], [1.0], [0.0]])
     >>> target = torch.tensor([[1], [0], [1], [0]])
-    >>> fit_thresholds(scores, target).thresholds  # F1 is 2/3, 1/2, 4/5 and 2/3 from the highest cut down
+    >>> fit_thresholds(
+    ...     scores, target
+    ... ).thresholds  # F1 is 2/3, 1/2, 4/5 and 2/3 from the highest cut down
     tensor([0.5000])
     >>> fit_thresholds(scores, target, precision=0.9).thresholds
     tensor([2.5000])

@@ -51,7 +51,9 @@ def speed(
         The definition is that of ``sox speed``. The method is that of A. Dutt and V. Rokhlin, Fast Fourier
         transforms for nonequispaced data (1993).
 
-    >>> faster, lengths = speed(torch.randn(2, 1000), torch.tensor([1000, 500]), factor=1.25)
+    >>> faster, lengths = speed(
+    ...     torch.randn(2, 1000), torch.tensor([1000, 500]), factor=1.25
+    ... )
     >>> faster.shape, lengths
     (torch.Size([2, 800]), tensor([800, 400]))
     """

@@ -44,7 +44,9 @@ class ThirdPlaceEffects(RandomEffect):
         TypeError: if ``p`` is not a number, or a setting is not an integer.
         ValueError: if a setting is out of range.
 
-    >>> waveform, lengths = ThirdPlaceEffects()(torch.randn(2, 9000), torch.tensor([9000, 4500]))
+    >>> waveform, lengths = ThirdPlaceEffects()(
+    ...     torch.randn(2, 9000), torch.tensor([9000, 4500])
+    ... )
     >>> waveform.shape
     torch.Size([2, 10000])
     """

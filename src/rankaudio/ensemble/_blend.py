@@ -56,7 +56,9 @@ def blend(
             for the same clip and class, which only ``"rank"`` can blend. If weights are negative, all 0, or
             not one per member. Values are checked on every device.
 
-    >>> scores = torch.tensor([[[2.0, 0.0, -1.0]], [[0.0, 30.0, 10.0]]])  # two members, one clip
+    >>> scores = torch.tensor(
+    ...     [[[2.0, 0.0, -1.0]], [[0.0, 30.0, 10.0]]]
+    ... )  # two members, one clip
     >>> blend(scores, weights=[3, 1])
     tensor([[1.5000, 7.5000, 1.7500]])
     >>> blend(scores, weights=[3, 1], method="rank")

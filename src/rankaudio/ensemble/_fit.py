@@ -94,7 +94,9 @@ def fit_blend_weights(
     >>> generator = torch.Generator().manual_seed(0)
     >>> target = torch.eye(5).repeat(20, 1)
     >>> noise = torch.randn(3, 100, 5, generator=generator)
-    >>> scores = noise + torch.tensor([2.0, 1.5, 0.0])[:, None, None] * target  # the third is noise
+    >>> scores = (
+    ...     noise + torch.tensor([2.0, 1.5, 0.0])[:, None, None] * target
+    ... )  # the third is noise
     >>> fit = fit_blend_weights(scores, target, n_folds=2)
     >>> fit.lwlrap >= fit.equal, fit.lwlrap >= fit.alone.max(), fit.weights.argmin()
     (True, tensor(True), tensor(2))

@@ -74,7 +74,9 @@ def fit_linear_stacking(
     >>> target = torch.eye(5).repeat(12, 1)
     >>> noise = torch.rand(3, 60, 5, generator=torch.Generator().manual_seed(0))
     >>> first = 0.5 * noise + 0.2 * target
-    >>> fit = fit_linear_stacking(first, target, folds=torch.arange(60) % 3, lr=1e-2, max_epochs=5)
+    >>> fit = fit_linear_stacking(
+    ...     first, target, folds=torch.arange(60) % 3, lr=1e-2, max_epochs=5
+    ... )
     >>> len(fit.networks), fit.scores.shape, fit.predict(first).shape
     (3, torch.Size([60, 5]), torch.Size([60, 5]))
     """

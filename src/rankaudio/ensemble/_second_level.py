@@ -103,8 +103,14 @@ class SecondLevelNetwork(ModuleWithSettings):
 
         >>> network = SecondLevelNetwork(n_classes=80, n_members=7)
         >>> names = ["scale.fc1", "scale.fc2", "linear1", "relu1", "linear2", "relu2", "fc"]
-        >>> layers = [network.scale[0], network.scale[2], *(network.layers[i] for i in (0, 1, 3, 4, 6))]
-        >>> state = {f"{a}.{k}": v for a, b in zip(names, layers) for k, v in b.state_dict().items()}
+        >>> layers = [
+        ...     network.scale[0],
+        ...     network.scale[2],
+        ...     *(network.layers[i] for i in (0, 1, 3, 4, 6)),
+        ... ]
+        >>> state = {
+        ...     f"{a}.{k}": v for a, b in zip(names, layers) for k, v in b.state_dict().items()
+        ... }
         >>> network.load_reference_state_dict(state)
         """
         check_mapping("state", state)

@@ -95,8 +95,15 @@ def fit_second_level(
     >>> target = torch.eye(5).repeat(12, 1)
     >>> noise = torch.rand(3, 60, 5, generator=torch.Generator().manual_seed(0))
     >>> fit = fit_second_level(
-    ...     0.5 * noise + 0.2 * target, target, folds=torch.arange(60) % 3,
-    ...     hidden=16, reduction=2, lr=1e-2, max_epochs=10, draws_per_epoch=256, batch_size=32,
+    ...     0.5 * noise + 0.2 * target,
+    ...     target,
+    ...     folds=torch.arange(60) % 3,
+    ...     hidden=16,
+    ...     reduction=2,
+    ...     lr=1e-2,
+    ...     max_epochs=10,
+    ...     draws_per_epoch=256,
+    ...     batch_size=32,
     ... )
     >>> len(fit.networks), fit.scores.shape, fit.nested > 0.5
     (3, torch.Size([60, 5]), True)

@@ -24,7 +24,9 @@ class SecondLevelFit(NamedTuple):
     """The result of :func:`fit_second_level` and of :func:`fit_linear_stacking`, all on the CPU.
 
     >>> network = SecondLevelNetwork(n_classes=5, n_members=3, hidden=8, reduction=2).eval()
-    >>> fit = SecondLevelFit((network,) * 3, torch.zeros(9, 5), 0.9, 0.9, 0.8, torch.ones(3).long())
+    >>> fit = SecondLevelFit(
+    ...     (network,) * 3, torch.zeros(9, 5), 0.9, 0.9, 0.8, torch.ones(3).long()
+    ... )
     >>> fit.predict(torch.rand(3, 2, 5)).shape
     torch.Size([2, 5])
     """

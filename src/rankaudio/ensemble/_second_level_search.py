@@ -25,7 +25,9 @@ class SecondLevelTrial(NamedTuple):
 
     ``fit_second_level(scores, target, folds=folds, **trial.settings)`` repeats it and returns the networks.
 
-    >>> trial = SecondLevelTrial(7, {"hidden": 64, "seed": 7}, torch.zeros(9, 5), torch.rand(3), 0.8, 0.9)
+    >>> trial = SecondLevelTrial(
+    ...     7, {"hidden": 64, "seed": 7}, torch.zeros(9, 5), torch.rand(3), 0.8, 0.9
+    ... )
     >>> trial.seed, trial.settings["hidden"], trial.nested
     (7, 64, 0.8)
     """
@@ -47,7 +49,9 @@ class SecondLevelTrial(NamedTuple):
 class SecondLevelSearch(NamedTuple):
     """The result of :func:`search_second_level`.
 
-    >>> trial = SecondLevelTrial(7, {"hidden": 64, "seed": 7}, torch.zeros(9, 5), torch.rand(3), 0.8, 0.9)
+    >>> trial = SecondLevelTrial(
+    ...     7, {"hidden": 64, "seed": 7}, torch.zeros(9, 5), torch.rand(3), 0.8, 0.9
+    ... )
     >>> search = SecondLevelSearch((trial,), trial, nested=0.8, equal=0.75)
     >>> search.winner.seed
     7
@@ -143,9 +147,16 @@ def search_second_level(
     >>> target = torch.eye(5).repeat(12, 1)
     >>> noise = torch.rand(3, 60, 5, generator=torch.Generator().manual_seed(0))
     >>> scores, folds = 0.5 * noise + 0.2 * target, torch.arange(60) % 3
-    >>> small = {"hidden": (8, 16), "reduction": (2, 3), "max_epochs": 3, "draws_per_epoch": 128}
+    >>> small = {
+    ...     "hidden": (8, 16),
+    ...     "reduction": (2, 3),
+    ...     "max_epochs": 3,
+    ...     "draws_per_epoch": 128,
+    ... }
     >>> part = search_second_level(scores, target, folds=folds, trials=1, **small)
-    >>> search = search_second_level(scores, target, folds=folds, trials=2, done=part.trials, **small)
+    >>> search = search_second_level(
+    ...     scores, target, folds=folds, trials=2, done=part.trials, **small
+    ... )
     >>> sorted(trial.seed for trial in search.trials)
     [0, 1]
     >>> fit = fit_second_level(scores, target, folds=folds, **search.winner.settings)

@@ -57,7 +57,9 @@ def stack_tables(
         ValueError: if there are no tables, a table has other classes, or a score is NaN (the message names
             clip and class). Also if a name is in no table or comes twice.
 
-    >>> one = ScoreTable(("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    >>> one = ScoreTable(
+    ...     ("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    ... )
     >>> two = ScoreTable(("b.wav",), ("Meow", "Bark"), torch.tensor([[5.0, 6.0]]))
     >>> stack = stack_tables([one, two])
     >>> stack.names, stack.scores[1], stack.present[1]
@@ -114,7 +116,9 @@ def blend_tables(
         TypeError: as in the two functions.
         ValueError: as in the two functions; messages name a bad score by clip and class.
 
-    >>> one = ScoreTable(("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    >>> one = ScoreTable(
+    ...     ("a.wav", "b.wav"), ("Bark", "Meow"), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    ... )
     >>> two = ScoreTable(("b.wav",), ("Meow", "Bark"), torch.tensor([[5.0, 6.0]]))
     >>> blend_tables([one, two], weights=[2, 1]).scores
     tensor([[1.0000, 2.0000],

@@ -36,7 +36,9 @@ def write_events(
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_events(f"{folder}/events.csv", {"a.wav": [Event(0.5, 2.0, "Bark", 3.0, 2.5)]})
+    ...     write_events(
+    ...         f"{folder}/events.csv", {"a.wav": [Event(0.5, 2.0, "Bark", 3.0, 2.5)]}
+    ...     )
     ...     print(pathlib.Path(folder, "events.csv").read_text())
     fname,start,end,label,peak,mean
     a.wav,0.500000,2.000000,Bark,3,2.5
@@ -103,8 +105,15 @@ def write_raven(
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_raven(f"{folder}/selections.txt", [Event(0.5, 2.0, "Bark", 3.0, 2.5)], f_max=8000)
-    ...     print(pathlib.Path(folder, "selections.txt").read_text().splitlines()[1].replace("\t", " | "))
+    ...     write_raven(
+    ...         f"{folder}/selections.txt", [Event(0.5, 2.0, "Bark", 3.0, 2.5)], f_max=8000
+    ...     )
+    ...     print(
+    ...         pathlib.Path(folder, "selections.txt")
+    ...         .read_text()
+    ...         .splitlines()[1]
+    ...         .replace("\t", " | ")
+    ...     )
     1 | Spectrogram 1 | 1 | 0.500000 | 2.000000 | 0 | 8000 | Bark | 3
     """
     low = check_number("f_min", f_min, 0)

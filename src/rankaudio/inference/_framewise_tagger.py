@@ -92,7 +92,9 @@ class FramewiseTagger(nn.Module):
     def step_seconds(self) -> float:
         """Seconds from one step to the next.
 
-        >>> FramewiseTagger(Tagger(LogMel(sample_rate=32000, hop_length=320), CNN2d(2))).step_seconds
+        >>> FramewiseTagger(
+        ...     Tagger(LogMel(sample_rate=32000, hop_length=320), CNN2d(2))
+        ... ).step_seconds
         0.04
         """
         return self.step_samples / self.sample_rate

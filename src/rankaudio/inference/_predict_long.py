@@ -83,7 +83,9 @@ def predict_long(
             errors of files too.
 
     >>> tagger = Tagger(LogMel(), CNN2d(2, base_depth=8))
-    >>> scores, starts, ends = predict_long(tagger, torch.randn(110_250), window=1.0, hop=0.5)
+    >>> scores, starts, ends = predict_long(
+    ...     tagger, torch.randn(110_250), window=1.0, hop=0.5
+    ... )
     >>> scores.shape, starts.tolist(), ends.tolist()
     (torch.Size([4, 2]), [0.0, 0.5, 1.0, 1.5], [1.0, 1.5, 2.0, 2.5])
     """

@@ -69,9 +69,13 @@ def asymmetric_loss(
         Ridnik et al., *Asymmetric Loss For Multi-Label Classification*, ICCV 2021,
         https://arxiv.org/abs/2009.14119, whose settings are the defaults.
 
-    >>> asymmetric_loss(torch.tensor([[2.0, 0.0]]), torch.tensor([[1, 0]]), reduction="none")
+    >>> asymmetric_loss(
+    ...     torch.tensor([[2.0, 0.0]]), torch.tensor([[1, 0]]), reduction="none"
+    ... )
     tensor([[0.1269, 0.0245]])
-    >>> asymmetric_loss(torch.tensor([[-3.0]]), torch.tensor([[0]]))  # a probability below the margin
+    >>> asymmetric_loss(
+    ...     torch.tensor([[-3.0]]), torch.tensor([[0]])
+    ... )  # a probability below the margin
     tensor(0.)
     """
     scores, present = prepare_labels(scores, target)

@@ -60,7 +60,9 @@ def lsep_loss(
 
     >>> lsep_loss(torch.tensor([[2.0, 0.0]]), torch.tensor([[1, 0]]))
     tensor(0.1269)
-    >>> lsep_loss(torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([[1.0, 0.5, 0.0]]), graded=True)
+    >>> lsep_loss(
+    ...     torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([[1.0, 0.5, 0.0]]), graded=True
+    ... )
     tensor(1.4402)
     """
     scores, target = check_scores_and_target(scores, target)

@@ -48,7 +48,9 @@ class SourceLoss(nn.Module):
         soft bootstrapping for noisy ones, each with the weight 0.5.
 
     >>> bce = torch.nn.BCEWithLogitsLoss(reduction="none")
-    >>> criterion = SourceLoss([bce, LSoftLoss(beta=0.7, reduction="none")], weights=(0.5, 0.5))
+    >>> criterion = SourceLoss(
+    ...     [bce, LSoftLoss(beta=0.7, reduction="none")], weights=(0.5, 0.5)
+    ... )
     >>> scores, target = torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.zeros(2, 2)
     >>> criterion(scores, target, torch.tensor([False, True]))
     tensor(0.6390)

@@ -55,7 +55,9 @@ def zlpr_loss(
 
     >>> zlpr_loss(torch.tensor([[2.0, 0.0]]), torch.tensor([[1, 0]]))
     tensor(0.8201)
-    >>> zlpr_loss(torch.tensor([[9.0, 7.0]]), torch.tensor([[1, 0]]))  # the same order, but no zero between
+    >>> zlpr_loss(
+    ...     torch.tensor([[9.0, 7.0]]), torch.tensor([[1, 0]])
+    ... )  # the same order, but no zero between
     tensor(7.0010)
     """
     scores, present = prepare_labels(scores, target)

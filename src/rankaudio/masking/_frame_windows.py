@@ -15,7 +15,9 @@ from rankaudio._fill import Fill, check_fill, fill_values
 class FrameWindows(NamedTuple):
     """The result of :func:`frame_windows`: the windows of all clips, one after the other.
 
-    >>> FrameWindows(torch.zeros(3, 128, 256), torch.tensor([0, 0, 1]), torch.tensor([-4, 124, 0])).clip
+    >>> FrameWindows(
+    ...     torch.zeros(3, 128, 256), torch.tensor([0, 0, 1]), torch.tensor([-4, 124, 0])
+    ... ).clip
     tensor([0, 0, 1])
     """
 

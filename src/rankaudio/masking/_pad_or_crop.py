@@ -132,7 +132,9 @@ def centre_crop(
 
     >>> centre_crop(torch.arange(7.0)[None], size=4)[0]
     tensor([[1., 2., 3., 4.]])
-    >>> centre_crop(torch.tensor([[1.0, 2.0, 0.0]]), torch.tensor([2]), size=5, fill="minimum")[0]
+    >>> centre_crop(
+    ...     torch.tensor([[1.0, 2.0, 0.0]]), torch.tensor([2]), size=5, fill="minimum"
+    ... )[0]
     tensor([[1., 1., 2., 1., 1.]])
     """
     module = PadOrCrop(size=size, fill=fill)

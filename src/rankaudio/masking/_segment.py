@@ -51,10 +51,12 @@ class CutSegment(Augmentation):
 
     With :math:`d_b = \ell_b - \mathrm{size}` the segment begins at step
 
-    .. math:: s_b = \operatorname{sign}(d_b) \, k_b, \qquad
-        k_b = 0 \;\text{(start)}, \quad \lfloor \lvert d_b \rvert / 2 \rfloor \;\text{(middle)}, \quad
-        \lvert d_b \rvert \;\text{(end)}, \quad
-        k_b \sim U\{0, \dots, \lvert d_b \rvert\} \;\text{(random)}
+    .. math::
+
+        s_b = \operatorname{sign}(d_b) \, k_b, \qquad
+        k_b &= 0 \;\text{(start)}, \quad \lfloor \lvert d_b \rvert / 2 \rfloor \;\text{(middle)}, \quad
+        \lvert d_b \rvert \;\text{(end)}, \\
+        k_b &\sim U\{0, \dots, \lvert d_b \rvert\} \;\text{(random)}
 
     of the clip. A shorter clip has a negative :math:`s_b`, and :math:`k_b` zeros before it. With
     ``zeros="signal"`` a network takes these zeros as part of the clip, as silence. With ``zeros="padding"``

@@ -26,7 +26,9 @@ CLASS_AVERAGES: tuple[Any, ...] = ("macro", "micro", None)
 class ClassAveragePrecision(NamedTuple):
     """The result of ``average=None``: two tensors ``(C,)``.
 
-    >>> average_precision(torch.tensor([[2.0, 1.0]]), torch.tensor([[0, 1]]), average=None).support
+    >>> average_precision(
+    ...     torch.tensor([[2.0, 1.0]]), torch.tensor([[0, 1]]), average=None
+    ... ).support
     tensor([0., 1.], dtype=torch.float64)
     """
 
@@ -100,7 +102,9 @@ def average_precision(
 
     >>> scores = torch.tensor([[3.0, 0.0], [2.0, 1.0], [1.0, 1.0]])
     >>> target = torch.tensor([[1, 0], [0, 1], [1, 0]])
-    >>> average_precision(scores, target, average=None).average_precision  # (1/1 + 2/3) / 2, and 1/2 by a tie
+    >>> average_precision(
+    ...     scores, target, average=None
+    ... ).average_precision  # (1/1 + 2/3) / 2, and 1/2 by a tie
     tensor([0.8333, 0.5000], dtype=torch.float64)
     >>> average_precision(scores, target)
     tensor(0.6667, dtype=torch.float64)
@@ -121,7 +125,9 @@ class AveragePrecision:
         average: as in the function.
 
     >>> metric, other = AveragePrecision(2), AveragePrecision(2)
-    >>> metric.update(torch.tensor([[3.0, 0.0], [2.0, 1.0]]), torch.tensor([[1, 0], [0, 1]]))
+    >>> metric.update(
+    ...     torch.tensor([[3.0, 0.0], [2.0, 1.0]]), torch.tensor([[1, 0], [0, 1]])
+    ... )
     >>> other.update(torch.tensor([[1.0, 1.0]]), torch.tensor([[1, 0]]))
     >>> metric.merge(other)
     >>> metric.compute()

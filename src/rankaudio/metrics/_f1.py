@@ -25,7 +25,12 @@ _AVERAGES: tuple[Any, ...] = ("macro", "micro", None)
 class ClassF1(NamedTuple):
     """The result of ``average=None``: four tensors ``(C,)``.
 
-    >>> f1(torch.tensor([[2.0, -1.0]]), torch.tensor([[1, 0]]), thresholds=0.0, average=None).precision
+    >>> f1(
+    ...     torch.tensor([[2.0, -1.0]]),
+    ...     torch.tensor([[1, 0]]),
+    ...     thresholds=0.0,
+    ...     average=None,
+    ... ).precision
     tensor([1., nan], dtype=torch.float64)
     """
 
@@ -141,7 +146,9 @@ class F1:
     >>> metric = F1(2, thresholds=0.0)
     >>> metric.update(torch.tensor([[2.0, -1.0]]), torch.tensor([[1, 0]]))
     >>> other = F1(2, thresholds=0.0).to(metric.device)
-    >>> other.update(torch.tensor([[0.5, 3.0], [-2.0, 1.0]]), torch.tensor([[0, 1], [0, 1]]))
+    >>> other.update(
+    ...     torch.tensor([[0.5, 3.0], [-2.0, 1.0]]), torch.tensor([[0, 1], [0, 1]])
+    ... )
     >>> metric.merge(other)
     >>> metric.compute()
     tensor(0.8333, dtype=torch.float64)

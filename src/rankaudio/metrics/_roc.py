@@ -22,7 +22,9 @@ __all__ = ["ClassRoc", "d_prime", "roc_auc"]
 class ClassRoc(NamedTuple):
     """The result of ``average=None``: three tensors ``(C,)``.
 
-    >>> roc_auc(torch.tensor([[2.0], [1.0]]), torch.tensor([[1], [0]]), average=None).d_prime
+    >>> roc_auc(
+    ...     torch.tensor([[2.0], [1.0]]), torch.tensor([[1], [0]]), average=None
+    ... ).d_prime
     tensor([inf], dtype=torch.float64)
     """
 

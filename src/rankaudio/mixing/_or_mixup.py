@@ -31,7 +31,9 @@ def or_mixup(
     mixed batch in the same shapes.
 
     >>> generator = torch.Generator().manual_seed(0)
-    >>> _, target, _ = or_mixup(torch.randn(3, 100), torch.eye(3), p=1.0, generator=generator)
+    >>> _, target, _ = or_mixup(
+    ...     torch.randn(3, 100), torch.eye(3), p=1.0, generator=generator
+    ... )
     >>> target.sum(-1)
     tensor([2., 2., 2.])
     """
@@ -78,11 +80,17 @@ class ORMixup(Mixer):
         The third-place system of Freesound Audio Tagging 2019.
 
     >>> mixup = ORMixup(p=1.0)
-    >>> draw = {"partner": torch.tensor([1, 1]), "gain": torch.tensor([0.5, 1.0]),
-    ...         "offset": torch.tensor([1, 0])}
+    >>> draw = {
+    ...     "partner": torch.tensor([1, 1]),
+    ...     "gain": torch.tensor([0.5, 1.0]),
+    ...     "offset": torch.tensor([1, 0]),
+    ... }
     >>> waveform, target, lengths = mixup.replay(
     ...     torch.tensor([[8.0, 8.0, 8.0], [2.0, 0.0, 0.0]]),
-    ...     torch.tensor([[1, 0], [0, 1]]), draw, torch.tensor([3, 1]))
+    ...     torch.tensor([[1, 0], [0, 1]]),
+    ...     draw,
+    ...     torch.tensor([3, 1]),
+    ... )
     >>> waveform
     tensor([[4., 5., 4.],
             [2., 0., 0.]])

@@ -40,7 +40,12 @@ class RandomMixer(Mixer):
         The first-place system of Freesound Audio Tagging 2019 uses the mixers of the example.
 
     >>> mixer = RandomMixer(
-    ...     [(SigmoidConcatMixup(p=1.0), 0.6), (WeightedMixup(p=1.0, alpha=(0.0, 0.5)), 0.4)], p=0.8)
+    ...     [
+    ...         (SigmoidConcatMixup(p=1.0), 0.6),
+    ...         (WeightedMixup(p=1.0, alpha=(0.0, 0.5)), 0.4),
+    ...     ],
+    ...     p=0.8,
+    ... )
     >>> clips, target, lengths = mixer(torch.randn(4, 12, 256), torch.eye(4))
     >>> clips.shape
     torch.Size([4, 12, 256])

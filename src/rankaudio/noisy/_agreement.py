@@ -78,7 +78,10 @@ def label_margin(scores: Tensor, target: Tensor) -> Tensor:
         TypeError: if the scores are not floating point.
         ValueError: if shapes or devices disagree, a score is NaN, or, on the CPU, a target is not 0/1.
 
-    >>> label_margin(torch.tensor([[3.0, 2.0, 0.5], [3.0, 2.0, 0.5]]), torch.tensor([[1, 1, 0], [0, 1, 0]]))
+    >>> label_margin(
+    ...     torch.tensor([[3.0, 2.0, 0.5], [3.0, 2.0, 0.5]]),
+    ...     torch.tensor([[1, 1, 0], [0, 1, 0]]),
+    ... )
     tensor([ 1.5000, -1.0000], dtype=torch.float64)
     """
     rows, present = _check_rows(scores, target)

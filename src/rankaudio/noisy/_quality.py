@@ -14,7 +14,9 @@ __all__ = ["LabelQuality", "label_quality"]
 class LabelQuality(NamedTuple):
     """The counts of :func:`label_quality`: clips and labels, and how many of them are right.
 
-    >>> quality = LabelQuality(clips=4, right_clips=3, labels=5, right_labels=4, true_labels=8)
+    >>> quality = LabelQuality(
+    ...     clips=4, right_clips=3, labels=5, right_labels=4, true_labels=8
+    ... )
     >>> quality.clip_precision, quality.precision, quality.recall
     (0.75, 0.8, 0.5)
     """
@@ -65,8 +67,12 @@ def label_quality(labels: LabelTable, truth: LabelTable) -> LabelQuality:
         ValueError: if a clip has no row in the truth, or the classes are not the same.
 
     >>> classes = ("Bark", "Meow")
-    >>> labels = LabelTable(("a.wav", "b.wav"), classes, torch.tensor([[True, False], [True, True]]))
-    >>> truth = LabelTable(("b.wav", "a.wav"), classes, torch.tensor([[False, True], [True, False]]))
+    >>> labels = LabelTable(
+    ...     ("a.wav", "b.wav"), classes, torch.tensor([[True, False], [True, True]])
+    ... )
+    >>> truth = LabelTable(
+    ...     ("b.wav", "a.wav"), classes, torch.tensor([[False, True], [True, False]])
+    ... )
     >>> label_quality(labels, truth)
     LabelQuality(clips=2, right_clips=1, labels=3, right_labels=2, true_labels=2)
     """

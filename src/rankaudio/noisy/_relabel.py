@@ -78,8 +78,12 @@ def relabel(
         number, which put labels on other clips.
 
     >>> classes = ("Bark", "Meow")
-    >>> given = LabelTable(("a.wav", "b.wav"), classes, torch.tensor([[True, False], [True, False]]))
-    >>> scores = ScoreTable(("b.wav", "a.wav"), classes, torch.tensor([[0.0, 4.0], [3.0, 1.0]]))
+    >>> given = LabelTable(
+    ...     ("a.wav", "b.wav"), classes, torch.tensor([[True, False], [True, False]])
+    ... )
+    >>> scores = ScoreTable(
+    ...     ("b.wav", "a.wav"), classes, torch.tensor([[0.0, 4.0], [3.0, 1.0]])
+    ... )
     >>> relabel(given, scores, mode="agreeing", k=1).names
     ('a.wav',)
     >>> relabel(given, scores, mode="all", mean_labels=1).target.int().tolist()

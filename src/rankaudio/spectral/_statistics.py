@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -61,7 +60,9 @@ def waveform_statistics(waveform: Tensor, lengths: Tensor | None = None, *, wind
     >>> statistics = waveform_statistics(torch.linspace(0, 1, 1001)[None], windows=2)
     >>> statistics.shape
     torch.Size([1, 2, 12])
-    >>> statistics[0, 1, [2, 3, 7, 11]]  # range, minimum, median and maximum of the last 751 samples
+    >>> statistics[
+    ...     0, 1, [2, 3, 7, 11]
+    ... ]  # range, minimum, median and maximum of the last 751 samples
     tensor([0.7500, 0.2500, 0.6250, 1.0000])
     """
     waveform, lengths = check_waveform(waveform, lengths)
@@ -70,11 +71,7 @@ def waveform_statistics(waveform: Tensor, lengths: Tensor | None = None, *, wind
         lengths = torch.full((waveform.shape[0],), waveform.shape[1], device=waveform.device)
     if _has_numbers_only(waveform):
         return _by_pieces(waveform, lengths, windows)
-    with full_precision(waveform.device):
-        if torch.compiler.is_compiling() or waveform.shape[0] == 0:
-            return _by_sorting(waveform, lengths, windows)
-        chunks = row_chunks(waveform.shape[0], 2 * waveform.shape[1], _CHUNK_SAMPLES)
-        return torch.cat([_by_sorting(waveform[rows], lengths[rows], windows) for rows in chunks])
+    return _by_sorting(waveform, lengths, windows)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -121,31 +118,36 @@ def _has_numbers_only(waveform: Tensor) -> bool:
 
 
 def _by_pieces(waveform: Tensor, lengths: Tensor, windows: int) -> Tensor:
-    """Compute the statistics on the CPU, on as many threads as PyTorch has."""
-    clips = [row[:length] for row, length in zip(waveform.detach().numpy(), lengths.tolist(), strict=True)]
+    """Compute the statistics on the CPU, where numpy sorts quickly."""
+    waveform = waveform.detach()
+    clips = [row[:length] for row, length in zip(waveform.numpy(), lengths.tolist(), strict=True)]
     result = waveform.new_empty(len(clips), windows, 3 + len(PERCENTILES))
     # Very short clips have pieces without samples.
-    short = [row for row, clip in enumerate(clips) if len(clip) < 2 * windows]
-    if short:
-        result[short] = _by_sorting(waveform.detach()[short, : 2 * windows], lengths[short], windows)
     long = [row for row, clip in enumerate(clips) if len(clip) >= 2 * windows]
-
-    def compute(rows: list[int]) -> None:
-        ours = statistics_of_clips([clips[row] for row in rows], windows, PERCENTILES)
-        for row, statistics in zip(rows, ours, strict=True):
+    found = statistics_of_clips([clips[row] for row in long], windows, PERCENTILES)
+    rest = set(range(len(clips)))
+    for row, statistics in zip(long, found, strict=True):
+        if statistics is not None:
             result[row] = torch.from_numpy(statistics)
-
-    threads = min(torch.get_num_threads(), len(long))
-    if threads <= 1:
-        compute(long)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(compute, [long[thread::threads] for thread in range(threads)]))
+            rest.remove(row)
+    if rest:
+        rows = sorted(rest)
+        longest = max(len(clips[row]) for row in rows)
+        result[rows] = _by_sorting(waveform[rows, :longest], lengths[rows], windows)
     return result
 
 
 def _by_sorting(waveform: Tensor, lengths: Tensor, windows: int) -> Tensor:
-    """Sort all windows at once: on any device, with gradients, and in exported programs."""
+    """Sort all windows, some clips at a time: on any device, with gradients, and in exported programs."""
+    with full_precision(waveform.device):
+        if torch.compiler.is_compiling() or waveform.shape[0] == 0:
+            return _sort_windows(waveform, lengths, windows)
+        chunks = row_chunks(waveform.shape[0], 2 * waveform.shape[1], _CHUNK_SAMPLES)
+        return torch.cat([_sort_windows(waveform[rows], lengths[rows], windows) for rows in chunks])
+
+
+def _sort_windows(waveform: Tensor, lengths: Tensor, windows: int) -> Tensor:
+    """Compute the statistics from all windows, sorted at once."""
     batch, longest = waveform.shape
     start, count = _window_places(lengths, windows)
     # At least 2, because an exported program may take no size that is 1 in some calls only.
