@@ -69,9 +69,9 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
     Raises:
         TypeError: if ``paths`` is not a list of paths, ``target`` is not a tensor, or a setting has a wrong
             type.
-        ValueError: if there are no paths, or there is not one row of the target and one name per path. Also if
-            files cannot be used or end before their ``start``. The message lists up to 10 such files with the
-            reason for each.
+        ValueError: if there are no paths, or there is not one row of the target and one name per path. Also
+            if files cannot be used or end before their ``start``. The message lists up to 10 such files with
+            the reason for each.
         ImportError: if a file needs soundfile, and soundfile cannot be imported.
 
     >>> import tempfile
