@@ -53,4 +53,5 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|nn|np|numpy|scipy|collections|typing|typing_extensions|os|pathlib|random)\..*"),
     (r"py:.*", r"(Array|Tensor|Path|PathLike|NDArray|Module|Generator|Self|TypeAlias|Method)"),
+    (r"py:.*", r"(CalibrationMethod|ClassAverage|ResampledMetric)"),
 ]

@@ -24,7 +24,8 @@ from rankaudio import (
     WeightedMixup,
 )
 from rankaudio.augmentation import Mixer
-from rankaudio.chain import Chain
+from rankaudio.chain import Chain, SomeOf
+from rankaudio.effects import AddNoise
 from rankaudio.ensemble import WindowMean
 from rankaudio.masking import CutSegment
 from rankaudio.spectral import DeltaChannels
@@ -35,6 +36,7 @@ PARTS = [
     RandomCrop(size=(5, 7)), RandomCrop(size=6, p=0.5), PadOrCrop(size=15), PadOrCrop(size=50),
     CutSegment(size=15), CutSegment(size=50, zeros="padding"), ShuffleChunks(chunk_length=9, p=1.0),
     SpecAugment(p=1.0), RandomResizedCrop(p=1.0), Gain(), Overdrive(), PitchShift(n_fft=48), Reverb(),
+    SomeOf([ShuffleChunks(chunk_length=9, p=1.0), Gain(p=1.0)], k=2), AddNoise(p=1.0),
     Speed(factor=(0.9, 1.1)), Tempo(n_fft=48), ThirdPlaceEffects(n_fft=48),
 ]  # fmt: skip
 LENGTHS = torch.tensor([40, 30, 20])

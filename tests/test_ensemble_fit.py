@@ -8,6 +8,8 @@ from sklearn.metrics import label_ranking_average_precision_score
 
 from rankaudio import lwlrap, multilabel_folds
 from rankaudio.ensemble import BlendFit, blend, fit_blend_weights
+from rankaudio.ensemble._members import Members
+from rankaudio.ensemble._search import WeightSearch
 
 pytestmark = pytest.mark.slow
 
@@ -156,6 +158,29 @@ def test_members_with_different_clips_are_fitted_together():
     assert fit.lwlrap > fit.equal
     with pytest.raises(ValueError, match=r"scores\[0\]: wanted numbers, got nan for clip 0, class 0"):
         fit_blend_weights(scores, target)
+
+
+@pytest.mark.parametrize("parameters", [(0.3, 0.7), (-1.0, 2.0), (0.5, -0.1)])
+def test_the_search_minimises_minus_the_lwlrap_of_members_with_spread_one(parameters):
+    generator = torch.Generator().manual_seed(4)
+    scores = torch.randn(2, 30, 5, dtype=torch.float64, generator=generator)
+    scores[0] *= 9
+    target = torch.rand(30, 5, generator=generator) > 0.6
+    members = Members(tuple(scores), torch.ones(2, 30, 1, dtype=torch.bool), "mean", torch.float64)
+    search = WeightSearch(members, target, [0, 1])
+    known = scores[:, target.any(1)]
+    spread = (known - known.mean(-1, keepdim=True)).abs().mean((1, 2))
+    share = torch.tensor(parameters, dtype=torch.float64).clamp(min=0)
+    blended = (share / spread) @ scores.flatten(1)
+    expected = -float(lwlrap(blended.reshape(30, 5), target))
+    assert search._cost(torch.tensor(parameters, dtype=torch.float64)) == pytest.approx(expected, abs=1e-13)
+
+
+def test_a_blend_of_nothing_is_worse_than_any_other():
+    present, scores = torch.ones(1, 3, 1, dtype=torch.bool), torch.eye(3, dtype=torch.float64)
+    search = WeightSearch(Members((scores,), present, "mean", torch.float64), scores.bool(), [0])
+    assert search._cost(torch.tensor([-1.0])) == 0
+    assert search._cost(torch.tensor([1.0])) == -1
 
 
 def test_weights_stay_equal_if_one_fold_has_all_the_labels():

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rankaudio import Chain
+from rankaudio._fill import fill_values
 from rankaudio.masking import (
     PadOrCrop,
     RandomCrop,
@@ -15,6 +16,9 @@ from rankaudio.masking import (
     ShuffleChunks,
     SpecAugment,
     centre_crop,
+    frame_windows,
+    pad_or_crop,
+    spec_augment,
 )
 from rankaudio.mixing import ORMixup, RandomMixer, SigmoidConcatMixup, WeightedMixup
 from rankaudio.spectral import DeltaChannels
@@ -250,3 +254,13 @@ def test_a_chain_hands_groups_to_its_mixers():
 def test_bad_groups_are_named(groups, error, message):
     with pytest.raises(error, match=message):
         WeightedMixup()(torch.zeros(2, 9), torch.eye(2), groups=groups)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("fill", ["minimum", "mean", 0.5])
+def test_filling_keeps_the_dtype(dtype, fill):
+    x, lengths = torch.randn(2, 5, 7).to(dtype), torch.tensor([7, 3])
+    assert fill_values(x, lengths, fill).dtype == dtype
+    assert pad_or_crop(x, lengths, size=9, fill=fill)[0].dtype == dtype
+    assert spec_augment(x, lengths, p=1.0, fill=fill)[0].dtype == dtype
+    assert frame_windows(x, lengths, window=4, hop=2, fill=fill).windows.dtype == dtype

@@ -52,7 +52,8 @@ def test_each_resample_is_the_metric_of_those_clips(metric, average, function, m
     whole = function(scores, target, average=average, mask=known, **more)
     assert found.value == pytest.approx(float(whole), abs=1e-6)
     assert found.values.dtype == torch.float64
-    np.testing.assert_allclose(found[1:3], np.quantile(found.values, [0.025, 0.975]), atol=1e-12)
+    ends = np.quantile(found.values, [0.025, 0.975]) - 2 * (float(found.values.mean()) - found.value)
+    np.testing.assert_allclose(found[1:3], ends.clip(0, 1), atol=1e-12)
 
 
 def test_draws_are_of_as_many_clips_and_repeat():
@@ -119,6 +120,22 @@ def test_equal_models_do_not_differ_and_no_labels_are_no_accident():
     few = bootstrap(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[0, 1], [0, 0]]))
     assert few[:3] == (0.5, 0.5, 0.5)
     assert 0 < int(few.values.isnan().sum()) < 1000
+
+
+def test_the_bias_of_rare_classes_is_taken_out():
+    """The mean over many classes with few clips is too high, and in resamples twice as much."""
+    generator = torch.Generator().manual_seed(0)
+
+    def simulated(rows):
+        target = torch.rand(rows, 60, generator=generator) < 0.02
+        return torch.randn(rows, 60, generator=generator) + 2 * target, target
+
+    truth = float(average_precision(*simulated(40_000)))
+    scores, target = simulated(400)
+    found = bootstrap(scores, target, metric="average_precision", resamples=200)
+    assert found.value > truth
+    assert found.values.quantile(0.025) > truth
+    assert found.low < truth < found.high
 
 
 def test_arrays_and_half_precision_are_taken():

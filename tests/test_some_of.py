@@ -48,7 +48,7 @@ def share_by_definition(weights, k):
 )
 def test_parts_are_chosen_by_their_weights(weights, k):
     parts = SomeOf([Add(i) for i in range(len(weights))], k=k, weights=weights)
-    chosen = parts.draw(torch.zeros(20_000, 1), generator=seeded())["chosen_parts"]
+    chosen = parts.draw(torch.zeros(20_000, 1), generator=seeded())["chosen"]
     assert (chosen.sum(1) == k).all()
     expected = torch.tensor(share_by_definition(weights, k))
     torch.testing.assert_close(chosen.float().mean(0), expected, rtol=0, atol=4 * 0.5 / 20_000**0.5)
@@ -57,12 +57,12 @@ def test_parts_are_chosen_by_their_weights(weights, k):
 def test_the_number_of_parts_is_drawn_and_p_counts():
     chosen = SomeOf([Add(i) for i in range(4)], k=(1, 3), p=0.5).draw(
         torch.zeros(8000, 1), generator=seeded()
-    )["chosen_parts"]
+    )["chosen"]
     shares = chosen.sum(1).bincount(minlength=5) / 8000
     torch.testing.assert_close(shares, torch.tensor([1 / 2, 1 / 6, 1 / 6, 1 / 6, 0]), rtol=0, atol=0.025)
 
 
-def test_chosen_parts_are_applied_in_the_order_of_the_list():
+def test_chosen_are_applied_in_the_order_of_the_list():
     parts = SomeOf([Add(1.0, factor=2), Add(10.0, factor=3), Add(100.0)], k=2)
     result, _ = parts(torch.ones(200, 1), generator=seeded())
     assert set(result.flatten().tolist()) == {3 * 3 + 10, 3 + 100, 13 + 100}
@@ -91,7 +91,7 @@ def test_lengths_are_those_of_what_each_clip_got(k, with_lengths):
     assert torch.equal(after, after_replayed)
     before = torch.full((12,), 60) if lengths is None else lengths
     for row in range(12):
-        speed, _, crop, _ = draw["chosen_parts"][row].tolist()
+        speed, _, crop, _ = draw["chosen"][row].tolist()
         assert not result[row, after[row] :].any()
         if not speed and not crop:
             assert after[row] == before[row]
@@ -106,7 +106,7 @@ def test_each_clip_gets_what_its_parts_make_of_it_alone():
     for row in range(8):
         alone, length = clips[[row]], lengths[[row]]
         for index, part in enumerate(parts.parts):
-            if draw["chosen_parts"][row, index]:
+            if draw["chosen"][row, index]:
                 own = {n.partition(".")[2]: v[[row]] for n, v in draw.items() if n.startswith(f"{index}.")}
                 alone, length = part.replay(alone, own, length)
         assert length == after[row]

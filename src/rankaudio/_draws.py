@@ -10,18 +10,25 @@ from torch import Tensor
 
 from rankaudio._checks import check_values, describe
 
-# Fields with one value for each chunk, mask or part of a clip, ``(B, K)``. All others are ``(B,)``.
-_WIDE = ("order", "frequency_start", "frequency_width", "time_start", "time_width", "chosen_parts")
-_FLAGS = ("chosen", "chosen_parts", "wrapped")
-_INTEGERS = ("partner", "offset", "choice", "start", "length", "bottom", "height", "width", *_WIDE[:-1])
+# Fields with one value for each chunk or mask of a clip, ``(B, K)``. Others are ``(B,)``.
+_WIDE = ("order", "frequency_start", "frequency_width", "time_start", "time_width")
+_FLAGS = ("chosen", "wrapped")
+_INTEGERS = ("partner", "offset", "choice", "start", "length", "bottom", "height", "width", *_WIDE)
 
 
-def take_fields(draw: dict[str, Tensor], names: tuple[str, ...], clips: Tensor) -> list[Tensor]:
-    """Return fields of a draw, on the device of the clips, after a check of their names, kinds and rows."""
+def take_fields(
+    draw: dict[str, Tensor], names: tuple[str, ...], clips: Tensor, *, wide: tuple[str, ...] = _WIDE
+) -> list[Tensor]:
+    """Return fields of a draw, on the device of the clips, after a check of their names, kinds and rows.
+
+    The fields ``wide`` are ``(B, K)``.
+    """
     if not isinstance(draw, dict) or not set(names) <= set(draw):
         got = sorted(map(str, draw)) if isinstance(draw, dict) else describe(draw)
         raise ValueError(f"draw: wanted the fields {', '.join(names)}, got {got}")
-    fields = [_check_field(name, draw[name], clips).to(clips.device) for name in names]
+    fields = [
+        _check_field(name, draw[name], clips, 2 if name in wide else 1).to(clips.device) for name in names
+    ]
     if "partner" in names:
         partner = fields[names.index("partner")]
         good = (partner >= 0) & (partner < clips.shape[0])
@@ -29,14 +36,19 @@ def take_fields(draw: dict[str, Tensor], names: tuple[str, ...], clips: Tensor) 
     return fields
 
 
-def _check_field(name: str, field: object, clips: Tensor) -> Tensor:
+def check_rows(name: str, field: object, clips: Tensor) -> Tensor:
+    """Return a field if it is a tensor with one row for each clip."""
     if not isinstance(field, Tensor):
         raise TypeError(f"draw: wanted a tensor for {name}, got {describe(field)}")
-    ndim = 2 if name in _WIDE else 1
+    if field.shape[:1] != clips.shape[:1]:
+        raise ValueError(f"draw: wanted {clips.shape[0]} rows, got {name}, {describe(field)}")
+    return field
+
+
+def _check_field(name: str, field: object, clips: Tensor, ndim: int) -> Tensor:
+    field = check_rows(name, field, clips)
     if field.ndim != ndim:
         raise ValueError(f"draw: wanted {ndim} axes for {name}, got {describe(field)}")
-    if field.shape[0] != clips.shape[0]:
-        raise ValueError(f"draw: wanted {clips.shape[0]} rows, got {name}, {describe(field)}")
     if name in _FLAGS:
         good, kind = field.dtype == torch.bool, "bools"
     elif name in _INTEGERS:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rankaudio import _random
 from rankaudio._checks import check_integer, check_number, check_ordered, describe
 from rankaudio._clips import check_clips, per_clip
-from rankaudio._draws import take_fields
+from rankaudio._draws import check_rows, take_fields
 from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.lengths import zero_beyond
 
@@ -24,7 +24,7 @@ class SomeOf(Augmentation):
     order of the list. A part's own ``p`` counts as well, so give the parts ``p = 1``. On a CPU each part
     computes only the clips that have chosen it.
 
-    :meth:`draw` returns ``chosen_parts`` ``(B, n)`` bool for :math:`n` parts. It also returns what each part
+    :meth:`draw` returns ``chosen`` ``(B, n)`` bool for :math:`n` parts. It also returns what each part
     draws, with the part's number before the name: ``"0.decibels"``.
 
     Args:
@@ -45,10 +45,10 @@ class SomeOf(Augmentation):
 
     >>> some = SomeOf([Gain(p=1.0), ShuffleChunks(p=1.0), Overdrive(p=1.0)], k=(1, 2))
     >>> draw = some.draw(torch.randn(4, 9000))
-    >>> draw["chosen_parts"].sum(1).unique()
+    >>> draw["chosen"].sum(1).unique()
     tensor([1, 2])
     >>> list(draw)
-    ['chosen_parts', '0.chosen', '0.decibels', '1.order', '2.chosen', '2.decibels', '2.colour']
+    ['chosen', '0.chosen', '0.decibels', '1.order', '2.chosen', '2.decibels', '2.colour']
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class SomeOf(Augmentation):
     def draw(
         self, clips: Tensor, lengths: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Draw:
-        """Draw ``chosen_parts``, and everything that the parts draw."""
+        """Draw ``chosen``, and everything that the parts draw."""
         return self._record(clips, lengths, generator=generator, only_draw=self.k[1] == 1)[2]
 
     def replay(
@@ -82,7 +82,11 @@ class SomeOf(Augmentation):
     ) -> tuple[Tensor, Tensor | None]:
         """Apply what :meth:`draw` returned."""
         check_clips(clips, lengths)
-        take_fields(draw, ("chosen_parts",), clips)
+        (chosen,) = take_fields(draw, ("chosen",), clips, wide=("chosen",))
+        for name, field in draw.items():
+            check_rows(name, field, clips)
+        if chosen.shape[1] != len(self.weights):
+            raise ValueError(f"draw: wanted chosen of {len(self.weights)} parts, got {describe(chosen)}")
         return self._walk(clips, lengths, draw)
 
     def extra_repr(self) -> str:
@@ -99,7 +103,7 @@ class SomeOf(Augmentation):
     ) -> tuple[Tensor, Tensor | None, Draw]:
         """Draw and replay in one pass, because a part may have to know what the parts before it returned."""
         check_clips(clips, lengths)
-        draw = {"chosen_parts": self._choose(clips, generator)}
+        draw = {"chosen": self._choose(clips, generator)}
         if not only_draw:
             return *self._walk(clips, lengths, draw, generator=generator, new=True), draw
         for index, part in enumerate(self._all_parts()):
@@ -138,7 +142,7 @@ class SomeOf(Augmentation):
             prefix = f"{index}."
             fields = {name.removeprefix(prefix): draw[name] for name in draw if name.startswith(prefix)}
             if fields:
-                result = _change(part, source, draw["chosen_parts"][:, index], fields, result)
+                result = _change(part, source, draw["chosen"][:, index], fields, result)
         return result
 
     def _all_parts(self) -> list[Augmentation]:
@@ -167,7 +171,7 @@ class OneOf(SomeOf):
     >>> one = OneOf([Gain(p=1.0), Overdrive(p=1.0)], weights=[3, 1], p=0.5)
     >>> chain = Chain({"one": one, "mixup": ORMixup()})
     >>> *_, record = chain.record(torch.randn(8, 9000), torch.eye(8))
-    >>> record["one"]["chosen_parts"].sum(1).unique()
+    >>> record["one"]["chosen"].sum(1).unique()
     tensor([0, 1])
     """
 

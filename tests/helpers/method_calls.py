@@ -1,5 +1,6 @@
 """A small valid call of every public method with arguments, for tests that spoil one argument at a time."""
 
+import copy
 import inspect
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from public_names import public_names
 from rankaudio import LengthBucketSampler, Lwlrap, ORMixup, ShuffleChunks, WeightedMixup
 from rankaudio.augmentation import Mixer
 from rankaudio.backbones import CBAM, AxisPool, AxisPoolCNN, SqueezeExcite
-from rankaudio.chain import Chain
+from rankaudio.chain import Chain, SomeOf
 from rankaudio.data import ClipDataset, LabelTable, PoolSampler
+from rankaudio.decisions import Calibration, CountHead, ThresholdHead
 from rankaudio.ensemble import LinearStacking, SecondLevelNetwork, WindowMean, fit_second_level
-from rankaudio.inference import SegmentedTagger, WindowedTagger
-from rankaudio.losses import AuxiliaryLoss, SmoothedBCELoss, SourceLoss
+from rankaudio.inference import FramewiseTagger, SegmentedTagger, WindowedTagger
+from rankaudio.losses import AsymmetricLoss, AuxiliaryLoss, FocalLoss, SmoothedBCELoss, SourceLoss, ZLPRLoss
 from rankaudio.masking import CutSegment
+from rankaudio.metrics import F1, AveragePrecision
 from rankaudio.spectral import DecibelMel, DeltaChannels, Deltas, LogMel, LogSTFT, WaveformStatistics
 from small_networks import SMALL_NETWORKS, small_tagger
 from valid_calls import (
@@ -64,8 +67,16 @@ def calls_of_methods(folder: Path) -> dict[str, Call]:
     settings |= {"hidden": 2, "reduction": 2}
     fit = fit_second_level(MEMBERS["scores"], TARGET, folds=torch.arange(3), **settings)
     sides = SegmentedTagger(tagger, seconds=0.005), WindowedTagger(tagger, window=8, hop=4)
+    metrics = (metric, AveragePrecision(4), F1(4, thresholds=torch.zeros(4)))
+    weighted = {"mask": MASK, "sample_weight": torch.ones(3)}
+    step = {**SPEC, "context": 0}
+    framewise, scale = FramewiseTagger(tagger).eval(), Calibration(torch.ones(4), torch.zeros(4))
+    embedding = {"embedding": SCORES}
     states = {
-        "Lwlrap.load_state_dict": (metric.load_state_dict, metric.state_dict()),
+        **{
+            f"{type(one).__name__}.load_state_dict": (one.load_state_dict, one.state_dict())
+            for one in metrics
+        },
         "SecondLevelNetwork.load_reference_state_dict": (
             level.load_reference_state_dict,
             reference_state(level),
@@ -100,9 +111,16 @@ def calls_of_methods(folder: Path) -> dict[str, Call]:
         (rankaudio.losses.LSoftLoss().forward, LOSS), (rankaudio.losses.LqLoss().forward, LOSS),
         (SmoothedBCELoss().forward, {**LOSS, "mask": MASK, "sample_weight": torch.ones(3)}),
         (several.forward, {**LOSS, "source": source}),
-        (metric.compute, {"sync": False}), (metric.merge, {"other": Lwlrap(4)}),
-        (metric.to, {"device": "cpu"}),
-        (metric.update, {**LOSS, "mask": MASK, "sample_weight": torch.ones(3)}),
+        *[(one.update, {**LOSS, **weighted}) for one in metrics],
+        *[(one.compute, {"sync": False}) for one in metrics],
+        *[(one.merge, {"other": copy.deepcopy(one)}) for one in metrics],
+        *[(one.to, {"device": "cpu"}) for one in metrics],
+        *[(loss().forward, {**LOSS, **weighted}) for loss in (AsymmetricLoss, FocalLoss, ZLPRLoss)],
+        (CountHead(n_features=4).forward, embedding),
+        (ThresholdHead(n_features=4, n_classes=4).forward, embedding),
+        (scale.forward, {"scores": SCORES}), (axis.step_features, {**step, "side_inputs": SIDE}),
+        (SMALL_NETWORKS["CNN2d, max"](2).step_features, step), (framewise.score, {"waveform": WAVES[0]}),
+        (framewise.forward, {"waveform": WAVES, "lengths": None, "side_inputs": {}}),
         *[(side.forward, {"waveform": WAVES, "lengths": None, "side_inputs": {}}) for side in sides],
         (SMALL_NETWORKS["SkipAttention"](2).features, SPEC), (SMALL_NETWORKS["CNN2d, max"](2).features, SPEC),
         (tagger.embed, {"waveform": WAVES, "lengths": None, "side_inputs": {}}),
@@ -135,6 +153,7 @@ def calls_of_draws() -> dict[str, Call]:
         (rankaudio.RandomCrop(size=(5, 7)), WAVES[:, :40], "clips"),
         (rankaudio.PadOrCrop(size=15), WAVES[:, :40], "clips"),
         (CutSegment(size=15), WAVES[:, :40], "clips"),
+        (SomeOf([ShuffleChunks(chunk_length=9), rankaudio.Gain()], k=(1, 2)), WAVES[:, :40], "clips"),
         (rankaudio.SpecAugment(p=1.0), SPECTROGRAM, "spectrogram"),
         (rankaudio.RandomResizedCrop(p=1.0), SPECTROGRAM, "spectrogram"),
         (rankaudio.Gain(p=1.0), WAVES[:, :40], "waveform"),

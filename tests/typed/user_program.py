@@ -55,6 +55,8 @@ from rankaudio.data import (
 from rankaudio.decisions import Calibration, fit_calibration, fit_thresholds
 from rankaudio.effects import AddNoise
 from rankaudio.ensemble import BlendFit, blend, blend_tables, fit_blend_weights, stack_tables
+from rankaudio.events import Event, events, write_audacity, write_events, write_raven
+from rankaudio.inference import FramewiseTagger, WindowScores
 from rankaudio.losses import Reduction
 from rankaudio.metrics import (
     Average,
@@ -162,6 +164,20 @@ def decisions(tagger: Tagger, scores: Tensor, target: Tensor) -> Tensor:
     kept: Tensor | None = tagger.thresholds
     decided: Tensor = tagger.decide(scores)
     return decided & (probabilities > 0) if kept is not None else decided
+
+
+def events_over_time(tagger: Tagger, waveform: Tensor, folder: Path) -> list[Event]:
+    framewise = FramewiseTagger(tagger.eval(), context=0.1)
+    steps: Tensor = framewise(waveform[None]).detach()
+    windows: WindowScores = framewise.score(waveform)
+    others: WindowScores = rankaudio.predict_long(tagger, waveform, window=0.1, hop=0.05)
+    times: Tensor = torch.cat([windows.starts, others.ends])
+    found: list[Event] = events(windows, [float(steps.max()), 0.0, 0.0], min_gap=0.1, classes=CLASSES)
+    write_events(folder / "events.csv", {"a.wav": found})
+    write_audacity(folder / "labels.txt", found)
+    write_raven(folder / "selections.txt", found, f_max=RATE / 2)
+    seconds: float = sum(event.end - event.start for event in found) + float(times.sum())
+    return found if seconds else []
 
 
 def frontends(waveform: Tensor, lengths: Tensor) -> list[Tensor]:
@@ -306,6 +322,8 @@ def main(folder: Path) -> None:
     raw = network(mel).detach()
     classwise_metrics(raw, target)
     decisions(Tagger(LogMel(), CNN2d(len(CLASSES), base_depth=4)), raw, target)
+    mel_of_rate = LogMel(sample_rate=RATE, n_fft=256, hop_length=128, n_mels=32)
+    events_over_time(Tagger(mel_of_rate, CNN2d(len(CLASSES), base_depth=4)), waveform[0], folder)
     CNN1d(len(CLASSES), n_bins=33, base_depth=4, n_blocks=2)(stft)
     Tagger(LogSTFT(n_fft=64, hop_length=32), network.backbone)
     augment(waveform, target.float(), lengths)

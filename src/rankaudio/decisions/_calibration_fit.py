@@ -42,7 +42,7 @@ class CalibrationFit(NamedTuple):
     uncalibrated: float
     """Log-loss of the sigmoid of the scores as they are."""
     constant: float
-    """Log-loss of the same probability for every clip: the share of clips with the class."""
+    """Log-loss of one probability for every clip, the share of clips with the class."""
 
 
 def fit_calibration(

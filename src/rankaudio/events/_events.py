@@ -72,7 +72,7 @@ def events(
 
     Args:
         windows: scores ``(n, C)``, starts ``(n,)`` and ends ``(n,)`` in seconds, as :func:`predict_long` and
-            :meth:`FramewiseTagger.score` return them. Starts and ends ascend.
+            :meth:`~rankaudio.inference.FramewiseTagger.score` return them. Starts and ends ascend.
         threshold: one number, or one for each class, such as ``tagger.thresholds``. It is rounded to the
             dtype of the scores, and may be infinite.
         min_gap: seconds. Shorter gaps are bridged.

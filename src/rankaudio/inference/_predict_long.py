@@ -21,7 +21,7 @@ __all__ = ["WindowScores", "predict_long"]
 class WindowScores(NamedTuple):
     """Scores of the windows of one recording, on the CPU, with the start and the end of each window.
 
-    It is the result of :func:`predict_long` and of :meth:`FramewiseTagger.score`, and
+    It is the result of :func:`predict_long` and of :meth:`~rankaudio.inference.FramewiseTagger.score`, and
     :func:`rankaudio.events.events` takes it.
 
     >>> starts = torch.tensor([0.0, 0.5])

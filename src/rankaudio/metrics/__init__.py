@@ -6,7 +6,8 @@ from rankaudio.metrics._average_precision import (
     average_precision,
 )
 from rankaudio.metrics._f1 import F1, ClassF1, f1
-from rankaudio.metrics._intervals import Interval, PairedTest, bootstrap, paired_test
+from rankaudio.metrics._inputs import ClassAverage
+from rankaudio.metrics._intervals import Interval, PairedTest, ResampledMetric, bootstrap, paired_test
 from rankaudio.metrics._lwlrap import Average, ClassLwlrap, Lwlrap, lwlrap
 from rankaudio.metrics._roc import ClassRoc, d_prime, roc_auc
 
@@ -14,6 +15,7 @@ __all__ = [
     "F1",
     "Average",
     "AveragePrecision",
+    "ClassAverage",
     "ClassAveragePrecision",
     "ClassF1",
     "ClassLwlrap",
@@ -21,6 +23,7 @@ __all__ = [
     "Interval",
     "Lwlrap",
     "PairedTest",
+    "ResampledMetric",
     "average_precision",
     "bootstrap",
     "d_prime",

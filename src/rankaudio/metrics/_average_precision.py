@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, overload
+from typing import TYPE_CHECKING, NamedTuple, Self, overload
 
 import torch
 from torch import Tensor
 
 from rankaudio._checks import check_choice, check_device, check_flag, check_integer, describe
-from rankaudio.metrics._inputs import Rows, check_rows
+from rankaudio.metrics._inputs import CLASS_AVERAGES, ClassAverage, Rows, check_rows
 from rankaudio.metrics._kept_scores import KeptScores
 from rankaudio.metrics._ranked import Ranked, as_one_class, of_classes
 from rankaudio.metrics._running import check_batch
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from rankaudio.metrics._inputs import Array
 
 __all__ = ["AveragePrecision", "ClassAveragePrecision", "average_precision"]
-
-ClassAverage = Literal["macro", "micro"]
-CLASS_AVERAGES: tuple[Any, ...] = ("macro", "micro", None)
 
 
 class ClassAveragePrecision(NamedTuple):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, overload
+from typing import TYPE_CHECKING, NamedTuple, Self, overload
 
 import torch
 from torch import Tensor
 
 from rankaudio._checks import check_choice, check_device, check_flag, check_integer, describe
-from rankaudio.metrics._inputs import check_rows, check_thresholds
+from rankaudio.metrics._inputs import CLASS_AVERAGES, ClassAverage, check_rows, check_thresholds
 from rankaudio.metrics._label_precisions import sum_dtype
 from rankaudio.metrics._running import add_processes, check_batch, check_state
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from rankaudio.metrics._inputs import Array
 
 __all__ = ["F1", "ClassF1", "f1"]
-
-F1Average = Literal["macro", "micro"]
-_AVERAGES: tuple[Any, ...] = ("macro", "micro", None)
 
 
 class ClassF1(NamedTuple):
@@ -64,7 +61,7 @@ def f1(
     target: Array,
     *,
     thresholds: Tensor | float,
-    average: F1Average = ...,
+    average: ClassAverage = ...,
     mask: Array | None = ...,
     sample_weight: Array | None = ...,
 ) -> Tensor: ...
@@ -87,7 +84,7 @@ def f1(
     target: Array,
     *,
     thresholds: Tensor | float,
-    average: F1Average | None = "macro",
+    average: ClassAverage | None = "macro",
     mask: Array | None = None,
     sample_weight: Array | None = None,
 ) -> Tensor | ClassF1:
@@ -128,7 +125,7 @@ def f1(
     >>> f1(scores, target, thresholds=torch.tensor([1.0, 2.0]), average="micro")
     tensor(0.8000, dtype=torch.float64)
     """
-    check_choice("average", average, _AVERAGES)
+    check_choice("average", average, CLASS_AVERAGES)
     return _compute(_counts(scores, target, thresholds, mask, sample_weight), average)
 
 
@@ -159,10 +156,10 @@ class F1:
     """
 
     def __init__(
-        self, n_classes: int, *, thresholds: Tensor | float, average: F1Average | None = "macro"
+        self, n_classes: int, *, thresholds: Tensor | float, average: ClassAverage | None = "macro"
     ) -> None:
         self.n_classes: int = check_integer("n_classes", n_classes)
-        self.average: F1Average | None = check_choice("average", average, _AVERAGES)
+        self.average: ClassAverage | None = check_choice("average", average, CLASS_AVERAGES)
         cpu = torch.device("cpu")
         self.thresholds: Tensor = check_thresholds(thresholds, n_classes, cpu).to(cpu, torch.float64)
         self._counts = _Counts.zeros(n_classes, cpu)
@@ -250,7 +247,7 @@ def _counts(
     return _Counts(hits, claims, support, missing.sum().to(rows.weight.dtype))
 
 
-def _compute(counts: _Counts, average: F1Average | None) -> Tensor | ClassF1:
+def _compute(counts: _Counts, average: ClassAverage | None) -> Tensor | ClassF1:
     if counts.nan_scores > 0:
         raise ValueError(f"scores: wanted numbers, got {int(counts.nan_scores)} NaN")
     hits, claims, support, _ = counts

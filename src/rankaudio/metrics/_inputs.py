@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array: TypeAlias = Tensor | NDArray[Any]
+
+# The averages of metrics that compare clips within a class.
+ClassAverage = Literal["macro", "micro"]
+CLASS_AVERAGES: tuple[Any, ...] = ("macro", "micro", None)
 
 
 class Rows(NamedTuple):

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_choice
-from rankaudio.metrics._average_precision import CLASS_AVERAGES, ClassAverage
-from rankaudio.metrics._inputs import check_rows
+from rankaudio.metrics._inputs import CLASS_AVERAGES, ClassAverage, check_rows
 from rankaudio.metrics._ranked import Ranked, as_one_class, of_classes
 
 if TYPE_CHECKING:
