@@ -16,13 +16,18 @@ _FLAGS = ("chosen", "wrapped")
 _INTEGERS = ("partner", "offset", "choice", "start", "length", "bottom", "height", "width", *_WIDE)
 
 
-def take_fields(draw: dict[str, Tensor], names: tuple[str, ...], clips: Tensor) -> list[Tensor]:
-    """Return fields of a draw, on the device of the clips, after a check of their names, kinds and rows."""
+def take_fields(
+    draw: dict[str, Tensor], names: tuple[str, ...], clips: Tensor, *, wide: tuple[str, ...] = _WIDE
+) -> list[Tensor]:
+    """Return fields of a draw, on the device of the clips, after a check of their names, kinds and rows.
+
+    The fields ``wide`` are ``(B, K)``.
+    """
     if not isinstance(draw, dict) or not set(names) <= set(draw):
         got = sorted(map(str, draw)) if isinstance(draw, dict) else describe(draw)
         raise ValueError(f"draw: wanted the fields {', '.join(names)}, got {got}")
     fields = [
-        _check_field(name, draw[name], clips, 2 if name in _WIDE else 1).to(clips.device) for name in names
+        _check_field(name, draw[name], clips, 2 if name in wide else 1).to(clips.device) for name in names
     ]
     if "partner" in names:
         partner = fields[names.index("partner")]
