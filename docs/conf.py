@@ -52,5 +52,8 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|nn|np|numpy|scipy|collections|typing|typing_extensions|os|pathlib|random)\..*"),
-    (r"py:.*", r"(Array|Tensor|Path|PathLike|NDArray|Module|Generator|Self|TypeAlias|Method|CalibrationMethod|ClassAverage|ResampledMetric)"),
+    (
+        r"py:.*",
+        r"(Array|Tensor|Path|PathLike|NDArray|Module|Generator|Self|TypeAlias|Method|CalibrationMethod|ClassAverage|ResampledMetric)",
+    ),
 ]
