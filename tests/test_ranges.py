@@ -14,14 +14,16 @@ RANGES = {
     "channels": "[1, inf)", "chunk_length": "[1, inf)", "clips": "[2, inf)", "colour": "[0, 100]",
     "damping": "[0, 100]", "decibels": "[-200, 200]", "Overdrive.decibels": "[-100, 100]",
     "overdrive.decibels": "[-100, 100]", "delta_width": "[3, inf)", "draws_per_epoch": "[1, inf)",
-    "dropout": "[0, 1]", "eps": "[1e-30, inf)", "f_max": "(50, 4000]", "f_min": "[0, 4000)",
+    "dropout": "[0, 1]", "eps": "[1e-30, inf)", "f_max": "(50, 4000]", "write_raven.f_max": "[0, inf)",
+    "f_min": "[0, 4000)", "write_raven.f_min": "[0, 4000]",
     "factor": "[0.1, 10]", "fit_second_level.factor": "[0, 1)", "search_second_level.factor": "[0, 1)",
     "frame_length": "[2, inf)", "frequency": "[0, 1]", "frequency_dim": "[-4, 3]", "gain": "[0, 1]",
     "growth_rate": "[1, 100]", "hidden": "[1, inf)", "hidden_factor": "[1, inf)", "high": "(-inf, inf)",
     "hop": "[1, 8]", "predict_long.hop": "(0, inf)", "hop_length": "[1, inf)", "in_channels": "[1, inf)",
-    "k": "[0, inf)", "kernel_size": "[3, 7]", "low": "(-inf, inf)", "lr": "[0, inf)", "masks": "[1, inf)",
-    "max_epochs": "[1, inf)", "max_samples": "[1, inf)", "max_seconds": "(0, inf)", "mean_labels": "[0, 4]",
+    "k": "[0, inf)", "SomeOf.k": "[1, 2]", "kernel_size": "[3, 7]", "low": "(-inf, inf)", "lr": "[0, inf)",
+    "masks": "[1, inf)",     "max_epochs": "[1, inf)", "max_samples": "[1, inf)", "max_seconds": "(0, inf)", "mean_labels": "[0, 4]",
     "min_length": "[1, inf)", "n_bins": "[1, inf)", "n_blocks": "[2, 20]", "n_classes": "[1, inf)",
+    "F1.n_classes": "[4, 4]",
     "n_fft": "[2, inf)", "n_folds": "[2, inf)", "multilabel_folds.n_folds": "[2, 3]",
     "random_folds.n_folds": "[2, 5]", "n_mels": "[1, inf)", "n_members": "[1, inf)",
     "new_rate": "[1, inf)", "old_rate": "[1, inf)", "orders": "[1, 2]", "p": "[0, 1]",
@@ -40,12 +42,16 @@ RANGES = {
     "width": "[3, inf)", "AxisPoolCNN.width": "[0.01, 100]", "window": "[4, inf)",
     "predict_long.window": "(0, inf)", "windows": "[1, inf)", "workers": "[0, 1024]",
     "world_size": "[1, 65536]", "wrap": "[0, 1]",
+    "context": "[0, inf)", "gamma": "[0, inf)", "gamma_neg": "[0, inf)", "gamma_pos": "[0, inf)",
+    "level": "(0, 1)", "margin": "[0, 1)", "max_labels": "[1, inf)", "min_duration": "[0, inf)",
+    "min_gap": "[0, inf)", "n_features": "[1, inf)", "recall": "(0, 1]", "resamples": "[1, inf)",
+    "snr": "[-100, 200]",
 }  # fmt: skip
 # Ends that need gigabytes, hundreds of processes, or another valid argument.
 ONLY_BEYOND = {("tail", 1), ("workers", 1), ("n_blocks", 1), ("growth_rate", 1), ("width", 1), ("n_fft", -1)}
 ONLY_BEYOND |= {("lr", -1), ("n_members", -1), ("world_size", 1)}
 # Lists whose values are not of one range.
-LISTS = {"lengths", "shares", "weights"}
+LISTS = {"groups", "lengths", "shares", "threshold", "weights"}
 
 
 def is_number(value):

@@ -10,7 +10,8 @@ from contract_table import CASES, LENGTHS, assert_same, tensors
 # Another value than the default. "Name.setting" is for one Module.
 OTHER = {
     "absent": False, "alpha": 0.3, "amin": 0.1, "beta": 0.5, "channel_dim": 3, "chunk_length": 10,
-    "class_weight": torch.arange(5.0, 0.0, -1.0), "eps": 0.1, "f_max": 3000.0, "f_min": 300.0, "fill": 3.0,
+    "class_weight": torch.arange(5.0, 0.0, -1.0), "detach_focus": True, "gamma": 1.0, "gamma_neg": 1.0,
+    "gamma_pos": 2.0, "margin": 0.2, "eps": 0.1, "f_max": 3000.0, "f_min": 300.0, "fill": 3.0,
     "frequency": 0.6, "frequency_dim": -1, "gain": (0.1, 0.2), "graded": True, "high": 2.0, "hop_length": 16,
     "low": -2.0, "masks": 5, "mel_scale": "htk", "n_fft": 48, "n_mels": 8, "new_rate": 4, "norm": "none",
     "old_rate": 5, "p": 0.4, "pad_mode": "same", "place": "end", "position": (0.1, 0.2), "power": 2.0,
@@ -27,7 +28,7 @@ CALL = {
     "groups": torch.tensor([0, 1, 0]),
 }
 # These change nothing, or only the last digits.
-SAME = {"transform", "LSEPLoss.graded"}
+SAME = {"transform", "LSEPLoss.graded", "detach_focus"}
 PAIRS = {name: case for name, case in CASES.items() if case.function and not case.effect}
 
 
