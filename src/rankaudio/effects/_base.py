@@ -65,6 +65,7 @@ class RandomEffect(Augmentation):
         self, waveform: Tensor, draw: Draw, lengths: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Apply what :meth:`draw` returned, or another draw with the same fields."""
+        given = lengths
         clips, lengths = check_and_mask(waveform, lengths)
         chosen, *values = take_fields(draw, ("chosen", *self.ranges), waveform)
         if self.p == 1 and self.ranges.get("factor", (1, 1))[0] > 1:
@@ -74,6 +75,8 @@ class RandomEffect(Augmentation):
         parameters = check_parameters(dict(zip(self.ranges, values, strict=True)), self._limits, clips)
         change = self._change_chosen if can_read(clips) else self._change_all
         changed, lengths = change(clips, lengths, chosen, parameters)
+        if lengths is not None and given is not None:
+            lengths = lengths.to(given.dtype)
         return changed.to(waveform.dtype), lengths
 
     def _change_all(
