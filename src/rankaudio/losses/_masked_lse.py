@@ -19,8 +19,8 @@ def masked_lse(x: Tensor, keep: Tensor, log_weight: Tensor | None) -> tuple[Tens
     hidden = torch.finfo(x.dtype).min / 4
     x = x.masked_fill(~keep, hidden).clamp(min=hidden)
     highest = x.detach().amax(-1)
-    # The exponential of a huge negative number takes a CPU twelve times as long. The sum has a term of 1, which
-    # hides all that is below the clamp.
+    # The exponential of a huge negative number takes a CPU twelve times as long. The sum has a term of 1,
+    # which hides all that is below the clamp.
     lowest = -80.0 if x.dtype == torch.float32 else -600.0
     return highest, (x - highest[..., None]).clamp(min=lowest).logsumexp(-1)
 
