@@ -208,6 +208,14 @@ def original():
     return model, golden, spectrograms(), side_inputs()
 
 
+def test_scores_equal_those_of_the_original_that_pools_frequency_first():
+    golden = np.load(GOLDEN / "second_conv_mode3.npz")
+    model = AxisPoolCNN(80, base_depth=4, rnn_units=8, pool_first="frequency").eval()
+    with torch.no_grad():
+        scores = load(model, golden_state(golden))(spectrograms().float(), None, side_inputs())
+    torch.testing.assert_close(scores, *tensors(golden, "logits", dtype=torch.float32), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 1e-5), (torch.float64, 1e-5)])
 def test_scores_equal_the_originals(original, dtype, atol):
     model, golden, x, side = original
