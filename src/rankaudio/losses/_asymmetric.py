@@ -28,8 +28,9 @@ def asymmetric_loss(
 ) -> Tensor:
     r"""Asymmetric loss (ASL): binary cross entropy with separate focusing of present and absent labels.
 
-    .. math:: \ell = -y \, (1 - p)^{\gamma_+} \log p - (1 - y) \, p_m^{\gamma_-} \log (1 - p_m), \qquad
-        p_m = \max(p - m, 0), \qquad p = \frac{1}{1 + e^{-s}}
+    .. math:: \ell = -y \, (1 - p)^{\gamma_+} \log p - (1 - y) \, p_m^{\gamma_-} \log (1 - p_m)
+
+    .. math:: p_m = \max(p - m, 0), \qquad p = \frac{1}{1 + e^{-s}}
 
     The powers are the focusing weights. They make labels count less that are already right. Most labels of a
     clip are absent, so :math:`\gamma_-` is the larger one. With the margin :math:`m`, an absent label whose
