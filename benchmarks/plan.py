@@ -52,7 +52,7 @@ def read_summary(run: Path) -> dict[str, dict[str, str]]:
     return {row["what"].removesuffix(" *"): row for row in read(run / "summary.csv")}
 
 
-def test_values(data: Path, run: Path) -> dict[str, tuple[float, Tensor]]:
+def values_on_test(data: Path, run: Path) -> dict[str, tuple[float, Tensor]]:
     """Return lwlrap on the test part, and that of each draw of clips, for all that has scores."""
     found = {}
     for name, path in score_tables(run, list(read_summary(run))).items():
@@ -64,7 +64,7 @@ def test_values(data: Path, run: Path) -> dict[str, tuple[float, Tensor]]:
     return found
 
 
-def test_rows(run: Path, values: dict[str, tuple[float, Tensor]]) -> list[list[str]]:
+def rows_on_test(run: Path, values: dict[str, tuple[float, Tensor]]) -> list[list[str]]:
     """Return a row for each member, network of the second level, system and blend."""
     summary, rows, first = read_summary(run), [], next(iter(values))
     for name, (value, boot) in values.items():
@@ -136,8 +136,8 @@ def main() -> None:
     columns = ["", "noisy clips", "out of fold", "test part [95 %]", "difference [95 %]", "weight"]
     columns += ["seconds", "CPU seconds"]
     with published(args.out):
-        values = test_values(args.data, args.run)
-        show(f"{args.data.name}: test part", *without_empty_columns(columns, test_rows(args.run, values)))
+        values = values_on_test(args.data, args.run)
+        show(f"{args.data.name}: test part", *without_empty_columns(columns, rows_on_test(args.run, values)))
         if any((args.run / name / "submission.csv").exists() for name in values):
             title = f"{args.data.name}: test part, difference of the row from the column [95 %]"
             show(title, ["", *list(values)[:-1]], pair_rows(values))

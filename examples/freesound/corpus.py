@@ -69,6 +69,12 @@ class Corpus:
         return wanted if self.fold_of is None or wanted == 1 else len(self.folds)
 
 
+def _skipped_remarks(path: Path, skipped: Sequence[str]) -> list[str]:
+    """Say which clips have no label, if there are any."""
+    shown = first_few(skipped, show=repr)
+    return [f"{path}: {len(skipped)} clips without a label are left out: {shown}"] if skipped else []
+
+
 def read_corpus(
     folder: Path,
     *,
@@ -97,11 +103,6 @@ def read_corpus(
     kaggle = table.table == KAGGLE.table and submission.exists()
     classes = read_classes(submission) if kaggle else None
     labels, skipped = read_labels_of(path, table, classes=classes)
-    remarks = []
-    if skipped:
-        remarks = [
-            f"{path}: {len(skipped)} clips without a label are left out: {first_few(skipped, show=repr)}"
-        ]
     labels, fold_of, folds = _published_folds(path, labels, table)
     original, kept = labels.target, torch.arange(len(labels))
     if corrections is not None:
@@ -119,7 +120,7 @@ def read_corpus(
         folder / table.audio,
         fold_of,
         folds,
-        (*remarks, *class_remarks(curated)),
+        (*_skipped_remarks(path, skipped), *class_remarks(curated)),
         trusted=trust,
         original=original,
         kept=kept,

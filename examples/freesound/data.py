@@ -15,9 +15,9 @@ from torch.utils.data import Dataset, Sampler
 
 from freesound.corpus import Corpus
 from freesound.distributed import Group
-from freesound.regular_file import check_regular
 from freesound.trimming import open_clips
 from rankaudio import ClipDataset, pad_collate
+from rankaudio._files import check_regular_file
 
 # The source of a clip, which a criterion may look at. A clip that is both trusted and noisy is there twice.
 CURATED, NOISY, TRUSTED = 0, 1, 2
@@ -79,7 +79,8 @@ def split_corpus(
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
-    return hashlib.sha256(check_regular(path).read_bytes()).hexdigest()
+    check_regular_file(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def fingerprint(split: Split) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from freesound.regular_file import check_regular, read_text
+from freesound.regular_file import read_text
+from rankaudio._files import check_regular_file
 
 
 def read_json(path: Path, wanted: str, is_right: Callable[[Any], bool], *, cure: str = "") -> Any:
@@ -23,7 +24,7 @@ def read_json(path: Path, wanted: str, is_right: Callable[[Any], bool], *, cure:
         OSError: if the file cannot be read.
         ValueError: if it has other content; the message names it.
     """
-    check_regular(path)
+    check_regular_file(path)
     try:
         values = json.loads(read_text(path))
         right = is_right(values)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -120,26 +122,14 @@ class AsymmetricLoss(WeightedLoss):
         self.margin: float = margin
         self.detach_focus: bool = detach_focus
 
-    def forward(
-        self,
-        scores: Tensor,
-        target: Tensor,
-        *,
-        mask: Tensor | None = None,
-        sample_weight: Tensor | None = None,
-    ) -> Tensor:
-        """Return the loss of a batch of scores."""
-        return asymmetric_loss(
-            scores,
-            target,
+    @property
+    def _function(self) -> Callable[..., Tensor]:
+        return partial(
+            asymmetric_loss,
             gamma_pos=self.gamma_pos,
             gamma_neg=self.gamma_neg,
             margin=self.margin,
             detach_focus=self.detach_focus,
-            mask=mask,
-            class_weight=self.class_weight,
-            sample_weight=sample_weight,
-            reduction=self.reduction,
         )
 
     def extra_repr(self) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -101,25 +104,9 @@ class FocalLoss(WeightedLoss):
         self.gamma: float = check_number("gamma", gamma, 0)
         self.alpha: float | None = None if alpha is None else check_number("alpha", alpha, 0, 1)
 
-    def forward(
-        self,
-        scores: Tensor,
-        target: Tensor,
-        *,
-        mask: Tensor | None = None,
-        sample_weight: Tensor | None = None,
-    ) -> Tensor:
-        """Return the loss of a batch of scores."""
-        return focal_loss(
-            scores,
-            target,
-            gamma=self.gamma,
-            alpha=self.alpha,
-            mask=mask,
-            class_weight=self.class_weight,
-            sample_weight=sample_weight,
-            reduction=self.reduction,
-        )
+    @property
+    def _function(self) -> Callable[..., Tensor]:
+        return partial(focal_loss, gamma=self.gamma, alpha=self.alpha)
 
     def extra_repr(self) -> str:
         """Show the settings."""

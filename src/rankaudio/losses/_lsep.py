@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -96,24 +98,9 @@ class LSEPLoss(WeightedLoss):
         super().__init__(class_weight, reduction)
         self.graded: bool = check_flag("graded", graded)
 
-    def forward(
-        self,
-        scores: Tensor,
-        target: Tensor,
-        *,
-        mask: Tensor | None = None,
-        sample_weight: Tensor | None = None,
-    ) -> Tensor:
-        """Return the loss of a batch of scores."""
-        return lsep_loss(
-            scores,
-            target,
-            graded=self.graded,
-            mask=mask,
-            class_weight=self.class_weight,
-            sample_weight=sample_weight,
-            reduction=self.reduction,
-        )
+    @property
+    def _function(self) -> Callable[..., Tensor]:
+        return partial(lsep_loss, graded=self.graded)
 
     def extra_repr(self) -> str:
         """Show the settings."""

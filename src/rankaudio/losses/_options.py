@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -24,7 +25,8 @@ REDUCTIONS: tuple[Reduction, ...] = ("none", "mean", "sum")
 class WeightedLoss(nn.Module):
     """Base of the Modules with a class weight and a reduction.
 
-    The class weight moves with the Module and is not part of its state dict.
+    The class weight moves with the Module and is not part of its state dict. The ``_function`` of a
+    subclass is the function of its loss, with all other settings.
     """
 
     class_weight: Tensor | None
@@ -35,6 +37,28 @@ class WeightedLoss(nn.Module):
         if class_weight is not None:
             check_floating("class_weight", class_weight)
         self.register_buffer("class_weight", class_weight, persistent=False)
+
+    @property
+    def _function(self) -> Callable[..., Tensor]:
+        raise NotImplementedError
+
+    def forward(
+        self,
+        scores: Tensor,
+        target: Tensor,
+        *,
+        mask: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
+        """Return the loss of a batch of scores."""
+        return self._function(
+            scores,
+            target,
+            mask=mask,
+            class_weight=self.class_weight,
+            sample_weight=sample_weight,
+            reduction=self.reduction,
+        )
 
     def extra_repr(self) -> str:
         """Show the settings."""

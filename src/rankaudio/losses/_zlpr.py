@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -84,20 +86,6 @@ class ZLPRLoss(WeightedLoss):
     def __init__(self, *, class_weight: Tensor | None = None, reduction: Reduction = "mean") -> None:
         super().__init__(class_weight, reduction)
 
-    def forward(
-        self,
-        scores: Tensor,
-        target: Tensor,
-        *,
-        mask: Tensor | None = None,
-        sample_weight: Tensor | None = None,
-    ) -> Tensor:
-        """Return the loss of a batch of scores."""
-        return zlpr_loss(
-            scores,
-            target,
-            mask=mask,
-            class_weight=self.class_weight,
-            sample_weight=sample_weight,
-            reduction=self.reduction,
-        )
+    @property
+    def _function(self) -> Callable[..., Tensor]:
+        return zlpr_loss

@@ -91,22 +91,21 @@ def log_mel(
     """
     waveform, lengths = check_waveform(waveform, lengths)
     check_settings(n_fft=n_fft, hop_length=hop_length, power=power, pad_mode=pad_mode, transform=transform)
-    filterbank = mel_filterbank(
-        sample_rate=sample_rate,
-        n_fft=n_fft,
-        n_mels=n_mels,
-        f_min=f_min,
-        f_max=f_max,
-        mel_scale=mel_scale,
-        norm=norm,
-        device=waveform.device,
-        dtype=waveform.dtype,
-    )
     return spectrogram(
         waveform,
         lengths,
         window=torch.hann_window(n_fft, device=waveform.device, dtype=waveform.dtype),
-        filterbank=filterbank,
+        filterbank=mel_filterbank(
+            sample_rate=sample_rate,
+            n_fft=n_fft,
+            n_mels=n_mels,
+            f_min=f_min,
+            f_max=f_max,
+            mel_scale=mel_scale,
+            norm=norm,
+            device=waveform.device,
+            dtype=waveform.dtype,
+        ),
         hop_length=hop_length,
         power=power,
         eps=check_eps(eps),
