@@ -27,20 +27,13 @@ import torch
 from torch import Tensor
 
 from _bootstrap import interval
-from _decisions import (
-    class_thresholds,
-    common_threshold,
-    counts_of,
-    macro_f1,
-    mean_average_precision,
-    micro_f1,
-)
 from _heads import decided_by_heads, embeddings_of
 from _hidden_layer import HiddenLayer
 from _table import options, published, show
 from ingredients import example, results
-from rankaudio import lwlrap
 from rankaudio.data import read_labels, read_scores
+from rankaudio.decisions import fit_thresholds
+from rankaudio.metrics import Interval, bootstrap
 from rankaudio.noisy import calibrate_scores
 
 SETTINGS = [
@@ -51,6 +44,7 @@ RATE, RATE_OF_HIDDEN_LAYER = 5e-3, 3e-3
 LOSSES = {"lsep": "LSEP", "zlpr": "ZLPR", "bce": "BCE", "asl": "ASL", "focal": "focal"}
 CALIBRATED = "LSEP, less its log-sum-exp"
 MEASURES = ("lwlrap", "mAP", "F1, one threshold", "F1, one per class", "F1 at 0")
+RESAMPLES = 2000  # of the test clips, the same for all losses
 
 
 Key = tuple[str, int, float]
@@ -70,19 +64,35 @@ class Scored:
         parts = ((calibrate_scores(scores), target) for scores, target in (self.held_out, self.test))
         return Scored(*parts, self.embeddings)
 
-    def measures(self, draws: Tensor) -> dict[str, Tensor]:
-        """Return each measure of each draw of test clips."""
-        (scores, target), counts = self.test, counts_of(draws)
-        target = target.bool()
+    def measures(self) -> dict[str, Interval]:
+        """Return each measure of the test clips, and its values on resamples of them."""
+        scores, target = self.test
         one, each = common_threshold(*self.held_out), class_thresholds(*self.held_out)
         values = (
-            lwlrap_of_draws(scores, target, draws),
-            mean_average_precision(scores, target, counts),
-            micro_f1(scores > one, target, counts),
-            macro_f1(scores > each, target, counts),
-            micro_f1(scores > 0, target, counts),
+            bootstrap(scores, target, resamples=RESAMPLES),
+            bootstrap(scores, target, metric="average_precision", resamples=RESAMPLES),
+            f1_of(scores >= one, target, "micro"),
+            f1_of(scores >= each, target, "macro"),
+            f1_of(scores > 0, target, "micro"),
         )
         return dict(zip(MEASURES, values, strict=True))
+
+
+def common_threshold(scores: Tensor, target: Tensor) -> float:
+    """Return the threshold with the highest F1 over all clips and classes together."""
+    return float(fit_thresholds(scores.reshape(-1, 1), target.reshape(-1, 1)).thresholds)
+
+
+def class_thresholds(scores: Tensor, target: Tensor) -> Tensor:
+    """Return the threshold of each class with the highest F1; the common one for a class without a label."""
+    thresholds = fit_thresholds(scores, target).thresholds
+    return thresholds.where(target.bool().any(0), common_threshold(scores, target))
+
+
+def f1_of(labels: Tensor, target: Tensor, average: str) -> Interval:
+    """Return F1 of labels that are decided."""
+    kind = {"metric": "f1", "average": average, "thresholds": 0.5}
+    return bootstrap(labels.double(), target, resamples=RESAMPLES, **kind)
 
 
 def train_network(data: Path, place: Path, loss: str, seed: int, rate: float) -> None:
@@ -139,21 +149,16 @@ def without_zero(name: str, measure: str) -> bool:
 
 def show_measures(rows: dict[str, list[Scored]]) -> None:
     """Print the mean over the seeds of each measure, its difference from LSEP, and the seeds alone."""
-    first = rows["LSEP"][0].test[0]
-    draws, whole = draw_clips(len(first)), torch.arange(len(first))[None]
-    resamples = {name: [each.measures(draws) for each in seeds] for name, seeds in rows.items()}
-    points = {name: [each.measures(whole) for each in seeds] for name, seeds in rows.items()}
+    measures = {name: [each.measures() for each in seeds] for name, seeds in rows.items()}
     means, differences, each_seed = [], [], []
     for name in rows:
         mean, apart, alone = [name], [name], [name]
         for measure in MEASURES:
-            values = torch.cat([point[measure] for point in points[name]])
-            draws_mean = centred(torch.stack([it[measure] for it in resamples[name]]), values)
+            values, draws_mean = over_seeds([each[measure] for each in measures[name]])
             skipped = without_zero(name, measure)
             mean.append("" if skipped else f"{float(values.mean()):.3f} {interval(draws_mean)}")
             alone.append("" if skipped else " ".join(f"{float(value):.3f}" for value in values))
-            of_base = torch.cat([point[measure] for point in points["LSEP"]])
-            base = centred(torch.stack([it[measure] for it in resamples["LSEP"]]), of_base)
+            of_base, base = over_seeds([each[measure] for each in measures["LSEP"]])
             apart.append(difference(values - of_base, draws_mean - base))
         means.append(mean)
         each_seed.append(alone)
@@ -168,13 +173,11 @@ def show_heads(runs: list[Scored]) -> None:
     each_run = [labels_by_way(run) for run in runs]
     ways = {name: [labels[name] for labels in each_run] for name in each_run[0]}
     target = runs[0].test[1].bool()
-    counts, whole = counts_of(draw_clips(len(target))), torch.ones(1, len(target), dtype=torch.float64)
     rows, bases = [], []
     for name, decided in ways.items():
         row = [name]
-        for column, f1 in enumerate((micro_f1, macro_f1)):
-            values = torch.cat([f1(labels, target, whole) for labels in decided])
-            draws = centred(torch.stack([f1(labels, target, counts) for labels in decided]), values)
+        for column, average in enumerate(("micro", "macro")):
+            values, draws = over_seeds([f1_of(labels, target, average) for labels in decided])
             if len(bases) <= column:
                 bases.append((values, draws))
             apart = difference(values - bases[column][0], draws - bases[column][1]) if rows else ""
@@ -188,32 +191,21 @@ def labels_by_way(scored: Scored) -> dict[str, Tensor]:
     """Return the labels of the test part, by thresholds and by heads that the held-out clips have fitted."""
     calibrated = scored.calibrated()
     (held_out, target), test = scored.held_out, scored.test[0]
-    ways = {"one threshold": test > common_threshold(held_out, target)}
-    ways["... less their log-sum-exp"] = calibrated.test[0] > common_threshold(*calibrated.held_out)
-    ways["one threshold per class"] = test > class_thresholds(held_out, target)
+    ways = {"one threshold": test >= common_threshold(held_out, target)}
+    ways["... less their log-sum-exp"] = calibrated.test[0] >= common_threshold(*calibrated.held_out)
+    ways["one threshold per class"] = test >= class_thresholds(held_out, target)
     return ways | decided_by_heads(*scored.embeddings(), held_out, target, test)
 
 
-def draw_clips(count: int) -> Tensor:
-    """Draw 2,000 resamples of the clips, ``(2000, count)``. They are the same for all losses."""
-    return torch.randint(count, (2000, count), generator=torch.Generator().manual_seed(0))
+def over_seeds(found: list[Interval]) -> tuple[Tensor, Tensor]:
+    """Return the figure of each seed, and the mean over the seeds on each resample.
 
-
-def lwlrap_of_draws(scores: Tensor, target: Tensor, draws: Tensor) -> Tensor:
-    """Return lwlrap of each draw of clips: a weighted mean of each clip's sums."""
-    labels = target.sum(1).double()
-    pairs = zip(scores, target, strict=True)
-    each = torch.stack([lwlrap(s[None], t[None], average="sample") for s, t in pairs])
-    return (each.nan_to_num(0) * labels)[draws].sum(1) / labels[draws].sum(1)
-
-
-def centred(of_draws: Tensor, of_seeds: Tensor) -> Tensor:
-    """Return the mean over the seeds of each draw, shifted so that all draws have the mean of the figure.
-
-    A draw has some clips several times. That raises average precision, and says nothing about other clips.
+    The means are shifted, so that the mean of all of them is that of the figures. A resample has some clips
+    several times. That raises average precision, and says nothing about other clips.
     """
-    draws = of_draws.mean(0)
-    return draws - draws.mean() + of_seeds.mean()
+    of_seeds = torch.tensor([one.value for one in found])
+    draws = torch.stack([one.values for one in found]).mean(0)
+    return of_seeds, draws - draws.mean() + of_seeds.mean()
 
 
 def difference(of_seeds: Tensor, of_draws: Tensor) -> str:
@@ -231,9 +223,9 @@ def show_rates(scored: dict[Key, Scored], seeds: list[int], rates: list[float]) 
         row = [name]
         for rate in rates:
             runs = [scored[loss, seed, rate] for seed in seeds]
-            values = [run.measures(torch.arange(len(run.test[1]))[None]) for run in runs]
-            means = (torch.cat([value[key] for value in values]).mean() for key in ("lwlrap", "mAP"))
-            row.append(" ".join(f"{float(mean):.3f}" for mean in means))
+            values = [run.measures() for run in runs]
+            means = (sum(one[key].value for one in values) / len(runs) for key in ("lwlrap", "mAP"))
+            row.append(" ".join(f"{mean:.3f}" for mean in means))
         rows.append(row)
     show("lwlrap and mAP by the learning rate", ["loss", *(f"{rate:g}" for rate in rates)], rows)
 

@@ -110,23 +110,25 @@ def test_every_file_says_which_script_wrote_it(path):
     assert said[1] in SCRIPTS
 
 
-def test_measures_of_draws_are_those_of_the_drawn_clips(table):
-    """The comparison of losses weights clips by how often they are drawn. scikit-learn gets the copies."""
+def test_thresholds_and_measures_of_the_comparison_of_losses(table):
     metrics = pytest.importorskip("sklearn.metrics")
-    decisions = importlib.import_module("_decisions")
+    which_loss = importlib.import_module("which_loss")
     scores, target = torch.randn(30, 3), torch.rand(30, 3) < 0.4
-    draws = torch.randint(30, (4, 30))
-    counts, labels = decisions.counts_of(draws), scores > 0.2
-    each = [scores[draws], target[draws], labels[draws]]
-    for row, (s, t, decided) in enumerate(zip(*each, strict=True)):
-        expected = {
-            decisions.mean_average_precision: metrics.average_precision_score(t, s, average="macro"),
-            decisions.macro_f1: metrics.f1_score(t, decided, average="macro"),
-            decisions.micro_f1: metrics.f1_score(t, decided, average="micro"),
-        }
-        for measure, value in expected.items():
-            given = scores if measure is decisions.mean_average_precision else labels
-            assert float(measure(given, target, counts)[row]) == pytest.approx(value)
+    target[0, :2], target[:, 2] = True, False
     cuts = [metrics.f1_score(target.flatten(), (scores >= cut).flatten()) for cut in scores.flatten()]
-    best = scores > decisions.common_threshold(scores, target)
-    assert metrics.f1_score(target.flatten(), best.flatten()) == pytest.approx(max(cuts))
+    common = which_loss.common_threshold(scores, target)
+    assert metrics.f1_score(target.flatten(), (scores >= common).flatten()) == pytest.approx(max(cuts))
+    thresholds = which_loss.class_thresholds(scores, target)
+    assert thresholds[2].item() == pytest.approx(common)  # a class without a label
+    for column in (0, 1):
+        cuts = [metrics.f1_score(target[:, column], scores[:, column] >= cut) for cut in scores[:, column]]
+        best = metrics.f1_score(target[:, column], scores[:, column] >= thresholds[column])
+        assert best == pytest.approx(max(cuts))
+    labels, draws = scores > 0.2, torch.randint(30, (2000, 30), generator=torch.Generator().manual_seed(0))
+    for average, columns in (("micro", 3), ("macro", 2)):
+        found = which_loss.f1_of(labels, target, average)
+        truth, decided = target[:, :columns], labels[:, :columns]
+        assert found.value == pytest.approx(metrics.f1_score(truth, decided, average=average))
+        for row in range(4):
+            expected = metrics.f1_score(truth[draws[row]], decided[draws[row]], average=average)
+            assert float(found.values[row]) == pytest.approx(expected)
