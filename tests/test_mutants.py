@@ -85,12 +85,13 @@ def test_tests_that_execute_the_line_come_first_and_the_quickest_of_them(tools):
         measured("tests/b.py::same_file", 0.001, {"f.py": [1]}),
         measured("tests/c.py::other_file", 0.001, {"g.py": [8]}),
         measured("f.py::doctest", 0.002, {}),
+        measured("tests/test_defaults.py::reading", 0.05, {}),
     ]
     chosen = list(tools["mutant_tests"].TestMap(tests).rounds("f.py", FUNCTION, 8, 30))
     assert [one.test.partition("::")[2] for some in chosen for one in some] == [
-        "slow", "same_function", "quick", "same_file", "doctest",
+        "reading", "slow", "same_function", "quick", "same_file", "doctest",
     ]  # fmt: skip
-    assert [len(some) for some in chosen] == [1, 4]
+    assert [len(some) for some in chosen] == [2, 4]
 
 
 def test_a_fork_runs_chosen_tests_against_a_changed_file(tools, tmp_path, monkeypatch):
