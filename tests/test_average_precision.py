@@ -252,3 +252,12 @@ def test_nothing_warns():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         average_precision(torch.zeros(1, 1), torch.zeros(1, 1))
+
+
+@pytest.mark.parametrize("name", ["target", "mask", "sample_weight"])
+@pytest.mark.parametrize("metric", [average_precision, roc_auc, d_prime])
+def test_tensors_on_another_device_than_the_scores_are_named(metric, name):
+    scores, target = draw()
+    given = {"target": target, "mask": target, "sample_weight": torch.ones(len(scores))}
+    with pytest.raises(ValueError, match=f"{name}: wanted .* cpu, got .* on meta"):
+        metric(scores, **{**given, name: given[name].to("meta")})

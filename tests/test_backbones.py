@@ -119,6 +119,8 @@ def test_pooling_by_two_rounds_down_to_one_at_least(bins):
         (lambda: CNN2d(3)(torch.zeros(2, 2, 9, 9)), ValueError, r"wanted \(B, 1, F, N\)"),
         (lambda: CNN2d(3)(torch.zeros(2, 9, 0)), ValueError, "F and N from 1"),
         (lambda: CNN1d(3)(torch.zeros(2, 128, 9)), ValueError, r"wanted \(B, 129, N\)"),
+        (lambda: CNN1d(3)(torch.zeros(129, 9)), ValueError, r"spectrogram: wanted 3 axes \(a single clip is"),
+        (lambda: CNN1d(3)(torch.zeros(1, 1, 129, 9)), ValueError, "spectrogram: wanted 3 axes, got"),
         (lambda: CNN1d(3)(torch.zeros(2, 129, 9).int()), TypeError, "spectrogram: wanted a floating-point"),
         (
             lambda: CNN1d(3)(torch.zeros(2, 129, 9), torch.tensor([9])),
