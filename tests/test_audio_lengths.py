@@ -120,10 +120,11 @@ def test_an_information_frame_without_a_number_is_none(tmp_path):
 
 
 @pytest.mark.parametrize("version", ["MPEG 1", "MPEG 2"])
-def test_mp3_of_free_format_is_refused(tmp_path, version):
+@pytest.mark.parametrize("rate", [0, 0xF0], ids=["free", "forbidden"])
+def test_mp3_without_a_bit_rate_is_refused(tmp_path, version, rate):
     content = bytearray(without_length(mp3(UNEVEN)))
     content[1] &= 0xFF if version == "MPEG 1" else 0xF7
-    content[2] &= 0x0F
+    content[2] = content[2] & 0x0F | rate
     path = tmp_path / "free.mp3"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"free\.mp3: .*free format. Try: convert it"):
