@@ -136,3 +136,16 @@ def test_the_seed_decides_what_is_drawn_and_equivalents_have_a_reason(tools, cap
     for key, reason in tools["mutants"].equivalent_keys().items():
         assert len(reason) > 20, key
     draw([], 1, 0)  # stops if an equivalent is no longer there
+
+
+def test_a_change_of_the_library_leaves_the_draw_of_other_places_as_it_is(tools, monkeypatch):
+    mutants_of = tools["mutants"].mutants_of
+    before = tools["mutants"].draw(["src/rankaudio/mixing"], 50, 0)
+
+    def changed(file, source):
+        return mutants_of(file, source + "\n\ndef new(x):\n    return x + 1\n" * file.endswith("_partners.py"))
+
+    monkeypatch.setattr(tools["mutants"], "mutants_of", changed)
+    after = tools["mutants"].draw(["src/rankaudio/mixing"], 10**6, 0)
+    assert [one for one in after if one.function != "new"][:50] == before
+    assert {one.function for one in after} >= {"new"}
