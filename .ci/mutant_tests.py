@@ -67,9 +67,7 @@ class TestMap:
     def rounds(self, file: str, source: str, line: int, seconds: float) -> Iterator[list[Measured]]:
         """Tests for a change of a line, those that execute it first, and the quickest of these first."""
         statement, function = nearest_lines(source, line)
-        of_line = {
-            one.test for one in self.tests if one.executes(file, statement) or one.file in READING
-        }
+        of_line = {one.test for one in self.tests if one.executes(file, statement) or one.file in READING}
         near = {one.file for one in self.tests if one.test in of_line} - set(READING)
         ranks: tuple[list[Measured], ...] = ([], [], [])
         for one in self.tests:

@@ -69,7 +69,7 @@ def test_reverb_by_definition(reverberance, stereo_depth):
 
 @pytest.mark.parametrize("stereo_depth", [0.5, 1.0, 4.19, 12.3])
 def test_delays_of_reverb_are_rounded_to_whole_samples(stereo_depth):
-    """At 44.1 kHz and a depth of 4.19 an all-pass has 225.503 samples. At 10.5 kHz, 0.5 changes two delays."""
+    """At 44.1 kHz and a depth of 4.19 an all-pass has 225.503 samples. At 10.5 kHz, 0.5 moves two delays."""
     settings = {"damping": 30, "room_scale": 0, "pre_delay": 0, "wet_gain": 0, "reverberance": 20}
     x = noise(1, 900)
     for rate in (44100, 10500):

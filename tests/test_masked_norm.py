@@ -33,7 +33,9 @@ def test_a_network_in_low_precision_is_trained_and_rounded_once(dtype, masked):
     mask = torch.arange(40) < torch.tensor([40, 20, 7])[:, None, None] if masked else None
     norm, act = MaskedBatchNorm(5), nn.PReLU(5, init=0.3)
     expected = normalise_by_formula(x.double(), norm.to(dtype), act.to(dtype), mask)
-    torch.testing.assert_close(norm(x, mask, act=act).double(), expected, rtol=torch.finfo(dtype).eps, atol=1e-3)
+    torch.testing.assert_close(
+        norm(x, mask, act=act).double(), expected, rtol=torch.finfo(dtype).eps, atol=1e-3
+    )
 
 
 def normalise_by_formula(x, norm, act, mask):

@@ -143,7 +143,9 @@ def test_a_change_of_the_library_leaves_the_draw_of_other_places_as_it_is(tools,
     before = tools["mutants"].draw(["src/rankaudio/mixing"], 50, 0)
 
     def changed(file, source):
-        return mutants_of(file, source + "\n\ndef new(x):\n    return x + 1\n" * file.endswith("_partners.py"))
+        return mutants_of(
+            file, source + "\n\ndef new(x):\n    return x + 1\n" * file.endswith("_partners.py")
+        )
 
     monkeypatch.setattr(tools["mutants"], "mutants_of", changed)
     after = tools["mutants"].draw(["src/rankaudio/mixing"], 10**6, 0)

@@ -169,5 +169,7 @@ def test_what_is_top_db_below_the_loudest_frame_is_silence():
     clip[:, 16:24] = 1
     _, lengths = trim_silence(clip, top_db=10.0, frame_length=4, hop_length=4, amin=0.1, pad_mode="constant")
     assert lengths.tolist() == [12]
-    _, lengths = trim_silence(clip, top_db=10.0, frame_length=4, hop_length=4, amin=0.101, pad_mode="constant")
+    _, lengths = trim_silence(
+        clip, top_db=10.0, frame_length=4, hop_length=4, amin=0.101, pad_mode="constant"
+    )
     assert lengths.tolist() == [40]
