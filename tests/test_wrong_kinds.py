@@ -1,4 +1,4 @@
-"""A wrong kind or shape for one argument of a valid call: a TypeError or a ValueError that names the argument."""
+"""A wrong kind or shape for one argument of a valid call: an error that names the argument."""
 
 import inspect
 import re
