@@ -336,6 +336,7 @@ def test_classes_of_a_sample_submission_without_clips(tmp_path):
     ("content", "message"),
     [
         ("fname\na\n", ": wanted the columns 'fname' and then one per class, got fname"),
+        ('""\n""\n', ": wanted the columns 'fname' and then one per class, got "),
         ("Bark,fname\n1,a\n", ": wanted the columns 'fname' and then one per class, got Bark, fname"),
         ("fname,x,x\na,1,2\n", ": columns: wanted different names, got 'x' twice"),
         ("fname,x,\na,1,2\n", ": columns: wanted different names, got an empty name"),
