@@ -140,3 +140,13 @@ def test_values_that_resampling_makes_infinite_are_refused(tmp_path):
     assert load_audio(path, sample_rate=None).isfinite().all()
     with pytest.raises(ValueError, match=r"loud\.wav: wanted finite float32 samples, .* too large at 44100"):
         load_audio(path)
+
+
+def test_the_largest_float32_number_is_a_sample_and_a_larger_one_is_refused(tmp_path):
+    largest, path = float(np.finfo(np.float32).max), tmp_path / "large.wav"
+    for sign in (1, -1):
+        soundfile.write(path, np.array([0.0, sign * largest]), 8000, subtype="DOUBLE")
+        assert load_audio(path, sample_rate=None).tolist() == [0.0, sign * largest]
+        soundfile.write(path, np.array([0.0, sign * np.nextafter(largest, np.inf)]), 8000, subtype="DOUBLE")
+        with pytest.raises(ValueError, match="wanted finite float32 samples, got .* at sample 1"):
+            load_audio(path, sample_rate=None)

@@ -12,7 +12,7 @@ from rankaudio import load_audio, predict, predict_long
 from rankaudio._program import audio_files
 from rankaudio._program import predict as predict_command
 from rankaudio._program.main import main
-from rankaudio._program.row_table import RowTable
+from rankaudio._program.row_table import RowTable, _whole_lines
 from rankaudio.data import read_scores
 from rankaudio.events import events
 from rankaudio.inference import FramewiseTagger
@@ -223,3 +223,22 @@ class TestEmbed:
             assert run("embed", "model.pt", "sounds", "--out", tmp_path / "e.npz", "--append") == 1
             assert "e.npz: wanted an archive of embed with embeddings" in capsys.readouterr().err
             assert (tmp_path / "e.npz").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("rows", "done", "kept"),
+    [
+        ([], [], 0),
+        (["a"], [], 0),
+        (["a", "a"], [], 0),
+        (["a", "b"], ["a"], 1),
+        (["a", "a", "b", "b"], ["a", "a"], 2),
+    ],
+)
+def test_the_last_file_of_a_table_with_several_rows_for_each_is_done_again(tmp_path, rows, done, kept):
+    """Its rows may be incomplete, even if it is the only one."""
+    path, header = tmp_path / "t.csv", "fname,x\n"
+    path.write_text(header + "".join(f"{name},1\n" for name in rows))
+    assert _whole_lines(path, ["fname", "x"], several=True) == (done, len(header) + 4 * kept)
+    every = ([row[0] for row in rows], len(header) + 4 * len(rows))
+    assert _whole_lines(path, ["fname", "x"], several=False) == every
