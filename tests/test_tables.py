@@ -146,6 +146,9 @@ class TestTablesOfTheWorld:
         table = LabelTable(("a", "b", "c", "d"), names, torch.eye(4, dtype=torch.bool))
         write_labels(tmp_path / "t.csv", table)
         assert torch.equal(read_labels(tmp_path / "t.csv", classes=names).target, table.target)
+        for name in names:
+            write_labels(tmp_path / "one.csv", LabelTable(("a",), (name,), torch.ones(1, 1).bool()))
+            assert read_labels(tmp_path / "one.csv", classes=(name,)).target.all()
 
     @pytest.mark.parametrize("strict", [True, False])
     def test_several_classes_in_one_label_are_not_left_out(self, tmp_path, strict):
