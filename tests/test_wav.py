@@ -147,6 +147,8 @@ def test_two_equal_fmt_chunks_are_one(tmp_path):
 @pytest.mark.parametrize("between", [(), ((b"LIST", b"odd"),)], ids=["", "a chunk between"])
 def test_a_second_data_chunk_is_refused(refuse, between):
     refuse(riff(fmt(), (b"data", STEPS), *between, (b"data", STEPS)), "a second data chunk follows")
+    odd = (b"data", b"\x80" * 5)  # a byte of padding follows
+    refuse(riff(fmt(width=1), odd, *between, odd), "a second data chunk follows")
 
 
 def test_bytes_behind_the_samples_that_are_not_chunks_are_ignored(tmp_path):
