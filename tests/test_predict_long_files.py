@@ -104,3 +104,15 @@ def test_errors_of_files_are_those_of_load_audio(tmp_path):
 def test_a_tagger_that_is_none_is_named_before_its_sample_rate(tagger):
     with pytest.raises(TypeError, match="tagger: wanted"):
         predict_long(tagger, torch.ones(100), window=0.1, hop=0.1)
+
+
+@pytest.mark.parametrize("rate", [RATE, RATE // 2])
+def test_any_part_of_a_stream_is_that_of_the_loaded_file(tmp_path, rate):
+    path = tmp_path / "noise.wav"
+    soundfile.write(path, NOISE, RATE, subtype="FLOAT")
+    whole = load_audio(path, sample_rate=rate)
+    stream = _audio_stream.AudioStream(path, rate)
+    for start, count in [(5, 7), (6, 4000), (6, 3), (4000, 1), (0, 2), (len(whole) - 3, 3)]:
+        part = stream.read(start, count)
+        assert part.shape == (count,)
+        torch.testing.assert_close(part, whole[start : start + count], rtol=0, atol=1e-6)

@@ -10,6 +10,7 @@ from torch.nn.functional import sigmoid
 from rankaudio import lwlrap
 from rankaudio.ensemble import SecondLevelNetwork, WindowMean, blend, fit_second_level
 from rankaudio.ensemble._plateau import Plateau
+from rankaudio.ensemble._second_level_folds import check_problem
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "argus_stacking.npz")
 SCHEDULE = np.load(Path(__file__).parent / "golden" / "argus_schedule.npz")
@@ -321,3 +322,13 @@ def test_a_network_can_be_built_again_from_its_settings():
     assert torch.equal(again(x), network(x))
     assert "n_members=3" in repr(network)
     assert "run=0.5" in repr(WindowMean())
+
+
+def test_probabilities_of_exactly_0_and_1_are_taken():
+    scores = torch.tensor([[[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]])
+    target = torch.tensor([[0, 1], [1, 0], [1, 1]])
+    problem = check_problem(scores, target, None)
+    assert torch.equal(problem.means.float(), scores)
+    for wrong in (torch.nextafter(torch.tensor(1.0), torch.tensor(2.0)), -1e-30):
+        with pytest.raises(ValueError, match="scores: wanted probabilities from 0 to 1"):
+            check_problem(scores * 0 + wrong, target, None)
