@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     """Run all steps."""
     tagger = Tagger.load(args.model) if args.model else untrained(args.network)
     if args.matmul:
-        tagger.frontend = type(tagger.frontend)(**{**tagger.frontend.settings(), "transform": "matmul"})
+        tagger.frontend = without_fft(tagger.frontend)
     if args.samples is None and recurs_over_time(tagger):
         raise ValueError("--samples: wanted a number, as a recurrent network has a fixed length, got none")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -113,6 +113,11 @@ def untrained(name: str) -> Tagger:
     torch.manual_seed(0)
     network = NETWORKS[name](80)
     return Tagger(FRONTENDS[network.default_frontend](), network).eval()
+
+
+def without_fft(frontend: nn.Module) -> nn.Module:
+    """Return the frontend with real matrices in place of the Fourier transform."""
+    return type(frontend)(**{**frontend.settings(), "transform": "matmul"})
 
 
 @torch.inference_mode()
