@@ -53,12 +53,21 @@ const steps = {
     return { ...(await page.evaluate(scored)), value: await page.inputValue("#cursor") };
   },
 
+  async play(page, { milliseconds }) {
+    await page.click("#play");
+    await page.waitForTimeout(milliseconds);
+    await page.click("#play");
+    return Number(await page.inputValue("#cursor"));
+  },
+
   async listen(page, { windows }) {
     await page.click("#microphone");
-    const enough = (count) => globalThis.listening.recording?.windows.length >= count;
+    const enough = (count) => {
+      const { recording } = globalThis.listening;
+      return recording?.open && recording.windows.length >= count;
+    };
     await page.waitForFunction(enough, windows, { timeout: SLOW });
-    const found = await page.evaluate(scored);
-    return found;
+    return page.evaluate(scored);
   },
 
   async stop(page) {
@@ -111,6 +120,7 @@ async function drive(job) {
     context.on("request", (request) => hosts.add(new URL(request.url()).host));
     page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
     page.on("pageerror", (error) => problems.push(String(error)));
+    page.on("filechooser", () => {}); // Playwright takes dialogs over from now on; on the first key it is too late
     if (job.init) await page.addInitScript(job.init);
     await page.goto(job.url, { timeout: SLOW });
     await page.waitForSelector("#file:enabled", { timeout: SLOW });

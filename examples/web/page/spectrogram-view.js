@@ -15,7 +15,7 @@ export function drawSpectrogram(canvas, spectrogram, axis, cursor) {
     const x = axis.x(spectrogram.start, width);
     context.drawImage(image(spectrogram.columns), x, 0, axis.x(spectrogram.end, width) - x, height);
   }
-  drawCursor(context, axis.x(cursor, width), height);
+  drawCursor(context, axis.x(cursor, width), width, height);
 }
 
 function image(columns) {

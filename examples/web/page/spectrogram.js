@@ -34,8 +34,9 @@ export class Spectrogram {
     const dropped = Math.max(0, Math.floor(recording.start / this.hop) - this.first);
     this.columns.splice(0, dropped);
     this.first += dropped;
-    const ready = recording.open ? recording.end - this.size : recording.end; // a frame needs later samples too
-    for (let start = this.end; start + this.hop <= ready; start += this.hop) {
+    // Without the later samples of its frame, a column of an open recording would be wrong.
+    const ready = recording.open ? recording.end - this.size : recording.end;
+    for (let start = this.end; start < ready; start += this.hop) {
       this.columns.push(this.column(recording, start));
     }
   }

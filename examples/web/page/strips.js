@@ -36,7 +36,7 @@ function drawStrip(canvas, { index, decisions, windows, axis, cursor }) {
   windows.forEach(({ scores }, k) => {
     const { from, to } = spanOf(windows, k);
     const score = scores[index], present = decisions.isPresent(score, index);
-    const x = axis.x(from, width), end = axis.x(to, width);
+    const x = Math.round(axis.x(from, width)), end = Math.round(axis.x(to, width)); // no seams between windows
     context.fillStyle = colour(present === false ? "soft" : "accent");
     // The square leaves low scores pale. A class that reaches its threshold is never pale.
     const share = decisions.share(score, index) ** 2;
@@ -44,5 +44,5 @@ function drawStrip(canvas, { index, decisions, windows, axis, cursor }) {
     context.fillRect(x, 0, end - x, height);
   });
   context.globalAlpha = 1;
-  drawCursor(context, axis.x(cursor, width), height);
+  drawCursor(context, axis.x(cursor, width), width, height);
 }

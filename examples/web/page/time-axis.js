@@ -40,7 +40,7 @@ export class TimeAxis {
   }
 }
 
-export function drawCursor(context, x, height) {
+export function drawCursor(context, x, width, height) {
   context.fillStyle = colour("cursor");
-  context.fillRect(Math.round(x) - 1, 0, 2, height);
+  context.fillRect(Math.min(Math.max(Math.round(x) - 1, 0), width - 2), 0, 2, height);
 }

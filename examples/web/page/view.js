@@ -32,6 +32,7 @@ export class View {
     labelFrequencies($("frequencies"), recording.rate);
     $("scale").textContent = this.decisions.explanation;
     $("results").hidden = false;
+    $("empty").hidden = true;
     this.redraw();
   }
 
@@ -73,7 +74,7 @@ export class View {
     drawStrips($("strips"), { classes, decisions, windows, axis: this.axis, cursor });
     this.axis.draw($("axis"));
     $("playback").hidden = recording.open;
-    Object.assign($("cursor"), { min: start, max: end, step: rate / 10, value: cursor });
+    Object.assign($("cursor"), { min: start, max: end, value: cursor });
     $("cursor").setAttribute("aria-valuetext", timeText(cursor / rate));
     const window = windows.length && windowAt(windows, cursor);
     if (!window) return;
