@@ -228,15 +228,15 @@ def quiet() -> Iterator[None]:
 
 @torch.inference_mode()
 def largest_error(tagger: Tagger, runner: Runner, clips: list[tuple[int, int]], with_lengths: bool) -> float:
-    """Return the largest difference from the scores of each clip alone in PyTorch."""
-    worst = 0.0
+    """Return the largest difference from the scores of each clip alone in PyTorch; NaN if one is NaN."""
+    errors = []
     for batch, samples in clips:
         waveform, lengths = inputs(batch, samples, True)
         given = (waveform, lengths)[: 1 + with_lengths]
         ends = lengths.tolist() if with_lengths else [samples] * batch
         for row, clip, end in zip(runner(*given), waveform, ends, strict=True):
-            worst = max(worst, (row - tagger(clip[None, :end])[0]).abs().max().item())
-    return worst
+            errors.append((row - tagger(clip[None, :end])[0]).abs().max())
+    return torch.stack(errors).max().item()  # unlike Python's max, this keeps NaN
 
 
 @torch.inference_mode()

@@ -21,8 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))  # examples/, for `export` and `tools`
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `export` and `tools`
 
 import torch
 
@@ -31,6 +30,7 @@ from freesound.progress import log
 from rankaudio import Tagger
 from tools._program import new_parser, require, run
 
+HERE = Path(__file__).resolve().parent
 RUNTIME = HERE / "node_modules" / "onnxruntime-web"
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 DESCRIPTION = "model.json"

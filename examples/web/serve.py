@@ -1,6 +1,6 @@
 """Serve the page that build_page.py built, on this computer only.
 
-    python examples/web/serve.py
+python examples/web/serve.py
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))  # examples/, for `tools`
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `tools`
 
 from freesound.progress import log
 from tools._program import new_parser, run
+
+HERE = Path(__file__).resolve().parent
 
 
 class PageHandler(SimpleHTTPRequestHandler):

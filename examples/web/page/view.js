@@ -78,7 +78,7 @@ export class View {
     $("cursor").setAttribute("aria-valuetext", timeText(cursor / rate));
     const window = windows.length && windowAt(windows, cursor);
     if (!window) return;
-    $("moment").textContent = `From ${timeText(window.start / rate)} to ${timeText(window.end / rate)}`;
+    $("moment").textContent = `From ${timeText(window.start / rate, 2)} to ${timeText(window.end / rate, 2)}`;
     drawBars($("bars"), { classes, decisions, scores: window.scores });
   }
 }
