@@ -131,7 +131,7 @@ def write_model(path: Path, tagger: Tagger, about: dict[str, Any]) -> float:
     fixed, error = about["fixedSamples"], math.nan
     original = tagger.frontend
     if "transform" in getattr(original, "settings", dict)():
-        # In WebAssembly, the operator DFT took 2.4 times as long as real matrices for the whole 2d network.
+        # Few runtimes in browsers have the operator DFT. Real matrices are no slower in WebAssembly.
         tagger.frontend = without_fft(original)
     try:
         program = exported(tagger, with_lengths=fixed is not None, samples=fixed)

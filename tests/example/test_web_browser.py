@@ -175,8 +175,10 @@ def test_a_microphone_is_scored_like_pytorch(drive, tmp_path):
     assert loudest_frequency(heard["latest"]["samples"]) == pytest.approx(1000, abs=5)
     for found in (heard, stopped, after):
         assert_scores_of_latest(found)
-    gaps = np.diff([window["end"] for window in heard["windows"]])
-    assert (gaps >= HOP * RATE).all()
+    # Windows begin at whole hops, as in predict_long. A slow machine leaves some out.
+    starts = np.array([window["start"] for window in heard["windows"]])
+    assert (starts % (HOP * RATE) == 0).all()
+    assert (np.diff(starts) > 0).all()
     assert_scores(after)
 
 
@@ -190,7 +192,7 @@ def loudest_frequency(samples):
 
 
 def test_a_browser_that_records_only_at_the_rate_of_the_device(drive, tmp_path):
-    """Firefox refuses to connect a microphone to a context with another rate."""
+    """Some browsers refuse to connect a microphone to a context with another rate."""
     refuse = """
     const connect = AudioContext.prototype.createMediaStreamSource;
     AudioContext.prototype.createMediaStreamSource = function (stream) {

@@ -9,10 +9,10 @@ export function windowsOf(total, window, hop) {
   return found;
 }
 
-// The newest window of a running recording, once a hop of new samples has come since the last one.
-export function newestWindow(end, window, hop, last) {
-  const due = last ? last.end + hop : window;
-  return end < due ? null : { start: end - window, end };
+// The newest whole window of a running recording, if it is newer than the last one.
+export function newestWindow(total, window, hop, last) {
+  const start = Math.floor((total - window) / hop) * hop;
+  return start < 0 || start <= last?.start ? null : { start, end: start + window };
 }
 
 // The time for which a window decides. Two windows split the time that they share in its middle.
