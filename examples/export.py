@@ -155,9 +155,7 @@ def exported(
 
 def write_onnx(program: torch.export.ExportedProgram, tagger: Tagger, path: Path) -> None:
     """Write the program as an ONNX file, with the sample rate and the classes of the tagger."""
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        if importlib.util.find_spec(package) is None:
-            raise ImportError(f'{path.name}: wanted the package {package} (pip install ".[onnx]"), got none')
+    check_packages(path)
     # Names of the dynamic axes. Without them the file has s0 and s1.
     waveform, *lengths = [value.shape for value in graph_inputs(program)]
     axes = [
@@ -174,6 +172,13 @@ def write_onnx(program: torch.export.ExportedProgram, tagger: Tagger, path: Path
     about = {"sample_rate": str(tagger.sample_rate), "classes": json.dumps(tagger.classes)}
     written.model.metadata_props.update(about)
     written.save(path, external_data=False)
+
+
+def check_packages(path: Path) -> None:
+    """Refuse to write an ONNX file without the packages that it needs."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            raise ImportError(f'{path.name}: wanted the package {package} (pip install ".[onnx]"), got none')
 
 
 def graph_inputs(program: torch.export.ExportedProgram) -> list[Tensor]:

@@ -21,14 +21,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `export` and `tools`
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `export` and `freesound`
 
 import torch
 
-from export import TOLERANCE, exported, largest_error, onnx_runner, recurs_over_time, without_fft, write_onnx
+from export import (
+    TOLERANCE,
+    check_packages,
+    exported,
+    largest_error,
+    onnx_runner,
+    recurs_over_time,
+    without_fft,
+    write_onnx,
+)
+from freesound.program import run_program
 from freesound.progress import log
 from rankaudio import Tagger
-from tools._program import new_parser, require, run
 
 HERE = Path(__file__).resolve().parent
 RUNTIME = HERE / "node_modules" / "onnxruntime-web"
@@ -38,12 +47,15 @@ DESCRIPTION = "model.json"
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
-    run(build_parser(), build, argv)
+    args = build_parser().parse_args(argv)
+    run_program("build_page.py", lambda: build(args))
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = new_parser("build_page.py", __doc__)
+    parser = argparse.ArgumentParser(
+        prog="build_page.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("--model", type=Path, required=True, metavar="FILE", help="file of Tagger.save")
     add(
@@ -64,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def build(args: argparse.Namespace) -> None:
     """Export the model, check it, and write the folder."""
-    require("onnx", "onnxscript", "onnxruntime")
+    check_packages(args.out / "model.onnx")
     check_folder(args.out)
     check_runtime()
     tagger = Tagger.load(args.model)

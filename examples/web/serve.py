@@ -12,10 +12,10 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `tools`
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # examples/, for `freesound`
 
+from freesound.program import run_program
 from freesound.progress import log
-from tools._program import new_parser, run
 
 HERE = Path(__file__).resolve().parent
 
@@ -46,7 +46,9 @@ class PageHandler(SimpleHTTPRequestHandler):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
-    parser = new_parser("serve.py", __doc__)
+    parser = argparse.ArgumentParser(
+        prog="serve.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--site",
         type=Path,
@@ -57,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--port", type=int, default=8000, help="port; 0 takes a free one (default: %(default)s)"
     )
-    run(parser, serve, argv)
+    args = parser.parse_args(argv)
+    run_program("serve.py", lambda: serve(args))
 
 
 def serve(args: argparse.Namespace) -> None:

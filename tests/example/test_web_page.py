@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
+import export
 from rankaudio import Tagger, predict_long
 from rankaudio.decisions import Calibration
 from small_networks import small_frontend, used_tagger
@@ -158,6 +159,12 @@ def test_a_missing_runtime_is_named_with_the_command(runtime, tmp_path):
     (runtime / "dist" / build_page.RUNTIME_FILES[2]).unlink()
     message = refused("--model", tmp_path / "model.pt", "--out", tmp_path / "site")
     assert f"wanted {build_page.RUNTIME_FILES[2]}, got none; run npm ci --omit=dev" in message
+
+
+def test_a_missing_package_is_named_with_the_pip_command(runtime, tmp_path, monkeypatch):
+    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
+    message = refused("--model", tmp_path / "model.pt", "--out", tmp_path / "site")
+    assert message.startswith('build_page.py: model.onnx: wanted the package onnx (pip install ".[onnx]")')
 
 
 @pytest.fixture
