@@ -12,7 +12,7 @@ export function windowsOf(total, window, hop) {
 // The newest whole window of a running recording, if it is newer than the last one.
 export function newestWindow(total, window, hop, last) {
   const start = Math.floor((total - window) / hop) * hop;
-  return start < 0 || start <= last?.start ? null : { start, end: start + window };
+  return start < 0 || (last && start <= last.start) ? null : { start, end: start + window };
 }
 
 // The time for which a window decides. Two windows split the time that they share in its middle.
