@@ -53,11 +53,15 @@ const steps = {
     return { ...(await page.evaluate(scored)), value: await page.inputValue("#cursor") };
   },
 
-  async play(page, { milliseconds }) {
+  // Returns the first position after the cursor has moved.
+  async play(page) {
+    const before = Number(await page.inputValue("#cursor"));
     await page.click("#play");
-    await page.waitForTimeout(milliseconds);
-    await page.click("#play");
-    return Number(await page.inputValue("#cursor"));
+    const moved = (from) => {
+      const now = Number(document.getElementById("cursor").value);
+      return now !== from && now;
+    };
+    return (await page.waitForFunction(moved, before, { timeout: SLOW })).jsonValue();
   },
 
   async listen(page, { windows }) {
