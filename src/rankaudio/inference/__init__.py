@@ -1,4 +1,4 @@
-"""Scores for clips of many lengths, for their windows, segments and time steps, for long recordings, and for streams of sound."""
+"""Scores for clips of many lengths, their windows, segments and time steps, long recordings and streams."""
 
 from rankaudio.inference._framewise_tagger import FramewiseTagger
 from rankaudio.inference._mean import ScoreMean

@@ -38,14 +38,13 @@ def score_stream(
 
     Args:
         tagger: as for :class:`Stream`.
-        waveform: ``(T,)`` floating point, at least one sample; the path of an audio file, which is resampled
-            to the rate of the tagger, as by :func:`rankaudio.load_audio`; or the blocks ``(T,)`` of a
-            recording in the order of time, from a list or a generator.
+        waveform: ``(T,)`` floating point, at least one sample. Or the path of an audio file, which is
+            resampled to the rate of the tagger, as by :func:`rankaudio.load_audio`. Or the blocks ``(T,)`` of
+            a recording in the order of time, from a list or a generator.
         window: seconds of a running window, as for :class:`Stream`.
         hop: seconds between the starts of windows, as for :class:`Stream`.
         max_samples: samples that are computed at once, without the halo before them. At least one cell of the
-            network with its halo is computed. Longer parts take less time, until the memory of the processor
-            is full.
+            network with its halo is computed. Longer parts take less time and more memory.
 
     Returns:
         The score of the whole recording, that of each window, and the length in seconds.
@@ -65,7 +64,7 @@ def score_stream(
     >>> torch.allclose(scores, tagger(waveform[None])[0], atol=1e-5), seconds
     (True, 10.0)
     >>> windows.scores.shape
-    torch.Size([3, 2])
+    torch.Size([2, 2])
     """
     check_integer("max_samples", max_samples)
     least = Stream(tagger)

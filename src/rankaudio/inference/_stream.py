@@ -26,9 +26,9 @@ class StreamScores(NamedTuple):
     """
 
     scores: Tensor
-    """``(C,)`` float32 on the CPU, the score of the recording so far: minus infinity before its first steps."""
+    """``(C,)`` float32 on the CPU: the score so far, which is minus infinity before the first step."""
     windows: WindowScores
-    """The windows that are new since the last block, in the order of time. None without ``window``."""
+    """The windows that are new since the last block, in the order of time."""
     seconds: float
     """The end of the part that has been scored, in seconds from the start of the recording."""
 
@@ -42,12 +42,12 @@ class Stream:
     .. math:: s = \mathit{classifier}\Bigl(\max_{u} \, y_u\Bigr), \qquad
         s_a = \mathit{classifier}\Bigl(\max_{a \le u < a + w} \, y_u\Bigr)
 
-    A maximum does not care in which order its values come. So a stream computes the values :math:`y` part by
-    part, and keeps the running maximum. A part is some cells of :math:`G` frames, to which the pooling of the
-    network is aligned. It is computed with a halo, which is the frames on each side that the convolutions
-    see. The halo and :math:`G` come from the layers of the network. The end of the recording is treated as
-    in the whole recording, with its mirror image, its zeros and its rounding. So after :meth:`finish` the
-    score equals that of ``tagger(waveform[None])``, but for rounding.
+    The maximum over a recording is the maximum of the maxima over its parts. So a stream computes the values
+    :math:`y` part by part, and keeps the running maximum. A part is some cells of :math:`G` frames, to which
+    the pooling of the network is aligned. It is computed with a halo, which is the frames on each side that
+    the convolutions see. The halo and :math:`G` come from the layers of the network. The end of the recording
+    is treated as in the whole recording, with its mirror image, its zeros and its rounding. So after
+    :meth:`finish` the score equals that of ``tagger(waveform[None])``, but for rounding.
 
     A stream keeps the running maximum, the samples and frames of a part with its halo, and the steps of a
     window. So its memory does not depend on the length of the recording.
@@ -66,11 +66,11 @@ class Stream:
     :func:`predict_long` cuts off. The windows reach the end of the recording, as there. The last one may be
     shorter than the others.
 
-    Taken are :class:`~rankaudio.CNN1d` and :class:`~rankaudio.CNN2d` with ``pooling="max"``, and networks
-    of your own that set ``cell_frames`` and ``halo_frames``, as :class:`~rankaudio.backbones.Network` says.
-    Refused is whatever needs the whole recording: attention, recurrent layers, side inputs, a cut-off below
-    the loudest sound, and frames or pooling by the rule "SAME", which begin where the length of the recording
-    says. :func:`predict_long` works with all of them.
+    The network is a :class:`~rankaudio.CNN1d` or :class:`~rankaudio.CNN2d` with ``pooling="max"``, or one of
+    your own that sets ``cell_frames`` and ``halo_frames``, as :class:`~rankaudio.backbones.Network` says.
+    A tagger that needs the whole recording is refused: one with attention, recurrent layers, side inputs, or
+    a cut-off below the loudest sound. Frames and pooling by the rule "SAME" are refused too, because the
+    length of the recording decides where they begin. :func:`predict_long` works with all taggers.
 
     Args:
         tagger: a :class:`~rankaudio.Tagger` with a network as above, and :class:`~rankaudio.LogMel`,
@@ -91,8 +91,8 @@ class Stream:
         blocks of samples ``(T,)`` floating point, scores ``(C,)``, scores of W windows ``(W, C)``.
 
     Raises:
-        TypeError: if ``tagger`` is not a :class:`~rankaudio.Tagger`, its network has no maxima over time or no
-            halo, its frontend is another one, or a setting is not a number.
+        TypeError: if ``tagger`` is not a :class:`~rankaudio.Tagger`, or a setting is not a number. If the
+            network has no maxima over time or no halo, or the frontend is another one.
         ValueError: if the network has side inputs, or a setting of the frontend needs the whole recording. If
             a window or a hop is shorter than half a step, there is a hop and no window, or ``latency`` is
             below the least one.
@@ -132,6 +132,8 @@ class Stream:
         self._maxima: Tensor | None = None
         self._scores = torch.full((int(tagger.backbone.n_classes),), -torch.inf)  # type: ignore[arg-type]
         self._finished = False
+        self._until = 0.0
+        self._no_windows = self._window_scores(torch.empty(0, 0), 0)
 
     def push(self, block: Tensor) -> StreamScores:
         """Take the next samples of the recording.
@@ -174,7 +176,9 @@ class Stream:
 
     def _check_open(self) -> None:
         if self._finished:
-            raise ValueError("stream: wanted one that is not finished, got a finished one; build a new Stream")
+            raise ValueError(
+                "stream: wanted one that is not finished, got a finished one; build a new Stream"
+            )
 
     def _new_windows(self, window: float | None, hop: float | None) -> StepWindows | None:
         if window is None and hop is not None:
@@ -187,7 +191,9 @@ class Stream:
     def _whole_steps(self, name: str, seconds: float) -> int:
         steps = round(check_number(name, seconds, 0) / self.step_seconds)
         if steps < 1:
-            raise ValueError(f"{name}: wanted at least half a step of {self.step_seconds:g} s, got {seconds!r}")
+            raise ValueError(
+                f"{name}: wanted at least half a step of {self.step_seconds:g} s, got {seconds!r}"
+            )
         return steps
 
     def _take(self, features: Tensor) -> WindowScores:
@@ -222,11 +228,11 @@ class Stream:
 
     def _result(self, found: list[WindowScores]) -> StreamScores:
         """Join windows. Copies outside of inference mode are ordinary tensors, which autograd takes."""
-        if not found:
-            found = [self._window_scores(self._scores.new_empty(0, 0), 0)]
-        windows = WindowScores(*(torch.cat(parts) for parts in zip(*found, strict=True)))
-        until = self._seconds(torch.tensor(self._steps.n_steps))
-        return StreamScores(self._scores.clone(), windows, float(until))
+        windows = self._no_windows  # most blocks of a microphone complete nothing
+        if found:
+            windows = WindowScores(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+            self._until = float(self._seconds(torch.tensor(self._steps.n_steps)))
+        return StreamScores(self._scores.clone(), windows, self._until)
 
 
 def check_block(name: str, block: object, dtype: torch.dtype | None) -> Tensor:

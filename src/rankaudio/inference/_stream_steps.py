@@ -60,9 +60,9 @@ def check_network(backbone: nn.Module) -> tuple[int, int]:
 class StepStream:
     """The features of steps, one part of the recording after the other.
 
-    A part is some cells of the network. To have its steps, the network gets cells before it, and frames after
-    it. It gets at least one cell before it, because at the end of a recording the last output of a deep block
-    also counts for the steps that are left over.
+    A part is some cells of the network, which also gets cells before the part and frames after it. At the end
+    of a recording, steps after the last output of a deep block have the value of this output. So the network
+    gets at least one cell before a part.
 
     Attributes:
         n_samples: samples that have arrived.
