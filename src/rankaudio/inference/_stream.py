@@ -15,6 +15,9 @@ from rankaudio.inference._stream_steps import StepStream, check_frontend, check_
 from rankaudio.inference._stream_windows import StepWindows
 from rankaudio.tagger import Tagger
 
+# Longer than any recording, and still an integer of PyTorch.
+_MOST_STEPS = 2**40
+
 
 class StreamScores(NamedTuple):
     """What a :class:`Stream` knows after a block, or at the end.
@@ -126,7 +129,8 @@ class Stream:
         self.sample_rate: int = steps.sample_rate
         self.step_seconds: float = steps.step_seconds
         self._step_samples, self._first_sample = steps.step_samples, steps.first_sample
-        cells, self.latency = _part(tagger, cell, halo, latency)
+        cells, real = _part(tagger, cell, halo, latency)
+        self.latency: float = real
         self._windows: StepWindows | None = self._new_windows(window, hop)
         self._steps = StepStream(tagger, cells)
         self._maxima: Tensor | None = None
@@ -194,7 +198,7 @@ class Stream:
             raise ValueError(
                 f"{name}: wanted at least half a step of {self.step_seconds:g} s, got {seconds!r}"
             )
-        return steps
+        return min(steps, _MOST_STEPS)
 
     def _take(self, features: Tensor) -> WindowScores:
         """Update the score with features ``(d, S)``, and return the windows that they complete."""
