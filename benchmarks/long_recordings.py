@@ -68,7 +68,7 @@ def stream(seconds: int) -> None:
     """Score blocks, and print the windows, the seconds, the memory before and at its highest, the error."""
     tagger, noise = tiny_tagger(), minute_of_noise() / 2**15
     blocks = (noise[second % 60].clone() for second in range(seconds))
-    score_stream(tagger, noise.repeat(2, 1), window=10.0)  # the memory of a part
+    score_stream(tagger, noise.flatten().repeat(2), window=10.0)  # the memory of a part
     before, start = peak_memory(), time.perf_counter()
     scores, windows, _ = score_stream(tagger, blocks, window=10.0)
     took, peak, error = time.perf_counter() - start, peak_memory(), float("nan")

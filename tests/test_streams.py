@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, Tagger, load_audio
-from rankaudio.backbones import NETWORKS, AxisPoolCNN
+from rankaudio.backbones import NETWORKS, AxisPoolCNN, Network
+from rankaudio.backbones._layers import halo_of_blocks
 from rankaudio.inference import FramewiseTagger, Stream, WindowedTagger, score_stream
 from rankaudio.spectral import DecibelMel
 from small_networks import (
@@ -149,24 +150,41 @@ def test_the_halo_reaches_the_farthest_frame_that_matters_and_no_farther(kind, n
     assert network.halo_frames == 3 * (2**n_blocks - 1)
 
 
+@torch.no_grad()
 def test_the_halo_follows_the_layers():
-    """Wider kernels in one block need a wider halo, so the numbers are not constants of the class."""
-
-    class Wide(CNN2d):
-        def _build(self, in_depth, *, dims):
-            super()._build(in_depth, dims=dims)
-            self.blocks[1].conv = nn.Conv2d(8, 12, (3, 5), padding=(1, 2))
-            self.halo_frames = rebuilt(self)
-
-    from rankaudio.backbones._layers import halo_of_blocks
-
-    def rebuilt(network):
-        return halo_of_blocks(network.blocks)
-
+    """Wider and dilated kernels need a wider halo, so the numbers are not constants of the class."""
     torch.manual_seed(0)
-    network = Wide(2, n_blocks=2, base_depth=8).double().eval()
-    with torch.no_grad():
-        assert farthest_frames(network, 4, 36) == (network.halo_frames, network.halo_frames) == (11, 11)
+    network = CNN2d(2, n_blocks=2, base_depth=8, start_deep_supervision_on=0).double().eval()
+    network.blocks[1].conv = nn.Conv2d(8, 12, (3, 5), padding=(1, 2)).double()
+    network.blocks[0].residual.conv2 = nn.Conv2d(8, 8, 3, padding=(1, 2), dilation=(1, 2)).double()
+    halo = halo_of_blocks(network.blocks)
+    assert farthest_frames(network, 4, 36) == (halo, halo) == (13, 13)
+
+
+class LoudestFrame(Network):
+    """The smallest network that a stream takes: the maximum of each bin, with no halo and cells of a frame."""
+
+    def __init__(self):
+        super().__init__()
+        self.frames_per_step, self.cell_frames, self.halo_frames = 1, 1, 0
+        self.n_classes, self.n_features = 2, N_BINS
+        self.classifier = nn.Sequential(nn.Linear(N_BINS, 2))
+
+    def features(self, spectrogram, lengths=None):
+        return spectrogram.amax(-1)
+
+    def step_features(self, spectrogram, lengths=None, *, context=0):
+        return spectrogram, None
+
+
+@pytest.mark.parametrize("total", [1, 31, 32, 33, 500])
+def test_a_network_of_your_own_is_taken(total):
+    torch.manual_seed(0)
+    tagger, waveform = Tagger(small_frontend("LogMel"), LoudestFrame()), noise(total)
+    for window in (None, 32 / RATE):
+        found = pushed(Stream(tagger, window=window), waveform.split(7))
+        torch.testing.assert_close(found[-1].scores, whole(tagger, waveform), rtol=0, atol=1e-5)
+    assert len(joined(found)[0]) == total // 32 + 1
 
 
 @torch.no_grad()
