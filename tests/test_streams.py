@@ -161,30 +161,31 @@ def test_the_halo_follows_the_layers():
     assert farthest_frames(network, 4, 36) == (halo, halo) == (13, 13)
 
 
-class LoudestFrame(Network):
-    """The smallest network that a stream takes: the maximum of each bin, with no halo and cells of a frame."""
+class LoudestFrames(Network):
+    """The smallest network that a stream takes: maxima of each bin in cells of some frames, with no halo."""
 
-    def __init__(self):
+    def __init__(self, frames):
         super().__init__()
-        self.frames_per_step, self.cell_frames, self.halo_frames = 1, 1, 0
+        self.frames_per_step, self.cell_frames, self.halo_frames = frames, frames, 0
         self.n_classes, self.n_features = 2, N_BINS
         self.classifier = nn.Sequential(nn.Linear(N_BINS, 2))
 
     def features(self, spectrogram, lengths=None):
-        return spectrogram.amax(-1)
+        return self.step_features(spectrogram)[0].amax(-1)
 
     def step_features(self, spectrogram, lengths=None, *, context=0):
-        return spectrogram, None
+        return nn.functional.max_pool1d(spectrogram, self.frames_per_step), None
 
 
-@pytest.mark.parametrize("total", [1, 31, 32, 33, 500])
-def test_a_network_of_your_own_is_taken(total):
+@pytest.mark.parametrize("frames", [1, 4])
+@pytest.mark.parametrize("total", [96, 97, 127, 128, 500])
+def test_a_network_of_your_own_is_taken(frames, total):
     torch.manual_seed(0)
-    tagger, waveform = Tagger(small_frontend("LogMel"), LoudestFrame()), noise(total)
-    for window in (None, 32 / RATE):
+    tagger, waveform = Tagger(small_frontend("LogMel"), LoudestFrames(frames)), noise(total)
+    for window in (None, frames * 32 / RATE):
         found = pushed(Stream(tagger, window=window), waveform.split(7))
         torch.testing.assert_close(found[-1].scores, whole(tagger, waveform), rtol=0, atol=1e-5)
-    assert len(joined(found)[0]) == total // 32 + 1
+    assert len(joined(found)[0]) == (total // 32 + 1) // frames
 
 
 @torch.no_grad()
