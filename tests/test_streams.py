@@ -178,7 +178,7 @@ class LoudestFrames(Network):
 
 
 @pytest.mark.parametrize("frames", [1, 4])
-@pytest.mark.parametrize("total", [96, 97, 127, 128, 500])
+@pytest.mark.parametrize("total", [96, 97, 127, 128, 160, 500])
 def test_a_network_of_your_own_is_taken(frames, total):
     torch.manual_seed(0)
     tagger, waveform = Tagger(small_frontend("LogMel"), LoudestFrames(frames)), noise(total)
@@ -275,6 +275,8 @@ def test_latency_of_the_formula():
     tagger = Tagger(LogMel(), CNN2d(2, base_depth=4))
     assert Stream(tagger).latency == ((32 + 93 - 0.5) * 1024 + 1024) / 44_100
     assert Stream(tagger, latency=10.0).latency == ((10 * 32 + 93 - 0.5) * 1024 + 1024) / 44_100
+    real = [Stream(tagger, latency=3.0 + k).latency for k in range(20)]
+    assert [Stream(tagger, latency=each).latency for each in real] == real
     with pytest.raises(ValueError, match=r"latency: wanted at least 2\.91\d+ s, the least of this tagger"):
         Stream(tagger, latency=2.9)
 

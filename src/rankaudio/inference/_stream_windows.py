@@ -25,9 +25,7 @@ class StepWindows:
         """Take features ``(d, S)``, and return the maxima ``(W, d)`` over the windows that they complete."""
         known = features if self._kept is None else torch.cat([self._kept, features], dim=1)
         ahead = known[:, self.next - self._first :]  # empty if the next window begins later
-        count = 0
-        if self.next < self._first + known.shape[1]:
-            count = max(0, (ahead.shape[1] - self.size) // self.hop + 1)
+        count = max(0, (ahead.shape[1] - self.size) // self.hop + 1)
         maxima = ahead.new_empty(0, ahead.shape[0])
         if count:
             maxima = F.max_pool1d(ahead[None], self.size, self.hop)[0].mT
