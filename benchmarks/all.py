@@ -23,6 +23,7 @@ QUICK = [
     "training_step",
     "first_place_step",
     "inference",
+    "streams",
     "batching",
     "noisy",
     "mixing",

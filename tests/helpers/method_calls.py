@@ -15,7 +15,7 @@ from rankaudio.chain import Chain, SomeOf
 from rankaudio.data import ClipDataset, LabelTable, PoolSampler
 from rankaudio.decisions import Calibration, CountHead, ThresholdHead
 from rankaudio.ensemble import LinearStacking, SecondLevelNetwork, WindowMean, fit_second_level
-from rankaudio.inference import FramewiseTagger, SegmentedTagger, WindowedTagger
+from rankaudio.inference import FramewiseTagger, SegmentedTagger, Stream, WindowedTagger
 from rankaudio.losses import AsymmetricLoss, AuxiliaryLoss, FocalLoss, SmoothedBCELoss, SourceLoss, ZLPRLoss
 from rankaudio.masking import CutSegment
 from rankaudio.metrics import F1, AveragePrecision
@@ -120,6 +120,7 @@ def calls_of_methods(folder: Path) -> dict[str, Call]:
         (CountHead(n_features=4).forward, embedding),
         (ThresholdHead(n_features=4, n_classes=4).forward, embedding),
         (scale.forward, {"scores": SCORES}), (axis.step_features, {**step, "side_inputs": SIDE}),
+        (Stream(tagger).push, {"block": WAVES[0]}),
         (SMALL_NETWORKS["CNN2d, max"](2).step_features, step), (framewise.score, {"waveform": WAVES[0]}),
         (framewise.forward, {"waveform": WAVES, "lengths": None, "side_inputs": {}}),
         *[(side.forward, {"waveform": WAVES, "lengths": None, "side_inputs": {}}) for side in sides],
