@@ -66,7 +66,7 @@ def _words_of_interest(words: list[str]) -> list[str]:
 
 
 def machine() -> str:
-    """CPU, threads and version, without which a time says nothing."""
+    """Return CPU, GPU, threads and versions, without which a time says nothing."""
     info = Path("/proc/cpuinfo")
     models = (
         [
@@ -80,7 +80,8 @@ def machine() -> str:
     name = models[0] if models else platform.processor() or platform.machine()
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     threads = torch.get_num_threads()
-    return f"{name}, {threads} {'thread' if threads == 1 else 'threads'}, {versions}"
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{name}, {threads} {'thread' if threads == 1 else 'threads'}{gpu}, {versions}"
 
 
 def seconds(run: Callable[[], object], *, repeats: int = 9, at_least: float = 0.02) -> float:

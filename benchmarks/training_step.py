@@ -68,7 +68,9 @@ class PlainNetwork(nn.Module):
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         batch, bins, frames = spectrogram.shape
-        encoding = torch.linspace(-1, 1, bins).reshape(1, 1, -1, 1).expand(batch, 1, bins, frames)
+        encoding = (
+            torch.linspace(-1, 1, bins).to(spectrogram).reshape(1, 1, -1, 1).expand(batch, 1, bins, frames)
+        )
         x = torch.cat([spectrogram.unsqueeze(1), encoding], 1)
         highest = []
         for k, block in enumerate(self.blocks):

@@ -31,7 +31,7 @@ PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("howto/*.md")])
 BLOCK = re.compile(r"(?:^% ([^\n]*)\n)?^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 
 # The number of marked blocks of each page, so that no block is skipped unnoticed.
-MARKED = {"howto/frontends_of_others.md": 2, "howto/timm.md": 1}
+MARKED = {"howto/frontends_of_others.md": 2, "howto/streams.md": 1, "howto/timm.md": 1}
 
 # Our names of a block's tensors, and those of the original program.
 ORIGINAL_NAMES = {

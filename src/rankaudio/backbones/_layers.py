@@ -113,6 +113,26 @@ class ConvBlock(nn.Module):
         return self.residual(self.norm(x, mask, act=self.act), mask), lengths
 
 
+def halo_of_blocks(blocks: nn.ModuleList) -> int:
+    """Return the frames on each side of a cell that the outputs of all blocks in it depend on.
+
+    A cell is the frames of one output of the last block. Pooling by two never crosses the end of a cell.
+    """
+    frames, halo = 1, 0
+    for block in blocks:
+        halo += frames * sum(map(_side, block.conv.modules()))
+        frames *= 2
+        halo += frames * sum(map(_side, block.residual.modules()))
+    return halo
+
+
+def _side(module: nn.Module) -> int:
+    """Return the places on each side of its own that a convolution sees along time."""
+    if not isinstance(module, (nn.Conv1d, nn.Conv2d)):
+        return 0
+    return module.dilation[-1] * (module.kernel_size[-1] // 2)
+
+
 class GlobalMaxPool(nn.Module):
     """Maximum over time and frequency: ``(B, depth, ..., N)`` to ``(B, depth)``."""
 

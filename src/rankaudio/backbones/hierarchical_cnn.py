@@ -24,6 +24,7 @@ from rankaudio.backbones._layers import (
     ConvBlock,
     GlobalMaxPool,
     GRUPool,
+    halo_of_blocks,
     pad_to,
     to_channels_last,
     with_channels,
@@ -92,6 +93,8 @@ class _HierarchicalCNN(Network):
         if self.pooling == "max":
             self.aggregates: nn.ModuleList = nn.ModuleList(GlobalMaxPool() for _ in depths[start:])
             self.n_features = sum(depths[start:])
+            self.cell_frames: int | None = 2**self.n_blocks
+            self.halo_frames: int | None = halo_of_blocks(self.blocks)
         else:
             self.aggregates = nn.ModuleList(GRUPool(depth, units=self.rnn_units) for depth in depths[start:])
             self.n_features: int = 2 * self.rnn_units * len(depths[start:])
