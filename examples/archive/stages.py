@@ -1,0 +1,110 @@
+"""The stages of an archive on Ray Data: look at headers, tag shards, and join the events of long files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+
+from archive.listing import Header
+from archive.machine import Pool
+from archive.plan import Shard, to_row
+from archive.workers import Decode, Done, Tag, Work, join, look
+from freesound.pipeline import OBJECT_STORE
+
+# Names whose headers one task reads.
+NAMES_OF_A_TASK = 500
+
+
+def headers_of(
+    ray: ModuleType, folder: Path, names: Sequence[str], rate: int, *, listed: bool
+) -> list[Header]:
+    """Read the headers of files in parallel, and return them in the order of the names."""
+    tables = [
+        pa.table({"name": names[k : k + NAMES_OF_A_TASK]}) for k in range(0, len(names), NAMES_OF_A_TASK)
+    ]
+    given = {"folder": folder, "rate": rate, "listed": listed}
+    found = ray.data.from_arrow(tables).map_batches(
+        look, fn_kwargs=given, batch_size=None, batch_format="pyarrow"
+    )
+    rows = (row for batch in _batches(found) for row in batch.to_pylist())
+    return sorted((Header(**row) for row in rows), key=lambda header: header.name)
+
+
+def tag(ray: ModuleType, shards: Sequence[Shard], work: Work, pool: Pool) -> Iterator[Done]:
+    """Tag shards, and yield each one when it is done.
+
+    Ray Data starts a worker again if it is killed, and gives it the shards that it had.
+    """
+    data = ray.data.from_arrow([_shard_table(shard) for shard in shards])
+    if pool.decoders:
+        _limit_memory(ray, work, pool)
+        data = data.map_batches(
+            Decode,
+            fn_constructor_args=(work,),
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=min(pool.decoders, len(shards))),
+            num_cpus=1,
+        )
+    data = data.map_batches(
+        Tag,
+        fn_constructor_args=(work, bool(pool.gpus)),
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=min(pool.scorers, len(shards))),
+        num_cpus=work.machine.threads,
+        num_gpus=pool.gpus,
+    )
+    for batch in _batches(data):
+        for row in batch.to_pylist():
+            yield Done(**row)
+
+
+def _limit_memory(ray: ModuleType, work: Work, pool: Pool) -> None:
+    """Bound the samples that wait between decoders and scorers."""
+    options = ray.data.DataContext.get_current().execution_options
+    limit = 2 * (pool.scorers + pool.decoders) * shard_bytes(work)
+    options.resource_limits = options.resource_limits.copy(object_store_memory=limit)
+
+
+def shard_bytes(work: Work) -> int:
+    """Return the bytes of the samples of a shard."""
+    return 4 * work.events.settings.shard_samples
+
+
+def store_here(work: Work) -> int:
+    """Return the size of the object store of this machine, if Ray is started here."""
+    machine = work.machine
+    reads_apart = machine.decoders or (machine.decoders is None and machine.gpus != 0)
+    return OBJECT_STORE + (4 * machine.cpus * shard_bytes(work) if reads_apart else 0)
+
+
+def join_events(ray: ModuleType, files: Sequence[Sequence[Shard]], work: Work) -> None:
+    """Write the events of files that are in several shards."""
+    tables = [pa.concat_tables([_shard_table(shard) for shard in shards]) for shards in files]
+    joined = ray.data.from_arrow(tables).map_batches(
+        join, fn_kwargs={"events": work.events}, batch_size=None, batch_format="pyarrow"
+    )
+    for _ in _batches(joined):
+        pass
+
+
+def _batches(data: Any) -> Iterator[pa.Table]:
+    """Yield results, and raise the error of a process as it was there."""
+    import ray
+
+    try:
+        yield from data.iter_batches(batch_size=None, batch_format="pyarrow")
+    except ray.exceptions.RayError as error:
+        cause: BaseException | None = error
+        while cause is not None and isinstance(cause, ray.exceptions.RayError):
+            cause = getattr(cause, "cause", None) or cause.__cause__
+        raise (error if cause is None else cause) from None
+
+
+def _shard_table(shard: Shard) -> pa.Table:
+    return pa.Table.from_pylist([to_row(shard)])
