@@ -12,9 +12,6 @@ from typing import Any
 
 from freesound.pipeline import OBJECT_STORE, SETTINGS
 
-# Ray Data keeps what starts an actor in the object store, and Ray warns of that on the terminal.
-QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal"}
-
 
 @dataclass(frozen=True)
 class Machine:
@@ -57,8 +54,7 @@ def connected(machine: Machine, object_store: int = OBJECT_STORE) -> Iterator[Mo
         ImportError: if Ray Data is not installed.
         ConnectionError: if there is no cluster at the address.
     """
-    settings = SETTINGS | QUIET
-    os.environ.update({name: os.environ.get(name, value) for name, value in settings.items()})
+    os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
     try:
         import ray
         import ray.data
@@ -81,13 +77,13 @@ def connected(machine: Machine, object_store: int = OBJECT_STORE) -> Iterator[Mo
             f"--address: wanted the address of a cluster, got {machine.address!r} ({error})"
         ) from error
     try:
-        _be_quiet(ray)
+        _set_context(ray)
         yield ray
     finally:
         ray.shutdown()
 
 
-def _be_quiet(ray: ModuleType) -> None:
+def _set_context(ray: ModuleType) -> None:
     """Leave the terminal to this program. Ray Data still writes its log file."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False

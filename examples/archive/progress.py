@@ -27,17 +27,16 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.shards, self.seconds = shards, seconds
-        self.done = self.rows = self.unreadable = 0
+        self.done = self.rows = 0
         self.done_seconds = 0.0
         self._log, self._clock = log, clock
         self._begin = self._shown = clock()
 
-    def add(self, *, seconds: float, rows: int, unreadable: int) -> None:
+    def add(self, *, seconds: float, rows: int) -> None:
         """Count a shard, and print a line if the last one was some time ago."""
         self.done += 1
         self.done_seconds += seconds
         self.rows += rows
-        self.unreadable += unreadable
         if self._clock() - self._shown >= EVERY:
             self._shown = self._clock()
             self._log(self.line())
@@ -57,9 +56,20 @@ class Progress:
         left = (self.seconds - self.done_seconds) / self.speed if self.done_seconds else 0.0
         return (
             f"{self.done:,} of {count_of(self.shards, 'shard')}, {_hours(self.done_seconds)} of "
-            f"{_hours(self.seconds)} h, "
-            f"{self.speed:,.0f} hours of audio per hour, about {duration(left)} left"
+            f"{_hours(self.seconds)} h, {self._speed()}, about {duration(left)} left"
         )
+
+    def end(self) -> str:
+        """Return what was done."""
+        if not self.done:
+            return "nothing was left to do"
+        return (
+            f"now {count_of(self.done, 'shard')} with {count_of(self.rows, 'row')}, "
+            f"{_hours(self.done_seconds)} h in {duration(self.spent)}, {self._speed()}"
+        )
+
+    def _speed(self) -> str:
+        return f"{self.speed:,.0f} hours of audio per hour"
 
 
 def _hours(seconds: float) -> str:

@@ -15,7 +15,7 @@ from archive.event_tables import EventWriter, classes_of, limits_of
 from archive.listing import Header, Listing, list_archive, look_at
 from archive.machine import Machine
 from archive.plan import Shard, plan_shards, read_plan, split_files, write_plan
-from archive.progress import Progress, count_of, duration
+from archive.progress import Progress, count_of
 from archive.settings import Settings
 from archive.store import Problem, Store
 from archive.workers import Work
@@ -23,8 +23,8 @@ from freesound.locks import lock
 from rankaudio import Tagger
 
 READER_DIED = (
-    "its worker was killed each time, perhaps because the memory was full or a file breaks its decoder; "
-    "lower --shard-seconds in another --out, or take its files out of the archive (plan.parquet has them)"
+    "the worker of its shard was killed each time, perhaps because the memory was full, or because a file of "
+    "the shard breaks its decoder; start again, or choose another --out with a lower --shard-seconds"
 )
 
 
@@ -141,16 +141,17 @@ def _tag(archive: Archive, connection: _Connection, shards: Sequence[Shard]) -> 
         return progress
     ray = connection()
     pool = machines.pool_of(machines.nodes_of(ray), archive.work.machine)
-    log(_begin_line(archive, shards, len(seconds), pool))
+    log(_begin_line(shards, len(seconds), pool))
     todo = [shard for shard in shards if shard.number in seconds]
     for one in stages.tag(ray, todo, archive.work, pool):
         if one.failed:
             archive.failed.append(one.shard)
-        progress.add(seconds=seconds[one.shard], rows=one.rows, unreadable=one.unreadable)
+        else:
+            progress.add(seconds=seconds[one.shard], rows=one.rows)
     return progress
 
 
-def _begin_line(archive: Archive, shards: Sequence[Shard], todo: int, pool: machines.Pool) -> str:
+def _begin_line(shards: Sequence[Shard], todo: int, pool: machines.Pool) -> str:
     before = f", of which {len(shards) - todo:,} are done" if todo < len(shards) else ""
     share = f" with {pool.gpus:g} GPU each" if pool.gpus else ""
     reading = f", {count_of(pool.decoders, 'decoder')}" if pool.decoders else ""
@@ -173,16 +174,11 @@ def _join(archive: Archive, connection: _Connection, shards: Sequence[Shard]) ->
 
 def _finish(archive: Archive, shards: Sequence[Shard], progress: Progress) -> int:
     """Write the table of files that could not be used, say what was done, and return the exit status."""
-    count = archive.store.collect_problems(archive.problems)
-    files = len({part.fname for shard in shards for part in shard.parts})
-    log(
-        f"{archive.store.folder}: {count_of(files, 'file')} in {count_of(len(shards), 'shard')}; now "
-        f"{count_of(progress.done, 'shard')}, "
-        f"{progress.done_seconds / 3600:,.2f} h in {duration(progress.spent)}, "
-        f"{progress.speed:,.0f} hours of audio per hour"
-    )
-    for number in sorted(archive.failed):
-        log(f"shard {number}: {READER_DIED}")
+    failed = [shard for shard in shards if shard.number in archive.failed]
+    died = [Problem(part.fname, READER_DIED) for shard in failed for part in shard.parts]
+    count = archive.store.collect_problems([*archive.problems, *died])
+    files = count_of(len({part.fname for shard in shards for part in shard.parts}), "file")
+    log(f"{archive.store.folder}: {files} in {count_of(len(shards), 'shard')}; {progress.end()}")
     if count:
         log(f"{count_of(count, 'file')} could not be used: {archive.store.unreadable} has the reasons")
-    return 1 if count or archive.failed else 0
+    return 1 if count else 0

@@ -67,8 +67,8 @@ class Scorer:
         self._n_features = tagger.backbone.n_features if self._embeds else 0
         self._max_samples = max_samples
 
-    def write(self, shard: Shard, sounds: Sequence[Sound], problems: Iterable[Problem]) -> tuple[int, int]:
-        """Score a shard and write it; return its number of rows, and of files that could not be used."""
+    def write(self, shard: Shard, sounds: Sequence[Sound], problems: Iterable[Problem]) -> int:
+        """Score a shard and write it; return its number of rows."""
         rows = _windows(sounds, self.grid)
         values = predict(
             self._module, _Clips(rows), lengths=[row.length for row in rows], max_samples=self._max_samples
@@ -81,7 +81,7 @@ class Scorer:
         if shard.parts[0].is_whole(self.grid):  # a file in several shards has its events at the end
             self.events.write(shard.number, table, [part.fname for part in shard.parts])
         write_bytes(self.store.table("scores", shard.number), as_bytes(table))
-        return len(kept), len(found)
+        return len(kept)
 
     def _table(self, rows: Sequence[_Window], values: Tensor) -> pa.Table:
         classes = self.events.classes
@@ -98,9 +98,6 @@ class Scorer:
             flat = pa.array(values[:, count:].contiguous().flatten().numpy())
             columns[EMBEDDING] = pa.FixedSizeListArray.from_arrays(flat, self._n_features)
         return pa.table(columns)
-
-    def _width(self) -> int:
-        return self._module.n_features if isinstance(self._module, ScoresAndEmbedding) else 0
 
 
 class ScoresAndEmbedding(nn.Module):

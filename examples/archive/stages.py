@@ -30,8 +30,7 @@ def headers_of(
     found = ray.data.from_arrow(tables).map_batches(
         look, fn_kwargs=given, batch_size=None, batch_format="pyarrow"
     )
-    rows = (row for batch in _batches(found) for row in batch.to_pylist())
-    return sorted((Header(**row) for row in rows), key=lambda header: header.name)
+    return sorted((Header(**row) for row in _rows(found)), key=lambda header: header.name)
 
 
 def tag(ray: ModuleType, shards: Sequence[Shard], work: Work, pool: Pool) -> Iterator[Done]:
@@ -59,9 +58,7 @@ def tag(ray: ModuleType, shards: Sequence[Shard], work: Work, pool: Pool) -> Ite
         num_cpus=work.machine.threads,
         num_gpus=pool.gpus,
     )
-    for batch in _batches(data):
-        for row in batch.to_pylist():
-            yield Done(**row)
+    yield from _results(data)
 
 
 def _limit_memory(ray: ModuleType, work: Work, pool: Pool) -> None:
@@ -89,21 +86,26 @@ def join_events(ray: ModuleType, files: Sequence[Sequence[Shard]], work: Work) -
     joined = ray.data.from_arrow(tables).map_batches(
         join, fn_kwargs={"events": work.events}, batch_size=None, batch_format="pyarrow"
     )
-    for _ in _batches(joined):
+    for _ in _results(joined):
         pass
 
 
-def _batches(data: Any) -> Iterator[pa.Table]:
-    """Yield results, and raise the error of a process as it was there."""
-    import ray
+def _results(data: Any) -> Iterator[Done]:
+    """Yield what the processes say, and stop at an error.
 
-    try:
-        yield from data.iter_batches(batch_size=None, batch_format="pyarrow")
-    except ray.exceptions.RayError as error:
-        cause: BaseException | None = error
-        while cause is not None and isinstance(cause, ray.exceptions.RayError):
-            cause = getattr(cause, "cause", None) or cause.__cause__
-        raise (error if cause is None else cause) from None
+    Raises:
+        OSError: if nothing can be written, or the memory of a device is full.
+    """
+    for row in _rows(data):
+        done = Done(**row)
+        if done.error:
+            raise OSError(done.error)
+        yield done
+
+
+def _rows(data: Any) -> Iterator[dict[str, Any]]:
+    for batch in data.iter_batches(batch_size=None, batch_format="pyarrow"):
+        yield from batch.to_pylist()
 
 
 def _shard_table(shard: Shard) -> pa.Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,11 +77,14 @@ class Store:
             path.unlink(missing_ok=True)
 
     def count_try(self, number: int, stage: str) -> int:
-        """Return how often a stage of a shard was begun at this start, this time included."""
+        """Return how often a stage of a shard was begun at this start, this time included.
+
+        The file says which processes began it.
+        """
         path = self._tries(number, stage)
         with path.open("a", encoding="utf-8") as file:
-            file.write("x")
-        return path.stat().st_size
+            file.write(f"{os.getpid()} on {socket.gethostname()}\n")
+        return len(path.read_text(encoding="utf-8").splitlines())
 
     def forget_tries(self, number: int) -> None:
         """Remove the count of a shard that is done."""
@@ -87,12 +92,14 @@ class Store:
             self._tries(number, stage).unlink(missing_ok=True)
 
     def write_problems(self, number: int, problems: Iterable[Problem]) -> None:
-        """Write the files of a shard that could not be used, if there are any."""
+        """Write the files of a shard that could not be used, or remove the table of an earlier time."""
+        path = self.table("unreadable", number)
         rows = [(problem.fname, problem.message) for problem in problems]
-        if rows:
-            names, messages = map(list, zip(*rows, strict=True))
-            content = as_bytes(dict(zip(UNREADABLE, (names, messages), strict=True)))
-            write_bytes(self.table("unreadable", number), content)
+        if not rows:
+            path.unlink(missing_ok=True)
+            return
+        columns = zip(UNREADABLE, map(list, zip(*rows, strict=True)), strict=True)
+        write_bytes(path, as_bytes(dict(columns)))
 
     def collect_problems(self, more: Iterable[Problem]) -> int:
         """Write the table of all files that could not be used, and return their number."""

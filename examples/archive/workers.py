@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 from archive.event_tables import EventWriter
 from archive.listing import look_at
@@ -43,12 +45,19 @@ class Work:
 
 @dataclass(frozen=True)
 class Done:
-    """A shard that has been worked on: its rows, its unusable files, and whether its worker always died."""
+    """A shard that has been worked on.
+
+    Attributes:
+        shard: its number.
+        rows: windows.
+        failed: whether its worker always died.
+        error: why nothing can be written, or nothing scored; empty if all is well.
+    """
 
     shard: int
-    rows: int
-    unreadable: int
+    rows: int = 0
     failed: bool = False
+    error: str = ""
 
 
 def look(batch: pa.Table, folder: Path, rate: int, *, listed: bool) -> pa.Table:
@@ -65,8 +74,14 @@ def look(batch: pa.Table, folder: Path, rate: int, *, listed: bool) -> pa.Table:
 
 def join(batch: pa.Table, events: EventWriter) -> pa.Table:
     """Write the events of one file that is in several shards."""
-    events.join([from_row(row) for row in batch.to_pylist()])
-    return batch.select(["shard"]).slice(0, 1)
+    shards = [from_row(row) for row in batch.to_pylist()]
+    number = shards[0].number
+
+    def work() -> Done:
+        events.join(shards)
+        return Done(number)
+
+    return _as_row(_or_error(number, work))
 
 
 class Decode:
@@ -85,7 +100,7 @@ class Decode:
         sizes = [len(sound.waveform) for sound in sounds]
         read = [shard.parts.index(sound.part) for sound in sounds]
         more = {
-            "samples": pa.array([pa.py_buffer(samples)], pa.large_binary()),
+            "samples": _one_binary(samples),
             "sizes": pa.array([sizes], pa.list_(pa.int64())),
             "read": pa.array([read], pa.list_(pa.int64())),
             "unreadable": pa.array([[p.fname for p in problems]], pa.list_(pa.string())),
@@ -108,29 +123,47 @@ class Tag:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Tag a shard, and return a row that says how it went."""
-        done = self._tag(from_row(_plain_row(batch)), batch)
-        return pa.Table.from_pylist([vars(done)])
+        shard = from_row(_plain_row(batch))
+        return _as_row(_or_error(shard.number, lambda: self._tag(shard, batch)))
 
     def _tag(self, shard: Shard, batch: pa.Table) -> Done:
         store = self.work.events.store
         if store.is_done(shard.number):  # a worker that was killed had written it
-            return Done(shard.number, 0, 0)
+            return Done(shard.number)
         if not _may_begin(self.work, shard, "tag"):
-            return Done(shard.number, 0, 0, failed=True)
+            return Done(shard.number, failed=True)
         decoded = "samples" in batch.column_names
         sounds, problems = (
             _sounds(batch, shard) if decoded else read_shard(self.work.folder, shard, self.work.grid)
         )
         if not sounds and not problems:  # the decoder gave up
-            return Done(shard.number, 0, 0, failed=True)
-        rows, unreadable = self.scorer.write(shard, sounds, problems)
+            return Done(shard.number, failed=True)
+        rows = self.scorer.write(shard, sounds, problems)
         store.forget_tries(shard.number)
-        return Done(shard.number, rows, unreadable)
+        return Done(shard.number, rows)
+
+
+def _or_error(number: int, work: Callable[[], Done]) -> Done:
+    """Return what the work returns, or an error that the user can correct. Ray would change its text."""
+    try:
+        return work()
+    except (OSError, torch.OutOfMemoryError) as error:
+        return Done(number, error=str(error).strip() or type(error).__name__)
+
+
+def _as_row(done: Done) -> pa.Table:
+    return pa.Table.from_pylist([vars(done)])
 
 
 def _may_begin(work: Work, shard: Shard, stage: str) -> bool:
     """Count a try. A file that kills its worker must not stop the archive for ever."""
     return work.events.store.count_try(shard.number, stage) <= MOST_TRIES
+
+
+def _one_binary(values: NDArray[np.float32]) -> pa.Array:
+    """Return a column with one cell, whose bytes are those of the array and not copied."""
+    ends = pa.py_buffer(np.array([0, values.nbytes], np.int64))
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(values)])
 
 
 def _plain_row(batch: pa.Table) -> dict[str, Any]:
