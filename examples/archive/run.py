@@ -71,6 +71,7 @@ def tag_archive(audio: Path, model: Path, out: Path, settings: Settings, machine
         shards = _planned(archive, connection)
         progress = _tag(archive, connection, shards)
         _join(archive, connection, shards)
+        store.remove_left()
     return _finish(archive, shards, progress)
 
 

@@ -69,9 +69,13 @@ class Store:
         return self._numbers("events")
 
     def prepare(self) -> None:
-        """Make the folders, and remove what killed processes left: parts of files, and counts of tries."""
+        """Make the folders, and remove what an earlier start left."""
         for kind in (*TABLES, "tries"):
             (self.folder / kind).mkdir(parents=True, exist_ok=True)
+        self.remove_left()
+
+    def remove_left(self) -> None:
+        """Remove what killed processes left: parts of files, and counts of tries."""
         left = [part for kind in TABLES for part in (self.folder / kind).glob(".*.part")]
         for path in [*left, *(self.folder / "tries").iterdir()]:
             path.unlink(missing_ok=True)
