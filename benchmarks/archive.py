@@ -178,7 +178,7 @@ def measure(folder: Path, name: str, arguments) -> list[list[str]]:
     files, hours = len(tables[0].column("fname").unique()), hours_of(out)
     return [
         row_of(name, "plain loop", plain, hours, files, ""),
-        row_of(name, f"tag_archive.py, {arguments.cpus} CPUs", ray, hours, files, error),
+        row_of(name, f"tag_archive.py --cpus {arguments.cpus}", ray, hours, files, error),
     ]
 
 
@@ -202,8 +202,8 @@ def interrupt(folder: Path, name: str, arguments) -> list[list[str]]:
     twice = second.num_rows - len(set(keys))
     with (out / "unreadable.csv").open() as file:
         broken = ", ".join(Path(row["fname"]).stem for row in csv.DictReader(file))
-    kinds = {"worker killed": kills.at.get("worker"), "driver killed": kills.at.get("driver")}
-    cells = {f"shards done when the {kind}": f"{at} of {shards}" for kind, at in kinds.items()}
+    kinds = {"a worker": kills.at.get("worker"), "the driver": kills.at.get("driver")}
+    cells = {f"shards done when {kind} was killed": f"{at} of {shards}" for kind, at in kinds.items()}
     cells["rows without interruption"] = f"{first.num_rows:,}"
     cells["rows after the second start"] = f"{second.num_rows:,}"
     cells["rows that are there twice"] = str(twice)
