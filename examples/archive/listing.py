@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freesound.regular_file import read_text
-from rankaudio.data import audio_info
+from rankaudio.data._audio import read_header
 from rankaudio.data._audio_folder import list_files
 from rankaudio.data._file_names import AUDIO_SUFFIXES, check_name
+from rankaudio.data._soundfile import Sound
+from rankaudio.data._wav import Wav
 from rankaudio.resampling import resampled_length
 
 
@@ -37,11 +39,13 @@ class Header:
         name: as in :class:`Listing`.
         total: samples at the rate of the model; 0 if the header cannot be used.
         problem: the reason; empty if a file without the suffix of audio is no audio.
+        from_start: whether a part of it costs all that comes before, as with MP3 and Opus.
     """
 
     name: str
     total: int = 0
     problem: str = ""
+    from_start: bool = False
 
 
 def list_archive(audio: Path) -> Listing:
@@ -89,13 +93,26 @@ def _look_at_one(folder: Path, name: str, rate: int, *, listed: bool) -> Header:
     hidden = Path(name).name.startswith(".")  # such as ._a.wav of a Mac, which holds no samples
     must_be_audio = listed or (Path(name).suffix.lower() in AUDIO_SUFFIXES and not hidden)
     try:
-        info = audio_info(folder / name)
+        header = read_header(folder / name)
+        from_start = _decodes_from_start(folder / name, header)
         check_name(name)
     except ImportError as error:  # only the first bytes of audio lead to soundfile
         return Header(_writable(name), problem=str(error))
     except (OSError, ValueError) as error:
         return Header(_writable(name), problem=str(error) if must_be_audio else "")
-    return Header(name, resampled_length(info.frames, info.sample_rate, rate))
+    total = resampled_length(header.frames, header.sample_rate, rate)
+    return Header(name, total, from_start=from_start)
+
+
+def _decodes_from_start(path: Path, header: Wav | Sound) -> bool:
+    """Whether the library decodes a part of a file from the first sample of the file."""
+    if isinstance(header, Wav):
+        return False
+    with path.open("rb") as file:
+        head = file.read(64)
+    # A tag, or the sync word of MPEG audio, which has 11 bits.
+    is_mp3 = head.startswith(b"ID3") or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
+    return is_mp3 or header.mp3 is not None or b"OpusHead" in head
 
 
 def _writable(name: str) -> str:

@@ -73,9 +73,8 @@ def connected(machine: Machine, object_store: int = OBJECT_STORE) -> Iterator[Mo
             **({} if machine.address else here),
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConnectionError(
-            f"--address: wanted the address of a cluster, got {machine.address!r} ({error})"
-        ) from error
+        wanted = "the address of a cluster" if machine.address else "Ray to start on this machine"
+        raise ConnectionError(f"--address: wanted {wanted}, got {machine.address!r} ({error})") from error
     try:
         _set_context(ray)
         yield ray

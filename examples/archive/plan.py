@@ -83,7 +83,8 @@ def plan_shards(
     """Put files into shards, in their order.
 
     A shard has at most ``most_samples`` samples and ``most_files`` files. A longer file is cut into several
-    shards, which have nothing of another file.
+    shards, which have nothing of another file. If its parts can only be decoded from its start, it is one
+    shard, and its samples are never in memory together.
 
     Args:
         headers: of readable files.
@@ -97,7 +98,7 @@ def plan_shards(
     for header in headers:
         count = grid.count(header.total)
         if header.total > most_samples:
-            step = grid.fit(most_samples)
+            step = count if header.from_start else grid.fit(most_samples)
             cuts = ((first, min(step, count - first)) for first in range(0, count, step))
             groups += [[Part(header.name, first, windows, header.total)] for first, windows in cuts]
             room = 0

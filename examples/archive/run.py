@@ -117,7 +117,7 @@ def _planned(archive: Archive, connection: _Connection) -> list[Shard]:
 def _headers(archive: Archive, connection: _Connection, names: Sequence[str]) -> list[Header]:
     """Read headers on Ray. A table cannot hold some names, whose headers are looked at here."""
     listing, rate = archive.listing, archive.work.grid.rate
-    good = [name for name in names if name.isprintable() or _is_text(name)]
+    good = [name for name in names if _is_text(name)]
     odd = look_at(listing.folder, sorted(set(names) - set(good)), rate, listed=listing.listed)
     found = stages.headers_of(connection(), listing.folder, good, rate, listed=listing.listed) if good else []
     return sorted([*odd, *found], key=lambda header: header.name)

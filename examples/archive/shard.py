@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,40 +16,57 @@ from archive.plan import Grid, Part, Shard
 from archive.store import Problem
 from archive.tables import as_bytes
 from rankaudio import Tagger, load_audio, predict
-from rankaudio.data import audio_info, write_bytes
+from rankaudio.data import write_bytes
+from rankaudio.data._audio_stream import AudioStream
 from rankaudio.data._csv import FILE_NAME
-from rankaudio.resampling import resampled_length
 
 
 @dataclass(frozen=True)
 class Sound:
-    """A part with its samples."""
+    """A part with its samples, or with what reads them from the file one after the other."""
 
     part: Part
-    waveform: Tensor
+    source: Tensor | AudioStream
+
+    def samples(self, begin: int, count: int, grid: Grid) -> Tensor:
+        """Return samples, counted from the start of the file."""
+        if isinstance(self.source, AudioStream):
+            return self.source.read(begin, count)
+        own = begin - self.part.first * grid.hop
+        return self.source[own : own + count]
 
 
-def read_shard(folder: Path, shard: Shard, grid: Grid) -> tuple[list[Sound], list[Problem]]:
-    """Read the samples of a shard. Any error of a decoder is a problem of its file."""
+def read_parts(
+    folder: Path, parts: Iterable[Part], grid: Grid, most_samples: int
+) -> tuple[list[Sound], list[Problem]]:
+    """Read the samples of parts. Any error of a decoder is a problem of its file.
+
+    A part of more than ``most_samples`` samples is a whole file, and is read later.
+    """
     sounds, problems = [], []
-    for part in shard.parts:
+    for part in parts:
         try:
-            sounds.append(Sound(part, _read_part(folder / part.fname, part, grid)))
+            sounds.append(Sound(part, _source(folder / part.fname, part, grid, most_samples)))
         except Exception as error:  # noqa: BLE001
-            problems.append(Problem(part.fname, str(error).strip() or type(error).__name__))
+            problems.append(Problem(part.fname, _text(error)))
     return sounds, problems
 
 
-def _read_part(path: Path, part: Part, grid: Grid) -> Tensor:
-    info = audio_info(path)
-    total = resampled_length(info.frames, info.sample_rate, grid.rate)
-    if total != part.total:
+def _source(path: Path, part: Part, grid: Grid, most_samples: int) -> Tensor | AudioStream:
+    stream = AudioStream(path, grid.rate)
+    if stream.length != part.total:
         raise ValueError(
             f"{path}: wanted {part.total / grid.rate:.3f} s as in plan.parquet, "
-            f"got {total / grid.rate:.3f} s: the file has changed; tag it with another --out"
+            f"got {stream.length / grid.rate:.3f} s: the file has changed; tag it with another --out"
         )
     begin, end = part.span(grid)
+    if end - begin > most_samples:
+        return stream
     return load_audio(path, sample_rate=grid.rate, start=begin / grid.rate, seconds=(end - begin) / grid.rate)
+
+
+def _text(error: Exception) -> str:
+    return str(error).strip() or type(error).__name__
 
 
 class Scorer:
@@ -69,13 +87,19 @@ class Scorer:
 
     def write(self, shard: Shard, sounds: Sequence[Sound], problems: Iterable[Problem]) -> int:
         """Score a shard and write it; return its number of rows."""
-        rows = _windows(sounds, self.grid)
+        rows = [window for sound in sounds for window in _windows(sound, self.grid)]
+        errors: dict[str, str] = {}
         values = predict(
-            self._module, _Clips(rows), lengths=[row.length for row in rows], max_samples=self._max_samples
+            self._module,
+            _Clips(rows, self.grid),
+            lengths=[row.length for row in rows],
+            max_samples=self._max_samples,
+            on_error=lambda k, error: errors.setdefault(rows[k].fname, _text(error)),
         )
-        bad = {rows[k].fname for k in (~values.isfinite().all(1)).nonzero().flatten().tolist()}
-        found = [*problems, *(Problem(name, "wanted finite scores, got others") for name in sorted(bad))]
-        kept = [k for k, row in enumerate(rows) if row.fname not in bad]
+        for k in (~values.isfinite().all(1)).nonzero().flatten().tolist():
+            errors.setdefault(rows[k].fname, "wanted finite scores, got others")
+        found = [*problems, *itertools.starmap(Problem, sorted(errors.items()))]
+        kept = [k for k, row in enumerate(rows) if row.fname not in errors]
         table = self._table([rows[k] for k in kept], values[kept])
         self.store.write_problems(shard.number, found)
         if shard.parts[0].is_whole(self.grid):  # a file in several shards has its events at the end
@@ -115,34 +139,31 @@ class ScoresAndEmbedding(nn.Module):
 
 @dataclass(frozen=True)
 class _Window:
-    fname: str
+    sound: Sound
     begin: int
-    waveform: Tensor
+    length: int
 
     @property
-    def length(self) -> int:
-        return len(self.waveform)
+    def fname(self) -> str:
+        return self.sound.part.fname
 
 
 class _Clips(torch.utils.data.Dataset):
-    def __init__(self, windows: Sequence[_Window]) -> None:
-        self.windows = windows
+    """Windows, each cut or read when its batch is due."""
+
+    def __init__(self, windows: Sequence[_Window], grid: Grid) -> None:
+        self.windows, self.grid = windows, grid
 
     def __len__(self) -> int:
         return len(self.windows)
 
     def __getitem__(self, index: int) -> Tensor:
-        return self.windows[index].waveform
+        window = self.windows[index]
+        return window.sound.samples(window.begin, window.length, self.grid)
 
 
-def _windows(sounds: Iterable[Sound], grid: Grid) -> list[_Window]:
-    """Cut windows, which are views of the samples."""
-    return [
-        _Window(
-            sound.part.fname,
-            (sound.part.first + k) * grid.hop,
-            sound.waveform[k * grid.hop : k * grid.hop + grid.window],
-        )
-        for sound in sounds
-        for k in range(sound.part.windows)
-    ]
+def _windows(sound: Sound, grid: Grid) -> Iterator[_Window]:
+    part = sound.part
+    for number in range(part.first, part.first + part.windows):
+        begin = number * grid.hop
+        yield _Window(sound, begin, min(grid.window, part.total - begin))

@@ -16,7 +16,7 @@ from archive.event_tables import EventWriter
 from archive.listing import look_at
 from archive.machine import Machine
 from archive.plan import Grid, Shard, from_row
-from archive.shard import Scorer, Sound, read_shard
+from archive.shard import Scorer, Sound, read_parts
 from archive.store import MOST_TRIES, Problem
 from rankaudio import Tagger
 
@@ -41,6 +41,15 @@ class Work:
     def grid(self) -> Grid:
         """The windows."""
         return self.events.settings.grid
+
+    def read(
+        self, shard: Shard, known: tuple[list[Sound], list[Problem]] = ([], [])
+    ) -> tuple[list[Sound], list[Problem]]:
+        """Read the parts of a shard that are not known, and return them with those that are."""
+        names = {sound.part.fname for sound in known[0]} | {problem.fname for problem in known[1]}
+        parts = [part for part in shard.parts if part.fname not in names]
+        sounds, problems = read_parts(self.folder, parts, self.grid, self.events.settings.shard_samples)
+        return [*known[0], *sounds], [*known[1], *problems]
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,7 @@ def look(batch: pa.Table, folder: Path, rate: int, *, listed: bool) -> pa.Table:
             "name": [header.name for header in headers],
             "total": pa.array([header.total for header in headers], pa.int64()),
             "problem": [header.problem for header in headers],
+            "from_start": [header.from_start for header in headers],
         }
     )
 
@@ -93,18 +103,17 @@ class Decode:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Add the samples to the row of a shard."""
         shard = from_row(batch.to_pylist()[0])
-        sounds, problems = [], []
-        if _may_begin(self.work, shard, "decode"):
-            sounds, problems = read_shard(self.work.folder, shard, self.work.grid)
-        samples = np.concatenate([np.zeros(0, np.float32), *(sound.waveform.numpy() for sound in sounds)])
-        sizes = [len(sound.waveform) for sound in sounds]
-        read = [shard.parts.index(sound.part) for sound in sounds]
+        may_begin = _may_begin(self.work, shard, "decode")
+        sounds, problems = self.work.read(shard) if may_begin else ([], [])
+        sounds = [sound for sound in sounds if isinstance(sound.source, torch.Tensor)]
+        samples = [sound.source.numpy() for sound in sounds]
         more = {
-            "samples": _one_binary(samples),
-            "sizes": pa.array([sizes], pa.list_(pa.int64())),
-            "read": pa.array([read], pa.list_(pa.int64())),
+            "samples": _one_binary(np.concatenate([np.zeros(0, np.float32), *samples])),
+            "sizes": pa.array([[len(some) for some in samples]], pa.list_(pa.int64())),
+            "read": pa.array([[shard.parts.index(sound.part) for sound in sounds]], pa.list_(pa.int64())),
             "unreadable": pa.array([[p.fname for p in problems]], pa.list_(pa.string())),
             "messages": pa.array([[p.message for p in problems]], pa.list_(pa.string())),
+            "gave_up": pa.array([not may_begin]),
         }
         for name, column in more.items():
             batch = batch.append_column(name, column)
@@ -130,14 +139,11 @@ class Tag:
         store = self.work.events.store
         if store.is_done(shard.number):  # a worker that was killed had written it
             return Done(shard.number)
-        if not _may_begin(self.work, shard, "tag"):
+        row = _plain_row(batch)
+        if row.get("gave_up") or not _may_begin(self.work, shard, "tag"):
             return Done(shard.number, failed=True)
-        decoded = "samples" in batch.column_names
-        sounds, problems = (
-            _sounds(batch, shard) if decoded else read_shard(self.work.folder, shard, self.work.grid)
-        )
-        if not sounds and not problems:  # the decoder gave up
-            return Done(shard.number, failed=True)
+        decoded = _decoded(batch, row, shard) if "samples" in batch.column_names else ([], [])
+        sounds, problems = self.work.read(shard, decoded)
         rows = self.scorer.write(shard, sounds, problems)
         store.forget_tries(shard.number)
         return Done(shard.number, rows)
@@ -171,9 +177,8 @@ def _plain_row(batch: pa.Table) -> dict[str, Any]:
     return batch.select([name for name in batch.column_names if name != "samples"]).to_pylist()[0]
 
 
-def _sounds(batch: pa.Table, shard: Shard) -> tuple[list[Sound], list[Problem]]:
-    """Return what :class:`Decode` has read."""
-    row = _plain_row(batch)
+def _decoded(batch: pa.Table, row: dict[str, Any], shard: Shard) -> tuple[list[Sound], list[Problem]]:
+    """Return what :class:`Decode` has read. It leaves out parts that are too long."""
     samples = np.frombuffer(batch.column("samples")[0].as_buffer(), np.float32).copy()
     pieces = torch.from_numpy(samples).split(row["sizes"]) if row["sizes"] else ()
     sounds = [Sound(shard.parts[k], piece) for k, piece in zip(row["read"], pieces, strict=True)]

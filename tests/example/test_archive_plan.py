@@ -68,6 +68,16 @@ def test_neighbours_are_filled_up_and_a_long_file_is_alone():
     ]
 
 
+def test_a_long_file_that_is_decoded_from_its_start_is_one_shard():
+    headers = [Header("a", 2), Header("long", 21, from_start=True), Header("short", 5, from_start=True)]
+    shards = plan_shards(headers, Grid(RATE, window=4, hop=2), most_samples=10)
+    assert [[(p.fname, p.first, p.windows) for p in shard.parts] for shard in shards] == [
+        [("a", 0, 1)],
+        [("long", 0, 10)],
+        [("short", 0, 2)],
+    ]
+
+
 def test_a_plan_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "plan.parquet"
     assert read_plan(path) == []

@@ -138,7 +138,7 @@ def test_a_shard_that_is_there_is_not_done_again(archive, monkeypatch):
     shards = archive.plan()[:2]
     archive.tag(shards)
     before = {path: path.stat().st_mtime_ns for path in archive.store.folder.rglob("*.parquet")}
-    monkeypatch.setattr("archive.workers.read_shard", None)
+    monkeypatch.setattr("archive.workers.read_parts", None)
     assert archive.tag(shards) == [Done(shard.number) for shard in shards]
     assert before == {path: path.stat().st_mtime_ns for path in archive.store.folder.rglob("*.parquet")}
 
@@ -269,6 +269,45 @@ def test_a_part_of_a_file_is_read_as_in_the_whole(archive):
     whole = load_audio(archive.audio / "long0.wav", sample_rate=RATE)
     shards = [shard for shard in archive.plan() if shard.parts[0].fname == "long0.wav"]
     for shard in shards:
-        (sound,), _ = shard_work.read_shard(archive.audio, shard, archive.grid)
+        (sound,), _ = archive.work.read(shard)
         begin, end = sound.part.span(archive.grid)
-        assert torch.equal(sound.waveform, whole[begin:end])
+        assert torch.equal(sound.source, whole[begin:end])
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize(("suffix", "rate"), [("mp3", 32_000), ("opus", 48_000)])
+def test_a_file_that_is_decoded_from_its_start_is_one_shard(tmp_path, apart, suffix, rate):
+    """Reading parts of it would cost all that comes before, again and again."""
+    soundfile = pytest.importorskip("soundfile")
+    make_archive(tmp_path, short=2, long_seconds=(3.0,))
+    archive = Archive(tmp_path)
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 3 * rate).astype(np.float32)
+    subtype = {"mp3": "MPEG_LAYER_III", "opus": "OPUS"}[suffix]
+    form = {"mp3": "MP3", "opus": "OGG"}[suffix]
+    soundfile.write(archive.audio / "radio.wav", samples, rate, format=form, subtype=subtype)
+    shards = archive.plan()
+    (radio,) = [shard for shard in shards if "radio.wav" in {part.fname for part in shard.parts}]
+    assert [part.windows for part in radio.parts] == [14]
+    assert sum(shard.parts[0].fname == "long0.wav" for shard in shards) == 4
+    (source,) = [sound.source for sound in archive.work.read(radio)[0]]
+    assert not isinstance(source, torch.Tensor)  # its samples are read when their batch is due
+    archive.tag(shards, apart=apart)
+    same_as_predict_long(archive.table("scores"), archive.audio)
+    assert "radio.wav" in set(archive.table("events")["fname"])
+
+
+def test_an_error_in_the_middle_of_a_long_file_is_named(tmp_path, monkeypatch):
+    soundfile = pytest.importorskip("soundfile")
+    make_archive(tmp_path, short=1, long_seconds=())
+    archive = Archive(tmp_path)
+    samples = np.zeros(96_000, np.float32)
+    soundfile.write(archive.audio / "radio.wav", samples, 32_000, format="MP3", subtype="MPEG_LAYER_III")
+
+    def read(self, first, count):
+        raise ValueError(f"{self.path}: truncated at {first}")
+
+    monkeypatch.setattr(shard_work.AudioStream, "read", read)
+    archive.tag([shard for shard in archive.plan() if shard.parts[0].fname == "radio.wav"])
+    ((name, message),) = archive.table("unreadable").to_numpy().tolist()
+    assert (name, message) == ("radio.wav", f"{archive.audio / 'radio.wav'}: truncated at 0")
+    assert len(archive.table("scores")) == 0
