@@ -15,13 +15,12 @@ from pyarrow import dataset
 
 from archive import run as archive_run
 from archive import shard as shard_work
-from archive.event_tables import EventWriter, classes_of, limits_of
-from archive.listing import look_at
+from archive.event_tables import classes_of, limits_of
 from archive.machine import Machine
-from archive.plan import plan_shards, split_files, to_row, write_plan
-from archive.settings import Settings, digest
-from archive.store import MOST_TRIES, Store
-from archive.workers import Decode, Done, Tag, Work, join
+from archive.plan import split_files, write_plan
+from archive.store import MOST_TRIES
+from archive.workers import Done
+from archive_without_ray import Archive
 from rankaudio import CNN2d, LogMel, Tagger, load_audio
 from rankaudio.events import events
 from rankaudio.inference import predict_long
@@ -30,47 +29,15 @@ from tiny_archive import CLASSES, HOP, RATE, WINDOW, make_archive, tiny_tagger
 THRESHOLD = 0.004
 
 
-class Archive:
-    """An archive in a folder, and the work on it."""
-
-    def __init__(self, folder, **settings):
-        self.audio, self.model = folder / "audio", folder / "model.pt"
-        store = Store(folder / "out")
-        store.prepare()
-        given = {"window": WINDOW, "hop": HOP, "shard_seconds": 1.2, "threshold": THRESHOLD} | settings
-        self.settings = Settings(str(self.audio), digest(self.model), RATE, **given)
-        tagger = Tagger.load(self.model)
-        limits = limits_of(tagger, self.settings.threshold)
-        writer = EventWriter(store, self.settings, classes_of(tagger), limits)
-        self.work = Work(self.model, self.audio, writer, Machine(batch=3.0))
-        self.store, self.grid = store, self.settings.grid
-
-    def plan(self):
-        names = sorted(path.relative_to(self.audio).as_posix() for path in self.audio.rglob("*.wav"))
-        headers = [h for h in look_at(self.audio, names, RATE, listed=False) if h.total]
-        return plan_shards(headers, self.grid, most_samples=self.settings.shard_samples)
-
-    def tag(self, shards, *, apart=False):
-        tag, decode = Tag(self.work, on_gpu=False), Decode(self.work) if apart else lambda batch: batch
-        return [outcome(tag(decode(as_batch([shard])))) for shard in shards]
-
-    def table(self, kind):
-        return dataset.dataset(self.store.folder / kind).to_table().to_pandas()
-
-
-def as_batch(shards):
-    return pa.Table.from_pylist([to_row(shard) for shard in shards])
-
-
-def outcome(batch):
-    (row,) = batch.to_pylist()
-    return Done(**row)
+def new_archive(folder, **settings):
+    given = {"window": WINDOW, "hop": HOP, "shard_seconds": 1.2, "threshold": THRESHOLD}
+    return Archive(folder, **given | settings)
 
 
 @pytest.fixture
 def archive(tmp_path):
     make_archive(tmp_path, short=5)
-    return Archive(tmp_path)
+    return new_archive(tmp_path)
 
 
 def same_as_predict_long(table, audio, column=None):
@@ -105,8 +72,7 @@ def test_events_are_those_of_whole_recordings_also_over_borders_of_shards(archiv
     groups = list(split_files(shards, archive.grid))
     assert [len(group) for group in groups] == [6, 4]
     assert not {group[0].number for group in groups} & archive.store.with_events()
-    for group in groups:
-        assert outcome(join(as_batch(group), archive.work.events)).error == ""
+    assert archive.join(shards) == [Done(group[0].number) for group in groups]
     table, tagger, several = archive.table("events"), tiny_tagger(), 0
     assert list(table.columns) == ["fname", "start", "end", "label", "peak", "mean"]
     for name in {part.fname for shard in shards for part in shard.parts}:
@@ -123,7 +89,7 @@ def test_events_are_those_of_whole_recordings_also_over_borders_of_shards(archiv
 
 def test_embeddings_come_with_scores_and_decoders_change_nothing(tmp_path):
     make_archive(tmp_path, short=3)
-    archive = Archive(tmp_path, embeddings=True)
+    archive = new_archive(tmp_path, embeddings=True)
     archive.tag(archive.plan(), apart=True)
     table = archive.table("scores")
     assert list(table.columns) == ["fname", "start", "end", *CLASSES, "embedding"]
@@ -249,8 +215,7 @@ def test_nothing_is_started_if_all_is_done(archive, monkeypatch, capsys):
     """The second start needs no Ray, and new files would be the only work."""
     shards = archive.plan()
     archive.tag(shards)
-    for group in split_files(shards, archive.grid):
-        join(as_batch(group), archive.work.events)
+    archive.join(shards)
     write_plan(archive.store.plan, shards)
     for name in ("broken.wav", "cut.wav", "notes.txt"):
         (archive.audio / name).unlink()
@@ -262,7 +227,7 @@ def test_nothing_is_started_if_all_is_done(archive, monkeypatch, capsys):
     )
     assert archive.store.unreadable.read_text() == "fname,message\n"
     with pytest.raises(ValueError, match="--hop: wanted 0.2, with which .* was begun, got 0.1"):
-        archive_run.tag_archive(*given[:3], Archive(archive.audio.parent, hop=0.1).settings, Machine())
+        archive_run.tag_archive(*given[:3], new_archive(archive.audio.parent, hop=0.1).settings, Machine())
 
 
 def test_a_part_of_a_file_is_read_as_in_the_whole(archive):
@@ -280,7 +245,7 @@ def test_a_file_that_is_decoded_from_its_start_is_one_shard(tmp_path, apart, suf
     """Reading parts of it would cost all that comes before, again and again."""
     soundfile = pytest.importorskip("soundfile")
     make_archive(tmp_path, short=2, long_seconds=(3.0,))
-    archive = Archive(tmp_path)
+    archive = new_archive(tmp_path)
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, 3 * rate).astype(np.float32)
     subtype = {"mp3": "MPEG_LAYER_III", "opus": "OPUS"}[suffix]
     form = {"mp3": "MP3", "opus": "OGG"}[suffix]
@@ -299,7 +264,7 @@ def test_a_file_that_is_decoded_from_its_start_is_one_shard(tmp_path, apart, suf
 def test_an_error_in_the_middle_of_a_long_file_is_named(tmp_path, monkeypatch):
     soundfile = pytest.importorskip("soundfile")
     make_archive(tmp_path, short=1, long_seconds=())
-    archive = Archive(tmp_path)
+    archive = new_archive(tmp_path)
     samples = np.zeros(96_000, np.float32)
     soundfile.write(archive.audio / "radio.wav", samples, 32_000, format="MP3", subtype="MPEG_LAYER_III")
 
