@@ -5,25 +5,28 @@ from __future__ import annotations
 import argparse
 import os
 
+import torch
+
 from archive.machine import Machine
 from archive.run import tag_archive
 from archive.settings import Settings, digest
-from rankaudio import Tagger
+from rankaudio._program.model import Model
 
 
 def run(args: argparse.Namespace) -> int:
     """Tag an archive, and return the exit status."""
-    return tag_archive(args.audio, args.model, args.out, settings_of(args), machine_of(args))
+    content = digest(args.model)
+    model = Model.load(args.model, device=torch.device("cpu"), batch=args.batch, workers=0)
+    settings = settings_of(args, content, model.sample_rate)
+    paths = (args.audio, args.model, model.taggers[0], args.out)
+    return tag_archive(*paths, settings=settings, machine=machine_of(args))
 
 
-def settings_of(args: argparse.Namespace) -> Settings:
-    """Return what decides the rows."""
-    rate = Tagger.load(args.model).sample_rate
-    if rate is None:
-        raise ValueError(f"--model: wanted a frontend with a sample rate, got none in {args.model}")
+def settings_of(args: argparse.Namespace, content: str, rate: int) -> Settings:
+    """Return what decides the rows, given the checksum and the sample rate of the model."""
     return Settings(
         audio=str(args.audio.resolve()),
-        model=digest(args.model),
+        model=content,
         rate=rate,
         window=args.window,
         hop=args.window / 2 if args.hop is None else args.hop,

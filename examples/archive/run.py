@@ -55,9 +55,19 @@ class Archive:
         return self.work.events.store
 
 
-def tag_archive(audio: Path, model: Path, out: Path, settings: Settings, machine: Machine) -> int:
-    """Do what is not done, and return the exit status: 1 if a file could not be used."""
-    tagger = Tagger.load(model)
+def tag_archive(
+    audio: Path, model: Path, tagger: Tagger, out: Path, *, settings: Settings, machine: Machine
+) -> int:
+    """Do what is not done, and return the exit status: 1 if a file could not be used.
+
+    Args:
+        audio: a folder or a list.
+        model: file of the tagger, for the processes.
+        tagger: what the file has.
+        out: folder of results.
+        settings: what decides the rows.
+        machine: where to work.
+    """
     store = Store(out.resolve())
     events = EventWriter(store, settings, classes_of(tagger), limits_of(tagger, settings.threshold))
     listing = list_archive(audio)

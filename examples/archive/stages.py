@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
+import torch
 
 from archive.listing import Header
 from archive.machine import Pool
@@ -76,7 +77,8 @@ def shard_bytes(work: Work) -> int:
 def store_here(work: Work) -> int:
     """Return the size of the object store of this machine, if Ray is started here."""
     machine = work.machine
-    reads_apart = machine.decoders or (machine.decoders is None and machine.gpus != 0)
+    on_gpus = machine.gpus != 0 and torch.cuda.is_available()
+    reads_apart = on_gpus if machine.decoders is None else machine.decoders > 0
     return OBJECT_STORE + (4 * machine.cpus * shard_bytes(work) if reads_apart else 0)
 
 

@@ -1,6 +1,8 @@
 """An archive before any sound is decoded: its list of files, the shard plan, settings and processes."""
 
+import hashlib
 import json
+import re
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -17,7 +19,7 @@ from archive.listing import Header, list_archive, look_at
 from archive.machine import Machine, Pool, connected, pool_of
 from archive.plan import Grid, Part, Shard, from_row, plan_shards, read_plan, split_files, to_row, write_plan
 from archive.progress import EVERY, Progress, count_of, duration
-from archive.settings import Settings
+from archive.settings import Settings, digest
 from archive.store import Problem, Store
 from rankaudio.inference._predict_long import _Windows
 from tiny_archive import RATE, make_archive
@@ -181,15 +183,34 @@ def test_options_become_settings_and_a_machine(tmp_path):
     words = ["--model", tmp_path / "model.pt", "--audio", tmp_path / "audio", "--out", tmp_path / "out"]
     more = ["--window", "0.5", "--threshold", "saved", "--cpus", "3", "--num-gpus", "0.5", "--decoders", "0"]
     args = tag_archive.parser().parse_args([*map(str, words), *more])
-    settings = settings_of(args)
-    assert settings == Settings(
-        str(tmp_path / "audio"), settings.model, RATE, 0.5, 0.25, 300.0, threshold="saved"
-    )
-    assert len(settings.model) == 64
+    content = digest(tmp_path / "model.pt")
+    assert content == hashlib.sha256((tmp_path / "model.pt").read_bytes()).hexdigest()
+    expected = Settings(str(tmp_path / "audio"), content, RATE, 0.5, 0.25, 300.0, threshold="saved")
+    assert settings_of(args, content, RATE) == expected
     assert machine_of(args) == Machine(cpus=3, gpus=0.5, decoders=0)
-    with pytest.raises(SystemExit) as status:
-        tag_archive.main([*map(str, words), "--cpus", "2", "--address", "host:6379"])
-    assert status.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        (["--cpus", "2", "--address", "host:6379"], 2),
+        (["--window", "0"], 2),
+        (["--audio", "none"], "tag_archive.py: --audio: wanted a folder or a list of files, got none"),
+        (["--model", "none.pt"], "tag_archive.py: .*No such file or directory: 'none.pt'"),
+        (["--threshold", "saved"], "tag_archive.py: --threshold: wanted a model that was saved with"),
+        (["--window", "1e-6"], "tag_archive.py: --window: wanted at least a sample of 1/4000 s, got 1e-06"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path, more, status):
+    make_archive(tmp_path, short=0, long_seconds=())
+    words = ["--model", tmp_path / "model.pt", "--audio", tmp_path / "audio", "--out", tmp_path / "out"]
+    with pytest.raises(SystemExit) as end:
+        tag_archive.main([*map(str, words), *more])
+    if status == 2:
+        assert end.value.code == 2
+    else:
+        assert re.match(status, end.value.code)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

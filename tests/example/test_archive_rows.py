@@ -220,14 +220,15 @@ def test_nothing_is_started_if_all_is_done(archive, monkeypatch, capsys):
     for name in ("broken.wav", "cut.wav", "notes.txt"):
         (archive.audio / name).unlink()
     monkeypatch.setattr(archive_run.machines, "connected", None)
-    given = (archive.audio, archive.model, archive.store.folder, archive.settings, Machine())
-    assert archive_run.tag_archive(*given) == 0
+    given = (archive.audio, archive.model, tiny_tagger(), archive.store.folder)
+    assert archive_run.tag_archive(*given, settings=archive.settings, machine=Machine()) == 0
     assert capsys.readouterr().err == (
         f"{archive.store.folder}: 8 files in {len(shards)} shards; nothing was left to do\n"
     )
     assert archive.store.unreadable.read_text() == "fname,message\n"
+    other = new_archive(archive.audio.parent, hop=0.1).settings
     with pytest.raises(ValueError, match="--hop: wanted 0.2, with which .* was begun, got 0.1"):
-        archive_run.tag_archive(*given[:3], new_archive(archive.audio.parent, hop=0.1).settings, Machine())
+        archive_run.tag_archive(*given, settings=other, machine=Machine())
 
 
 def test_a_part_of_a_file_is_read_as_in_the_whole(archive):
