@@ -161,7 +161,8 @@ def row_of(archive: str, how: str, usage: Usage, hours: float, files: int, error
     speed = hours / (usage.seconds / 3600)
     cpu = sum(usage.cpu.values())
     memory = [f"{usage.memory[kind]:,.0f} MB" if kind in usage.memory else "" for kind in KINDS]
-    cells = [f"{files:,}", f"{hours:.2f} h", f"{usage.seconds:,.0f} s", f"{cpu:,.0f} s", f"{speed:,.0f}"]
+    cells = [f"{files:,}", f"{hours:.2f} h", f"{usage.seconds:,.0f} s", f"{speed:,.0f}"]
+    cells += [f"{cpu:,.0f} s", f"{hours / (cpu / 3600):,.0f}"]
     return [archive, how, *cells, *memory, error]
 
 
@@ -232,7 +233,7 @@ def main() -> None:
     import ray
 
     torch.set_num_threads(1)
-    columns = ["archive", "how", "files", "audio", "time", "CPU", "hours per hour"]
+    columns = ["archive", "how", "files", "audio", "time", "hours per hour", "CPU", "hours per CPU hour"]
     columns += ["driver", "worker", "difference"]
     with (
         tempfile.TemporaryDirectory(dir=arguments.folder) as inner,
