@@ -78,8 +78,25 @@ def exported_file(folder):
     export.write_onnx(export.exported(tagger, with_lengths=False), tagger, path)
 
 
+def tagged_archive(folder):
+    """The tables of an archive, with embeddings and events."""
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("pandas")
+    from archive_without_ray import Archive
+
+    archive = Archive(
+        folder, audio="test", window=1, hop=0.5, shard_seconds=9, threshold=-9.0, embeddings=True
+    )
+    archive.tag(archive.plan())
+    archive.store.collect_problems([])
+
+
 # Files that only one page needs.
-PREPARE = {"export.md": exported_file, "backbones.md": original_file}
+PREPARE = {
+    "export.md": exported_file,
+    "backbones.md": original_file,
+    "howto/archives.md": tagged_archive,
+}
 
 
 @pytest.fixture(scope="module")
