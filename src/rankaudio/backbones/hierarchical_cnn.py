@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ from rankaudio.backbones._layers import (
     ConvBlock,
     GlobalMaxPool,
     GRUPool,
+    Lengths,
+    pack_rows,
     pad_to,
     to_channels_last,
     with_channels,
@@ -34,6 +36,7 @@ from rankaudio.backbones._steps import at_finer_steps, max_of_neighbours
 from rankaudio.encoding import frequency_encoding
 from rankaudio.lengths import zero_beyond
 
+AnyLengths = TypeVar("AnyLengths", bound=Lengths)
 Pooling = Literal["max", "rnn"]
 _POOLINGS: tuple[Pooling, ...] = ("max", "rnn")
 
@@ -104,7 +107,8 @@ class _HierarchicalCNN(Network):
 
     def features(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the pooled outputs of the blocks, side by side: ``(B, d)``. ``lengths`` are in frames."""
-        outputs = self._outputs(spectrogram, lengths)
+        x, places = self._input(spectrogram, lengths)
+        outputs = self._outputs(*pack_rows(x, places, 2**self.n_blocks) if self.training else (x, places))
         return torch.cat(
             [pool(x, steps) for pool, (x, steps) in zip(self.aggregates, outputs, strict=True)], dim=-1
         )
@@ -121,7 +125,8 @@ class _HierarchicalCNN(Network):
             return super().step_features(spectrogram, lengths)
         check_integer("context", context, 0)
         outputs = [
-            (x if x.ndim == 3 else x.amax(2), steps) for x, steps in self._outputs(spectrogram, lengths)
+            (x if x.ndim == 3 else x.amax(2), steps)
+            for x, steps in self._outputs(*self._input(spectrogram, lengths))
         ]
         n_steps, steps = outputs[0][0].shape[-1], outputs[0][1]
         parts = [at_finer_steps(x, n_steps, factor=2**k, steps=own) for k, (x, own) in enumerate(outputs)]
@@ -130,14 +135,18 @@ class _HierarchicalCNN(Network):
         features = zero_beyond(features, steps, fill=torch.finfo(features.dtype).min)
         return zero_beyond(max_of_neighbours(features, context), steps), steps
 
-    def _outputs(self, spectrogram: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield the output of each block that the classifier gets, and its steps."""
+    def _input(self, spectrogram: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return the input of the first block, long enough for all poolings, and its lengths."""
         x = self._channels(spectrogram)
         if lengths is not None:
             lengths = check_lengths(lengths, batch=x.shape[0], longest=x.shape[-1], like=x)
         x, lengths = pad_to(x, lengths, 2**self.n_blocks)
         # The padding may hold anything, even NaN. From here on it is zero.
-        x = to_channels_last(zero_beyond(x, lengths))
+        return zero_beyond(x, lengths), lengths
+
+    def _outputs(self, x: Tensor, lengths: AnyLengths) -> Iterator[tuple[Tensor, AnyLengths]]:
+        """Yield the output of each block that the classifier gets, and its steps."""
+        x = to_channels_last(x)
         for k, block in enumerate(self.blocks):
             x, lengths = block(x, lengths)
             if k >= self.start_deep_supervision_on:
