@@ -78,8 +78,8 @@ class NormGrid:
         if not self.channels_last:
             return sums.sum(0)
         if masked and self._real is not None:
-            real = self._real[:, 0]
-            sums = sums * real.repeat_interleave(len(sums) // len(real), 0)
+            # A clip has several sums if it has several chunks.
+            sums = (sums.view(len(self._real), -1, sums.shape[-1]) * self._real).flatten(0, 1)
         return sums.sum(0).view(self.steps, self.channels).sum(0)
 
     def chunks(self, x: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:
@@ -105,35 +105,27 @@ class NormGrid:
     def statistics(self, x: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and variance of each channel.
 
-        The sums are those of the distance from the mean of the first chunk. So they need one pass, and the
+        The sums are those of the distance from values that are near the mean. So one pass is enough, and the
         difference of two large numbers does not cost the digits of the variance.
         """
-        start: Tensor | None = None
-        sums, squares = [], []
-        for cut, part in self.chunks(x):
-            if start is None:
-                start = self._mean(part.to(self.dtype), cut)
-                starts = self.columns(start)
-            distance = part - starts
+        near = self._near_mean(x)
+        columns, sums, squares = self.columns(near), [], []
+        for cut, chunk in self.chunks(x):
+            distance = chunk - columns
             sums.append(self.partial(distance, cut))
             squares.append(self.partial(distance.mul_(distance), cut))
         offset = self.total(sums, masked=True) / count
         variance = self.total(squares, masked=True) / count - offset.square()
-        return start + offset, variance.clamp_(min=0)
+        return near + offset, variance.clamp_(min=0)
 
-    def _mean(self, chunk: Tensor, cut: Cut) -> Tensor:
-        """Return the mean of each channel in a chunk."""
-        rows = chunk.shape[1]
+    def _near_mean(self, x: Tensor) -> Tensor:
+        """Return the mean of each channel in the first clip, or in the first bin of it."""
+        row = self._table(x[:1])[0].to(self.dtype)
+        row = row[:1].view(self.steps, self.channels).mT if self.channels_last else row
         if self._real is None:
-            count = torch.tensor(chunk.numel() / self.channels)
-        else:
-            count = cut(self._real).sum()
-            count = count * rows / self.channels if self.channels_last else count
-            if self.channels_last:
-                chunk = chunk * cut(self._real)
-        sums = self.partial(chunk, cut).sum(0)
-        sums = sums.view(self.steps, self.channels).sum(0) if self.channels_last else sums
-        return sums / count.clamp(min=1)
+            return row.mean(-1)
+        real = self._real[0, 0, :: self.channels] if self.channels_last else self._real[0, 0]
+        return (row * real).sum(-1) / real.sum().clamp(min=1)
 
     def _table(self, x: Tensor) -> Tensor:
         """Return ``(B, R, L)``, which is a view if ``x`` has the format of the batch."""
