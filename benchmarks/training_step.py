@@ -132,7 +132,7 @@ def batches_of(clips: list[Callable[[], Tensor]], size: int, *, lengths: bool) -
 
 
 def clips_of(arguments: argparse.Namespace, *, real: bool) -> list[Callable[[], Tensor]]:
-    count = arguments.clips * (arguments.repeats + 1)
+    count = arguments.clips * (arguments.repeats + arguments.warm_up + 1)
     if real and arguments.corpus:
         files = sorted(arguments.corpus.rglob("*.wav"))
         return [functools.partial(load_audio, file, sample_rate=RATE) for file in files]
@@ -218,10 +218,10 @@ def rows_of(arguments: argparse.Namespace, depth: int, *, real: bool) -> list[li
     batches = batches_of(clips_of(arguments, real=real), arguments.clips, lengths=real)
     runs, batch = runs_of(depth), next(batches)
     errors = {name: error_of_loss(run, batch, depth, name) for name, run in runs.items()}
-    for turn, batch in zip(range(arguments.repeats + 1), batches, strict=False):
+    for turn, batch in zip(range(arguments.warm_up + arguments.repeats), batches, strict=False):
         for run in runs.values():
             run.step(batch)
-            if turn == 0:
+            if turn < arguments.warm_up:
                 run.seconds.clear()
     rows = []
     for name, run in runs.items():
@@ -245,6 +245,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=20)
     parser.add_argument("--depths", type=int, nargs="+", default=[16, 50])
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--warm-up", type=int, default=3, help="turns that are not measured")
     parser.add_argument("--only", choices=["real", "equal"], help="one of the two tables")
     parser.add_argument("--peak-of", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

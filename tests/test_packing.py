@@ -115,7 +115,7 @@ def test_a_packed_training_pass_equals_the_padded_one(name, dtype, monkeypatch):
     exact = 1e-10 if dtype == torch.float64 else 1e-5
     sizes = {key: value.detach().double().norm() for key, value in results[padded].items()}
     for key, expected in results[padded].items():
-        # The gradient of a bias before a batch norm is the rounding of larger numbers, such as those of a weight.
+        # The gradient of a bias before a batch norm is rounding of numbers as large as those of the weight.
         size = sizes[key].clamp(min=float(sizes[key.replace("bias", "weight")]))
         error = (results[packing][key] - expected).detach().double().norm()
         assert error <= exact * size, f"{key}: {error / size}"

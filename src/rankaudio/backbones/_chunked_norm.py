@@ -31,7 +31,8 @@ class ChunkedBatchNorm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # noqa: PLR0917  (autograd passes positional arguments)
+    def forward(  # type: ignore[override]  # noqa: PLR0917  (autograd passes positional arguments)
+        ctx: Any,
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -40,8 +41,13 @@ class ChunkedBatchNorm(torch.autograd.Function):
         mask: Tensor | None,
         eps: float,
         relu: bool,  # noqa: FBT001
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return the result ``(B, C, ...)``; mean and variance ``(C,)``; the number of values; 1 / sigma."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the result ``(B, C, ...)``; mean and variance ``(C,)``; the number of values.
+
+        The input is kept, and the backward pass computes the intermediate results again. After ReLU the
+        result is kept too. That costs no memory, because the next layer keeps it anyway. The residual is the
+        input of the first convolution of its block, which keeps it anyway too.
+        """
         grid = NormGrid(x, mask)
         count = count_values(x, mask)
         mean, variance = grid.statistics(x, count)
@@ -60,19 +66,10 @@ class ChunkedBatchNorm(torch.autograd.Function):
             z = z.clamp_(min=0) if relu else z
             if not direct:
                 out.copy_(z)
-        return y, mean, variance, count, scale
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        """Keep the input; the backward pass computes the intermediate results again.
-
-        After ReLU the result is kept too. That costs no memory, because the next layer keeps it anyway. The
-        residual is the input of the first convolution of its block, which keeps it anyway too.
-        """
-        y, mean, _, count, scale = output
-        *tensors, _, relu = inputs
-        ctx.mark_non_differentiable(*output[1:])
-        ctx.save_for_backward(*tensors, mean, scale, count, y if relu else None)
+        ctx.mark_non_differentiable(mean, variance, count)
+        kept = y if relu else None
+        ctx.save_for_backward(x, weight, bias, slope, residual, mask, mean, scale, count, kept)
+        return y, mean, variance, count
 
     @staticmethod
     @once_differentiable

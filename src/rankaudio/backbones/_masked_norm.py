@@ -48,7 +48,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             y, *statistics = ChunkedBatchNorm.apply(  # type: ignore[no-untyped-call]
                 x, self.weight, self.bias, slope, residual, mask, self.eps, relu
             )
-            self._track(*statistics[:3])
+            self._track(*statistics)
             normalised: Tensor = y
             return normalised
         # In place is safe, because `y` is new.
