@@ -31,7 +31,7 @@ class ChunkedBatchNorm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]  # noqa: PLR0917  (autograd passes positional arguments)
+    def forward(  # noqa: PLR0917  (autograd passes positional arguments)
         ctx: Any,
         x: Tensor,
         weight: Tensor,

@@ -95,8 +95,8 @@ def plan_rows(lengths: list[int], grid: int) -> RowPlan | None:
     """Choose the row length with the fewest steps in all.
 
     A row is as long as the longest clip or up to twice as long. Its length is 2^k or 3 times 2^k steps of the
-    coarsest grid. So most batches have a shape that was there before. PyTorch's CPU library compiles a program
-    for each new shape of a convolution, which takes a tenth of a training step of base depth 16.
+    coarsest grid. So most batches have a shape that was there before. PyTorch compiles CPU code for each new
+    shape of a convolution, which takes a tenth of a training step of base depth 16.
 
     A clip needs its whole steps of the coarsest grid, at least one, and an empty one after them. The clips
     are placed from the longest to the shortest, each in the fullest row that has room.
