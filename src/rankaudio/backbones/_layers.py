@@ -10,6 +10,8 @@ packed batch. None: no frame is padding. A clip has the same result alone and in
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ from rankaudio.backbones._packing import Packed, pack
 from rankaudio.lengths import time_mask, zero_beyond
 
 Lengths = Tensor | Packed | None
+AnyLengths = TypeVar("AnyLengths", bound=Lengths)
 
 CONV: dict[int, type[nn.Conv1d | nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
 

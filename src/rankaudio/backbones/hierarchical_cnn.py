@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,10 @@ from rankaudio._checks import (
     describe,
 )
 from rankaudio.backbones._layers import (
+    AnyLengths,
     ConvBlock,
     GlobalMaxPool,
     GRUPool,
-    Lengths,
     pack_rows,
     pad_to,
     to_channels_last,
@@ -36,7 +36,6 @@ from rankaudio.backbones._steps import at_finer_steps, max_of_neighbours
 from rankaudio.encoding import frequency_encoding
 from rankaudio.lengths import zero_beyond
 
-AnyLengths = TypeVar("AnyLengths", bound=Lengths)
 Pooling = Literal["max", "rnn"]
 _POOLINGS: tuple[Pooling, ...] = ("max", "rnn")
 
@@ -109,9 +108,8 @@ class _HierarchicalCNN(Network):
         """Return the pooled outputs of the blocks, side by side: ``(B, d)``. ``lengths`` are in frames."""
         x, places = self._input(spectrogram, lengths)
         outputs = self._outputs(*pack_rows(x, places, 2**self.n_blocks) if self.training else (x, places))
-        return torch.cat(
-            [pool(x, steps) for pool, (x, steps) in zip(self.aggregates, outputs, strict=True)], dim=-1
-        )
+        pairs = zip(self.aggregates, outputs, strict=True)
+        return torch.cat([pool(x, steps) for pool, (x, steps) in pairs], dim=-1)
 
     def step_features(
         self, spectrogram: Tensor, lengths: Tensor | None = None, *, context: int = 0
