@@ -21,10 +21,12 @@ from rankaudio._checks import (
     describe,
 )
 from rankaudio.backbones._layers import (
+    AnyLengths,
     ConvBlock,
     GlobalMaxPool,
     GRUPool,
     halo_of_blocks,
+    pack_rows,
     pad_to,
     to_channels_last,
     with_channels,
@@ -107,10 +109,10 @@ class _HierarchicalCNN(Network):
 
     def features(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the pooled outputs of the blocks, side by side: ``(B, d)``. ``lengths`` are in frames."""
-        outputs = self._outputs(spectrogram, lengths)
-        return torch.cat(
-            [pool(x, steps) for pool, (x, steps) in zip(self.aggregates, outputs, strict=True)], dim=-1
-        )
+        x, places = self._input(spectrogram, lengths)
+        outputs = self._outputs(*pack_rows(x, places, 2**self.n_blocks) if self.training else (x, places))
+        pairs = zip(self.aggregates, outputs, strict=True)
+        return torch.cat([pool(x, steps) for pool, (x, steps) in pairs], dim=-1)
 
     def step_features(
         self, spectrogram: Tensor, lengths: Tensor | None = None, *, context: int = 0
@@ -124,7 +126,8 @@ class _HierarchicalCNN(Network):
             return super().step_features(spectrogram, lengths)
         check_integer("context", context, 0)
         outputs = [
-            (x if x.ndim == 3 else x.amax(2), steps) for x, steps in self._outputs(spectrogram, lengths)
+            (x if x.ndim == 3 else x.amax(2), steps)
+            for x, steps in self._outputs(*self._input(spectrogram, lengths))
         ]
         n_steps, steps = outputs[0][0].shape[-1], outputs[0][1]
         parts = [at_finer_steps(x, n_steps, factor=2**k, steps=own) for k, (x, own) in enumerate(outputs)]
@@ -133,14 +136,18 @@ class _HierarchicalCNN(Network):
         features = zero_beyond(features, steps, fill=torch.finfo(features.dtype).min)
         return zero_beyond(max_of_neighbours(features, context), steps), steps
 
-    def _outputs(self, spectrogram: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield the output of each block that the classifier gets, and its steps."""
+    def _input(self, spectrogram: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return the input of the first block, long enough for all poolings, and its lengths."""
         x = self._channels(spectrogram)
         if lengths is not None:
             lengths = check_lengths(lengths, batch=x.shape[0], longest=x.shape[-1], like=x)
         x, lengths = pad_to(x, lengths, 2**self.n_blocks)
         # The padding may hold anything, even NaN. From here on it is zero.
-        x = to_channels_last(zero_beyond(x, lengths))
+        return zero_beyond(x, lengths), lengths
+
+    def _outputs(self, x: Tensor, lengths: AnyLengths) -> Iterator[tuple[Tensor, AnyLengths]]:
+        """Yield the output of each block that the classifier gets, and its steps."""
+        x = to_channels_last(x)
         for k, block in enumerate(self.blocks):
             x, lengths = block(x, lengths)
             if k >= self.start_deep_supervision_on:
