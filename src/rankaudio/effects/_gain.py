@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from rankaudio.effects._base import RandomEffect, check_and_mask
@@ -57,6 +58,19 @@ class Gain(RandomEffect):
         self, clips: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor | None]:
         return _amplify(clips, **parameters), lengths
+
+    def _change_chosen(
+        self, clips: Tensor, lengths: Tensor | None, chosen: Tensor, parameters: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Multiply each clip by a number, 1 for clips that are not chosen, without any copy."""
+        decibels = torch.where(chosen, parameters["decibels"], 0.0)
+        if lengths is None:
+            return _amplify(clips, decibels=decibels), None
+        factors = (10 ** (decibels / 20)).to(clips.dtype)
+        result = torch.zeros_like(clips)
+        for row, (end, factor) in enumerate(zip(lengths.tolist(), factors, strict=True)):
+            result[row, :end] = clips[row, :end] * factor
+        return result, lengths
 
 
 def _amplify(clips: Tensor, *, decibels: Tensor) -> Tensor:

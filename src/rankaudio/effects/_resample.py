@@ -8,6 +8,7 @@ images, and a few taps are enough. This is the non-uniform FFT (Dutt and Rokhlin
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -37,20 +38,25 @@ _TRANSITION = 3.5 * _SPREAD
 def resample(clips: Tensor, factor: Tensor, *, size: int) -> Tensor:
     """Compute ``y[n] = x(factor n)`` for n < size, ``(B, T)`` to ``(B, size)``; ``factor`` is ``(B,)``."""
     dense = _oversample(clips, factor)
+    order = torch.arange(size, device=clips.device, dtype=factor.dtype)
+    return _read(dense, order, factor[:, None] * _OVERSAMPLING)
+
+
+def _read(dense: Tensor, order: Tensor, step: Tensor) -> Tensor:
+    """Read each row at its positions ``step order``, between its samples."""
     with torch.no_grad():
-        order = torch.arange(size, device=clips.device, dtype=factor.dtype)
-        # The signal starts at sample _EDGE.
-        position = (order * (factor * _OVERSAMPLING)[:, None]).add_(_EDGE * _OVERSAMPLING)
+        # The signal starts at sample _EDGE. Half a sample more makes the integer part the nearest sample.
+        position = (order * step).add_(_EDGE * _OVERSAMPLING + 0.5)
         position = position.clamp_(max=dense.shape[1] - 1 - _SIDE_TAPS)
-        nearest = position.round()
-        fraction = position.sub_(nearest).to(clips.dtype)
-        first = nearest.long().sub_(_SIDE_TAPS)
+        nearest = position.long()
+        fraction = position.frac_().to(dense.dtype).sub_(0.5)
+        first = nearest.sub_(_SIDE_TAPS)
         even, odd = _tap_weights(fraction)
     taps = [dense[:, k:].gather(1, first) for k in range(2 * _SIDE_TAPS + 1)]
     total: Tensor = taps[_SIDE_TAPS] * even[0]
     for k in range(1, _SIDE_TAPS + 1):
         left, right = taps[_SIDE_TAPS - k], taps[_SIDE_TAPS + k]
-        total = torch.addcmul(torch.addcmul(total, right + left, even[k]), right - left, odd[k])
+        total.addcmul_(right + left, even[k]).addcmul_(right - left, odd[k])
     return total
 
 
@@ -78,7 +84,7 @@ def _oversample(clips: Tensor, factor: Tensor) -> Tensor:
     blocks = -(-(clips.shape[1] + 2 * _EDGE) // hop)
     padded = F.pad(clips, (2 * _EDGE, blocks * hop - clips.shape[1]))
     spectrum = torch.fft.rfft(padded.unfold(-1, _BLOCK, hop))
-    spectrum = spectrum * _response(factor, clips.dtype)[:, None]
+    spectrum = spectrum.mul_(_response(factor, clips.dtype)[:, None])
     dense: Tensor = torch.fft.irfft(spectrum, n=_BLOCK * _OVERSAMPLING)
     kept = dense[..., _EDGE * _OVERSAMPLING : (_EDGE + hop) * _OVERSAMPLING]
     return kept.reshape(clips.shape[0], -1)
@@ -92,11 +98,19 @@ def _response(factor: Tensor, dtype: torch.dtype) -> Tensor:
     frequency = torch.arange(_BLOCK // 2 + 1, device=factor.device, dtype=factor.dtype) / _BLOCK
     edge = 0.5 / factor.clamp(min=1) - _TRANSITION
     passed = torch.special.erfc((frequency - edge[:, None]) / (_SPREAD * math.sqrt(2))) / 2
-    # The spectrum of the kernel by quadrature. The kernel is even, smooth, and almost 0 at its ends.
+    # A compiler cannot look into a cache; it computes the spectrum in its graph, once.
+    inverse = _inverse_of_kernel.__wrapped__ if torch.compiler.is_compiling() else _inverse_of_kernel
+    gain: Tensor = passed * inverse(factor.device, factor.dtype)
+    return gain.to(dtype)
+
+
+@lru_cache(maxsize=16)
+def _inverse_of_kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Compute 1 over the spectrum of the kernel, by quadrature: the kernel is even and almost 0 at its ends."""
+    frequency = torch.arange(_BLOCK // 2 + 1, device=device, dtype=dtype) / _BLOCK
     steps = 64
-    x = (torch.arange(steps, device=factor.device, dtype=factor.dtype) + 0.5) / steps
+    x = (torch.arange(steps, device=device, dtype=dtype) + 0.5) / steps
     width = _SIDE_TAPS + 0.5
     waves = torch.cos(frequency[:, None] * (2 * math.pi * width / _OVERSAMPLING) * x)
-    spectrum = (waves * _kernel(x)).sum(-1) * (2 * width / steps)
-    gain: Tensor = passed * (_OVERSAMPLING / spectrum)
-    return gain.to(dtype)
+    inverse: Tensor = _OVERSAMPLING / ((waves * _kernel(x)).sum(-1) * (2 * width / steps))
+    return inverse

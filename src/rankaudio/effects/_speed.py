@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_integer
-from rankaudio.effects._base import RandomEffect, check_and_mask
+from rankaudio.effects._base import RandomEffect, check_and_mask, silence_padding
 from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._parameters import Range, check_parameters
 from rankaudio.effects._resample import resample
-from rankaudio.lengths import zero_beyond
 
 LIMITS = {"factor": (0.1, 10.0)}
 
@@ -95,7 +94,7 @@ def change_speed(
     """Apply the effect to clips that are checked and masked, and return clips and new lengths."""
     result = in_chunks(lambda chunk, f: resample(chunk, f, size=size), clips, factor)
     new_lengths = lengths_after(clips, lengths, factor=factor, size=size)
-    return zero_beyond(result, new_lengths), new_lengths
+    return silence_padding(result, new_lengths), new_lengths
 
 
 def size_after(clips: Tensor, factor: Tensor | float, size: int | None) -> int:

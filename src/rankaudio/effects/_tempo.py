@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from rankaudio.effects._base import RandomEffect, check_and_mask
+from rankaudio.effects._base import RandomEffect, check_and_mask, silence_padding
 from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._parameters import Range, check_parameters
 from rankaudio.effects._speed import LIMITS, largest_size, lengths_after, size_after
 from rankaudio.effects._vocoder import check_n_fft, stretch
-from rankaudio.lengths import zero_beyond
 
 
 def tempo(
@@ -100,4 +99,4 @@ def _change_tempo(
 ) -> tuple[Tensor, Tensor]:
     result = in_chunks(lambda chunk, f: stretch(chunk, f, size=size, n_fft=n_fft), clips, factor)
     new_lengths = lengths_after(clips, lengths, factor=factor, size=size)
-    return zero_beyond(result, new_lengths), new_lengths
+    return silence_padding(result, new_lengths), new_lengths
