@@ -8,7 +8,7 @@ from torch import Tensor
 from rankaudio.effects._fft import irfft_rows, rfft_rows
 
 # FFTs of twice this size fill half of a core's second cache.
-_LARGEST_BLOCK = 1 << 14
+_LARGEST_BLOCK = 1 << 13
 _SMALLEST_BLOCK = 1 << 10
 
 

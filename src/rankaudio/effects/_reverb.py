@@ -16,7 +16,7 @@ from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._convolve import add_convolved, block_size
 from rankaudio.effects._fft import fast_size
 from rankaudio.effects._parameters import Range, can_read, check_parameters, largest
-from rankaudio.effects._room import impulse_response, longest_tail
+from rankaudio.effects._room import Rooms, impulse_response, longest_tail, rooms_of
 from rankaudio.lengths import zero_beyond
 
 LIMITS = {
@@ -181,18 +181,14 @@ def reverberate(
     room's own response may be shorter.
     """
     size = fast_size(math.ceil(tail * sample_rate) + 1)
-    respond = partial(_response_of, rate=sample_rate, stereo=stereo, dtype=clips.dtype)
+    rooms = rooms_of(room, rate=sample_rate, stereo=stereo)
     if can_read(clips):
         sizes = [size] * clips.shape[0] if same_tail else _own_sizes(room, size, sample_rate)
-        return _add_room_by_room(clips, lengths, room, respond, sizes)
-    with torch.no_grad():
-        response = in_chunks(partial(respond, size=size), *(room[name] for name in LIMITS), samples=size)
+        ends = [clips.shape[1]] * clips.shape[0] if lengths is None else lengths.tolist()
+        return _room_by_room(clips, ends, rooms, sizes)
+    with torch.no_grad(), full_precision(clips.device):
+        response = impulse_response(rooms, size=size, dtype=clips.dtype)
     return zero_beyond(in_chunks(partial(add_convolved, block=size), clips, response), lengths)
-
-
-def _response_of(*parameters: Tensor, size: int, rate: int, stereo: bool, dtype: torch.dtype) -> Tensor:
-    named = dict(zip(LIMITS, parameters, strict=True))
-    return impulse_response(named, size=size, rate=rate, stereo=stereo, dtype=dtype)
 
 
 def _own_sizes(room: Mapping[str, Tensor], most: int, rate: int) -> list[int]:
@@ -202,20 +198,13 @@ def _own_sizes(room: Mapping[str, Tensor], most: int, rate: int) -> list[int]:
     return [min(most, fast_size(math.ceil(tail * rate) + 1)) for tail in tails]
 
 
-def _add_room_by_room(
-    clips: Tensor,
-    lengths: Tensor | None,
-    room: Mapping[str, Tensor],
-    respond: Callable[..., Tensor],
-    sizes: list[int],
-) -> Tensor:
+def _room_by_room(clips: Tensor, ends: list[int], rooms: Rooms, sizes: list[int]) -> Tensor:
     """Compute one clip at a time, as long as it is, with a response as long as its room needs."""
-    ends = [clips.shape[1]] * clips.shape[0] if lengths is None else lengths.tolist()
     result = torch.zeros_like(clips)
     with full_precision(clips.device):
         for row, (end, size) in enumerate(zip(ends, sizes, strict=True)):
             with torch.no_grad():
-                response = respond(*(room[name][row : row + 1] for name in LIMITS), size=size)
-            block = block_size(end)
-            result[row, :end] = add_convolved(clips[row : row + 1, :end], response[:, :end], block=block)[0]
+                response = impulse_response(rooms.row(row), size=size, dtype=clips.dtype)
+            clip, block = clips[row : row + 1, :end], block_size(end)
+            result[row, :end] = add_convolved(clip, response[:, :end], block=block)[0]
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from rankaudio.effects._fft import irfft_rows
 # Delays in samples at 44.1 kHz.
 _COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)
 _ALLPASSES = (225, 341, 441, 556)
+_FILTERS = len(_COMBS) + len(_ALLPASSES)
 _STEREO = 12
 # The feedback is 0.3 at reverberance 0 and 0.98 at 100. Its exponent is linear in the reverberance.
 _A = -1 / math.log(0.7)
@@ -36,82 +38,108 @@ def longest_tail(
     return (rounds * longest + 20 * _ALLPASSES[-1]) / 44100 + pre_delay / 1000
 
 
-def impulse_response(
-    room: Mapping[str, Tensor], *, size: int, rate: int, stereo: bool, dtype: torch.dtype
-) -> Tensor:
-    """Compute the impulse response of the reverberation, without the clip itself, ``(B, size)``."""
-    depth = room["stereo_depth"] / 100
-    feedback = 1 - torch.exp((room["reverberance"] - _B) / (_A * _B))
-    h = (0.2 + 0.3 * room["damping"] / 100).to(dtype)[:, None, None]
-    # f L(z) = f (1 - h) / (1 - h z), the same for all combs of a room.
-    cosine, sine = _phasor(torch.ones_like(depth), size, dtype)
-    scale = feedback.to(dtype)[:, None, None] * (1 - h) / (1 - 2 * h * cosine + h * h)
-    loop = (scale * (1 - h * cosine), -scale * h * sine)
-    channels = [_delays(room["room_scale"], amount, rate) for amount in ((0 * depth, depth)[: 1 + stereo])]
-    total = _network(channels[0], size, loop)
-    if stereo:
-        total = total + _network(channels[1], size, loop)
-    gain = 0.015 / len(channels) * 10 ** (room["wet_gain"] / 20)
-    cosine, sine = _phasor(torch.floor(room["pre_delay"] / 1000 * rate + 0.5), size, dtype)
-    total = (total * torch.complex(cosine, -sine)).flatten(1)[:, : size // 2 + 1]
-    return irfft_rows(total * gain.to(dtype)[:, None], size)
+class Rooms(NamedTuple):
+    """The numbers that define the rooms of a batch; the last axis is the clips."""
+
+    delays: Tensor
+    """Samples: 8 combs and 4 all-passes for each channel ``(channels, 12, B)``."""
+    pre_delay: Tensor
+    """Samples ``(B,)``."""
+    feedback: Tensor
+    """Of the combs, ``(B,)``."""
+    damping: Tensor
+    """The pole h of the combs' low-pass, ``(B,)``."""
+    gain: Tensor
+    """Of the reverberation, ``(B,)``."""
+
+    def row(self, index: int) -> Rooms:
+        """Return one room."""
+        return Rooms(*(values[..., index : index + 1] for values in self))
+
+
+def rooms_of(parameters: Mapping[str, Tensor], *, rate: int, stereo: bool) -> Rooms:
+    """Compute the rooms from the parameters of the effect, each ``(B,)``."""
+    depth = parameters["stereo_depth"] / 100
+    amounts = torch.stack([0 * depth, depth] if stereo else [0 * depth])
+    return Rooms(
+        _delays(parameters["room_scale"], amounts, rate),
+        torch.floor(parameters["pre_delay"] / 1000 * rate + 0.5),
+        1 - torch.exp((parameters["reverberance"] - _B) / (_A * _B)),
+        0.2 + 0.3 * parameters["damping"] / 100,
+        0.015 / len(amounts) * 10 ** (parameters["wet_gain"] / 20),
+    )
 
 
 def _delays(room_scale: Tensor, depth: Tensor, rate: int) -> Tensor:
-    """Compute the delays ``(12, B)`` of one channel in samples, detuned by ``depth``."""
+    """Compute the delays ``(channels, 12, B)``, where a channel is detuned by ``depth`` ``(channels, B)``."""
     combs = torch.tensor(_COMBS, dtype=depth.dtype, device=depth.device)[:, None]
     allpasses = torch.tensor(_ALLPASSES, dtype=depth.dtype, device=depth.device)[:, None]
     scale = room_scale / 100 * 0.9 + 0.1
     signs = torch.ones_like(combs)
     signs[1::2] = -1
-    detuned = _STEREO * depth * signs
+    detuned = _STEREO * depth[:, None] * signs
     exact = [
         scale * (rate * (1 / 44100)) * (combs + detuned),
-        rate * (1 / 44100) * (allpasses + detuned[:4]),
+        rate * (1 / 44100) * (allpasses + detuned[:, :4]),
     ]
-    return torch.floor(torch.cat(exact) + 0.5).clamp(min=1)
+    return torch.floor(torch.cat(exact, 1) + 0.5).clamp(min=1)
 
 
-def _phasor(delays: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Compute cosine and sine of ``delay x bin / size`` turns, ``(*, lines, _LINE)``.
+def impulse_response(rooms: Rooms, *, size: int, dtype: torch.dtype) -> Tensor:
+    """Compute the impulse response of the reverberation, without the clip itself, ``(B, size)``."""
+    ones = torch.ones_like(rooms.gain)
+    turns = torch.cat([ones[None], rooms.pre_delay[None], rooms.delays.flatten(0, 1)])
+    starts, places = _two_phasors(turns, size, dtype)
+    # f L(z) = f (1 - h) / (1 - h z), the same for all combs of a room.
+    h = rooms.damping.to(dtype)[:, None, None]
+    cosine, sine = _phasor(starts[:, 0], places[:, 0])
+    scale = rooms.feedback.to(dtype)[:, None, None] * (1 - h) / (1 + h * h - 2 * h * cosine)
+    loop = (scale * (1 - h * cosine), scale * (-h * sine))
+    cosine, sine = _phasor(starts[:, 1], places[:, 1])
+    gain = rooms.gain.to(dtype)[:, None, None]
+    total = torch.zeros_like(cosine)
+    for first in range(2, len(turns), _FILTERS):
+        one = slice(first, first + _FILTERS)
+        total = total + _network(starts[:, one], places[:, one], loop)
+    total = total * torch.complex(cosine * gain, sine * -gain)
+    return irfft_rows(total.flatten(1)[:, : size // 2 + 1], size)
 
-    A line's first bin and the place in the line have separate phasors. Their products take a tenth of the
-    time of a sine and a cosine for each bin.
+
+def _two_phasors(delays: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Compute cosine and sine of ``delay x bin / size`` turns of a line's first bin, and of its places.
+
+    Their shapes are ``(2, *, lines, 1)`` and ``(2, *, 1, _LINE)``. The products of the two take a tenth of
+    the time of a sine and a cosine for each bin.
     """
-    start, place = _two_phasors(delays, size, dtype)
-    cosine, sine = start[0] * place[0], start[1] * place[0]
-    return cosine.addcmul_(start[1], place[1], value=-1), sine.addcmul_(start[0], place[1])
-
-
-def _two_phasors(
-    delays: Tensor, size: int, dtype: torch.dtype
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Return cosine and sine of the first bin of each line, ``(*, lines, 1)``, and of a line's places."""
     lines = size // 2 // _LINE + 1
-    starts = torch.arange(0, lines * _LINE, _LINE, dtype=delays.dtype, device=delays.device)[:, None]
-    places = torch.arange(_LINE, dtype=delays.dtype, device=delays.device)
-    both = []
-    for bins in (starts, places):
-        # Whole turns are removed before the conversion to ``dtype``, so no precision is lost.
-        angle = delays[..., None, None] * (bins / size)
-        angle = (angle - angle.round()).to(dtype) * (2 * math.pi)
-        both.append((angle.cos(), angle.sin()))
-    return both[0], both[1]
+    bins = torch.arange(lines * _LINE, dtype=delays.dtype, device=delays.device) / size
+    # Whole turns are removed before the conversion to ``dtype``, so no precision is lost.
+    turns = delays[..., None] * torch.cat([bins[::_LINE], bins[:_LINE]])
+    angle = (turns - turns.round()).to(dtype) * (2 * math.pi)
+    both = torch.stack([angle.cos(), angle.sin()])
+    return both[..., :lines, None], both[..., None, lines:]
 
 
-def _network(delays: Tensor, size: int, loop: tuple[Tensor, Tensor]) -> Tensor:
+def _phasor(starts: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """Multiply the phasors of lines and places: cosine and sine of each bin, ``(*, lines, _LINE)``."""
+    (c, s), (cosine, sine) = starts, places
+    return (c * cosine).addcmul_(s, sine, value=-1), (s * cosine).addcmul_(c, sine)
+
+
+def _network(starts: Tensor, places: Tensor, loop: tuple[Tensor, Tensor]) -> Tensor:
     r"""Compute combs and all-passes of one channel on the grid, ``(B, lines, _LINE)`` complex.
 
     With :math:`u = z^{-d}`, whose magnitude is 1: a comb is :math:`1 / (u - f L)`, an all-pass
     :math:`(1.5 - u) / (u - 0.5) = (2 \cos - 1.75 - i \sin) / (1.25 - \cos)`.
     """
-    cosine, sine = _phasor(delays[: len(_COMBS)], size, loop[0].dtype)
+    combs = len(_COMBS)
+    cosine, sine = _phasor(starts[:, :combs], places[:, :combs])
     cosine, sine = cosine.sub_(loop[0]), sine.sub_(loop[1])
     squared = (cosine * cosine).addcmul_(sine, sine)
     total = torch.complex(cosine.div_(squared).sum(0), sine.div_(squared).sum(0).neg_())
-    cosine, sine = _phasor(delays[len(_COMBS) :], size, loop[0].dtype)
+    cosine, sine = _phasor(starts[:, combs:], places[:, combs:])
     denominator = 1.25 - cosine
-    factors = torch.complex((2 * cosine - 1.75).div_(denominator), sine.div_(denominator).neg_())
+    factors = torch.complex(cosine.mul_(2).sub_(1.75).div_(denominator), sine.div_(denominator).neg_())
     for factor in factors:
         total = total * factor
     return total
