@@ -29,6 +29,11 @@ from rankaudio.augmentation import Draw
 from rankaudio.effects import Gain, Overdrive, Reverb, Speed, ThirdPlaceEffects, speed
 from rankaudio.effects._base import RandomEffect
 
+
+def room_words(drawn: dict[str, float]) -> list[object]:
+    return ["reverb", drawn["reverberance"], 50, drawn["room_scale"], drawn["stereo_depth"]]
+
+
 ROOM = dict.fromkeys(("reverberance", "room_scale", "stereo_depth"), (0.0, 49.0))
 EFFECTS: dict[str, RandomEffect] = {
     "chain": ThirdPlaceEffects(p=0.75),
@@ -38,16 +43,14 @@ EFFECTS: dict[str, RandomEffect] = {
     "gain": Gain(p=0.75),
 }
 SOX = {
-    "chain": lambda d: [*_room(d), "pitch", d["cents"], "overdrive", d["decibels"], "speed", d["factor"]],
-    "reverb": lambda d: _room(d),
+    "chain": lambda d: [
+        *(*room_words(d), "pitch", d["cents"], "overdrive", d["decibels"], "speed", d["factor"]),
+    ],
+    "reverb": room_words,
     "overdrive": lambda d: ["overdrive", d["decibels"], d["colour"]],
     "speed": lambda d: ["speed", d["factor"]],
     "gain": lambda d: ["gain", d["decibels"]],
 }
-
-
-def _room(drawn: dict[str, float]) -> list[object]:
-    return ["reverb", drawn["reverberance"], 50, drawn["room_scale"], drawn["stereo_depth"]]
 
 
 def chosen_clips(data: list[Batch], draws: list[Draw]) -> list[tuple[np.ndarray, dict[str, float]]]:

@@ -8,7 +8,7 @@ import torch
 from scipy.signal import lfilter
 
 from rankaudio.effects import gain, overdrive, reverb
-from rankaudio.effects._reverb import longest_tail
+from rankaudio.effects._room import longest_tail
 
 COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)
 ALLPASSES = (225, 341, 441, 556)

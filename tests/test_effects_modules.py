@@ -273,7 +273,7 @@ def replay_as_on_an_accelerator(effect, waveform, draw, lengths, monkeypatch):
 @every_module
 @pytest.mark.parametrize("with_lengths", [True, False])
 def test_a_cpu_computes_only_the_chosen_clips_with_the_same_result(module, with_lengths, monkeypatch):
-    monkeypatch.setattr("rankaudio.effects._base.CHUNK_SAMPLES", 9000)
+    monkeypatch.setattr("rankaudio.effects._base._GROUP_SAMPLES", 9000)
     effect = module(p=0.6)
     waveform, lengths = (
         uneven(noise(9, 4000)).double(),

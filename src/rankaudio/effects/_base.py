@@ -12,12 +12,14 @@ from rankaudio import _random
 from rankaudio._checks import check_range, check_values, check_waveform
 from rankaudio._draws import take_fields
 from rankaudio.augmentation import Augmentation, Draw
-from rankaudio.effects._chunks import CHUNK_SAMPLES
 from rankaudio.effects._parameters import Range, can_read, check_parameters
 from rankaudio.lengths import zero_beyond
 
 # Clips of one group have at least this share of the longest clip's length.
-_SIMILAR = 0.7
+_SIMILAR = 0.8
+# Short clips are computed together, because each operation has a fixed cost. Intermediate results of this
+# many samples stay in a core's second cache.
+_GROUP_SAMPLES = 1 << 17
 
 
 def check_and_mask(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -90,8 +92,9 @@ class RandomEffect(Augmentation):
     ) -> tuple[Tensor, Tensor | None]:
         """Change every clip, and keep the result of the chosen ones."""
         clips = zero_beyond(clips, lengths)
+        size = self._samples_after(clips.shape[1])
         changed, new_lengths = self._change(clips, lengths, parameters)
-        original = F.pad(clips, (0, changed.shape[1] - clips.shape[1]))
+        changed, original = pad_to(changed, size), pad_to(clips, size)
         result = torch.where(chosen[:, None], changed, original)
         if new_lengths is None:
             return result, None
@@ -105,10 +108,12 @@ class RandomEffect(Augmentation):
         """Return the same as ``_change_all``, but change the chosen clips only, without most padding."""
         batch, longest = clips.shape
         ends = [longest] * batch if lengths is None else lengths.tolist()
-        result, after = clips.new_zeros(batch, self._samples_after(longest)), None
+        result, after = silence(clips, batch, self._samples_after(longest)), None
         for row in (~chosen).nonzero().flatten().tolist():
             result[row, : ends[row]] = clips[row, : ends[row]]
-        for rows in _groups_of_similar_length(chosen.nonzero().flatten().tolist(), ends, lengths is None):
+        for rows in _groups_of_similar_length(
+            chosen.nonzero().flatten().tolist(), ends, whole=lengths is None
+        ):
             index = torch.tensor(rows, dtype=torch.long)
             some_lengths = None if lengths is None else lengths[index]
             some = {name: values[index] for name, values in parameters.items()}
@@ -140,10 +145,26 @@ def take_clips(clips: Tensor, rows: list[int], ends: list[int]) -> Tensor:
 
     Only the clips themselves are read, because a mask of a padded batch takes longer than most effects.
     """
-    some = clips.new_zeros(len(rows), max((ends[row] for row in rows), default=1))
+    some = silence(clips, len(rows), max((ends[row] for row in rows), default=1))
     for k, row in enumerate(rows):
         some[k, : ends[row]] = clips[row, : ends[row]]
     return some
+
+
+def silence(like: Tensor, rows: int, samples: int) -> Tensor:
+    """Return zeros ``(rows, samples)`` on the CPU.
+
+    The system gives numpy large pages, and only where something is written. PyTorch writes all of them.
+    """
+    import numpy as np
+
+    dtype = np.float64 if like.dtype == torch.float64 else np.float32
+    return torch.from_numpy(np.zeros((rows, samples), dtype))
+
+
+def pad_to(values: Tensor, size: int) -> Tensor:
+    """Return the values with silence up to ``size`` samples."""
+    return values if values.shape[1] == size else F.pad(values, (0, size - values.shape[1]))
 
 
 def silence_padding(fresh: Tensor, lengths: Tensor | None) -> Tensor:
@@ -155,7 +176,7 @@ def silence_padding(fresh: Tensor, lengths: Tensor | None) -> Tensor:
     return fresh
 
 
-def _groups_of_similar_length(rows: list[int], ends: list[int], whole: bool) -> Iterator[list[int]]:
+def _groups_of_similar_length(rows: list[int], ends: list[int], *, whole: bool) -> Iterator[list[int]]:
     """Yield the rows in groups, the longest first; if there is none, one empty group.
 
     The shortest clip of a group is at least _SIMILAR as long as its longest. ``whole`` asks for one group.
@@ -163,7 +184,7 @@ def _groups_of_similar_length(rows: list[int], ends: list[int], whole: bool) -> 
     rows, start = sorted(rows, key=lambda row: -ends[row]), 0
     for k in range(1, len(rows) + 1):
         longest = ends[rows[start]]
-        full = (k - start) * longest >= CHUNK_SAMPLES and not whole
+        full = (k - start + 1) * longest > _GROUP_SAMPLES and not whole
         if k == len(rows) or ends[rows[k]] < _SIMILAR * longest or full:
             yield rows[start:k]
             start = k

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rankaudio.effects._base import RandomEffect, check_and_mask
+from rankaudio.effects._base import RandomEffect, check_and_mask, silence
 from rankaudio.effects._parameters import Range, check_parameters
 
 LIMITS = {"decibels": (-200.0, 200.0)}
@@ -67,7 +67,7 @@ class Gain(RandomEffect):
         if lengths is None:
             return _amplify(clips, decibels=decibels), None
         factors = (10 ** (decibels / 20)).to(clips.dtype)
-        result = torch.zeros_like(clips)
+        result = silence(clips, *clips.shape)
         for row, (end, factor) in enumerate(zip(lengths.tolist(), factors, strict=True)):
             result[row, :end] = clips[row, :end] * factor
         return result, lengths

@@ -101,8 +101,9 @@ def _distort(clips: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
 def _without_offset(shaped: Tensor, clips: Tensor) -> Tensor:
     """Compute ``0.5 x + 0.75 e`` in blocks of _BLOCK samples, without a loop over samples.
 
-    The recursion is e[t] = d[t] - 0.005 (d[t-1] + 0.995 d[t-2] + ...), because sums of small numbers lose less
-    precision. Inside a block it is a product with a triangular matrix. What the earlier blocks add decays.
+    The recursion is e[t] = d[t] - 0.005 (d[t-1] + 0.995 d[t-2] + ...), because sums of small numbers lose
+    less precision. Inside a block it is a product with a triangular matrix. What the earlier blocks add
+    decays.
     """
     batch, step = shaped.shape[0], torch.arange(_BLOCK, device=shaped.device)
     blocks = shaped.view(batch, -1, _BLOCK)

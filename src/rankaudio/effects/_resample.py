@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rankaudio.effects._fft import irfft_rows, rfft_rows
+
 # A block has 2^13 samples. The filter's impulse response needs _EDGE of them at each end.
 _BLOCK = 1 << 13
 _EDGE = 256
@@ -83,10 +85,10 @@ def _oversample(clips: Tensor, factor: Tensor) -> Tensor:
     hop = _BLOCK - 2 * _EDGE
     blocks = -(-(clips.shape[1] + 2 * _EDGE) // hop)
     padded = F.pad(clips, (2 * _EDGE, blocks * hop - clips.shape[1]))
-    spectrum = torch.fft.rfft(padded.unfold(-1, _BLOCK, hop))
-    spectrum = spectrum.mul_(_response(factor, clips.dtype)[:, None])
-    dense: Tensor = torch.fft.irfft(spectrum, n=_BLOCK * _OVERSAMPLING)
-    kept = dense[..., _EDGE * _OVERSAMPLING : (_EDGE + hop) * _OVERSAMPLING]
+    spectrum = rfft_rows(padded.unfold(-1, _BLOCK, hop).flatten(0, 1), _BLOCK)
+    spectrum = spectrum.view(-1, blocks, _BLOCK // 2 + 1).mul_(_response(factor, clips.dtype)[:, None])
+    dense = irfft_rows(spectrum.flatten(0, 1), _BLOCK * _OVERSAMPLING)
+    kept = dense[:, _EDGE * _OVERSAMPLING : (_EDGE + hop) * _OVERSAMPLING]
     return kept.reshape(clips.shape[0], -1)
 
 
@@ -106,7 +108,10 @@ def _response(factor: Tensor, dtype: torch.dtype) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _inverse_of_kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Compute 1 over the spectrum of the kernel, by quadrature: the kernel is even and almost 0 at its ends."""
+    """Compute 1 over the spectrum of the kernel.
+
+    This is a quadrature, because the kernel is even and almost 0 at its ends.
+    """
     frequency = torch.arange(_BLOCK // 2 + 1, device=device, dtype=dtype) / _BLOCK
     steps = 64
     x = (torch.arange(steps, device=device, dtype=dtype) + 0.5) / steps

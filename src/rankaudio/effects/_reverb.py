@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -186,8 +186,10 @@ def reverberate(
         sizes = [size] * clips.shape[0] if same_tail else _own_sizes(room, size, sample_rate)
         ends = [clips.shape[1]] * clips.shape[0] if lengths is None else lengths.tolist()
         return _room_by_room(clips, ends, rooms, sizes)
-    with torch.no_grad(), full_precision(clips.device):
-        response = impulse_response(rooms, size=size, dtype=clips.dtype)
+    with torch.no_grad():
+        response = in_chunks(
+            lambda *some: impulse_response(Rooms(*some), size=size, dtype=clips.dtype), *rooms, samples=size
+        )
     return zero_beyond(in_chunks(partial(add_convolved, block=size), clips, response), lengths)
 
 

@@ -39,10 +39,10 @@ def longest_tail(
 
 
 class Rooms(NamedTuple):
-    """The numbers that define the rooms of a batch; the last axis is the clips."""
+    """The numbers that define the rooms of a batch."""
 
     delays: Tensor
-    """Samples: 8 combs and 4 all-passes for each channel ``(channels, 12, B)``."""
+    """Samples: 8 combs and 4 all-passes for each channel ``(B, channels, 12)``."""
     pre_delay: Tensor
     """Samples ``(B,)``."""
     feedback: Tensor
@@ -54,7 +54,7 @@ class Rooms(NamedTuple):
 
     def row(self, index: int) -> Rooms:
         """Return one room."""
-        return Rooms(*(values[..., index : index + 1] for values in self))
+        return Rooms(*(values[index : index + 1] for values in self))
 
 
 def rooms_of(parameters: Mapping[str, Tensor], *, rate: int, stereo: bool) -> Rooms:
@@ -62,7 +62,7 @@ def rooms_of(parameters: Mapping[str, Tensor], *, rate: int, stereo: bool) -> Ro
     depth = parameters["stereo_depth"] / 100
     amounts = torch.stack([0 * depth, depth] if stereo else [0 * depth])
     return Rooms(
-        _delays(parameters["room_scale"], amounts, rate),
+        _delays(parameters["room_scale"], amounts, rate).movedim(-1, 0),
         torch.floor(parameters["pre_delay"] / 1000 * rate + 0.5),
         1 - torch.exp((parameters["reverberance"] - _B) / (_A * _B)),
         0.2 + 0.3 * parameters["damping"] / 100,
@@ -88,7 +88,7 @@ def _delays(room_scale: Tensor, depth: Tensor, rate: int) -> Tensor:
 def impulse_response(rooms: Rooms, *, size: int, dtype: torch.dtype) -> Tensor:
     """Compute the impulse response of the reverberation, without the clip itself, ``(B, size)``."""
     ones = torch.ones_like(rooms.gain)
-    turns = torch.cat([ones[None], rooms.pre_delay[None], rooms.delays.flatten(0, 1)])
+    turns = torch.cat([ones[None], rooms.pre_delay[None], rooms.delays.flatten(1).T])
     starts, places = _two_phasors(turns, size, dtype)
     # f L(z) = f (1 - h) / (1 - h z), the same for all combs of a room.
     h = rooms.damping.to(dtype)[:, None, None]

@@ -97,7 +97,7 @@ def _band_energy(spectrum: Tensor) -> Tensor:
     """Compute the energy of each band of _BAND bins, ``(B, N, F)`` complex to ``(B, N, bands)``."""
     squares = torch.view_as_real(spectrum).square().flatten(-2)
     full = squares.shape[-1] // (2 * _BAND) * (2 * _BAND)
-    bands = squares[..., :full].unflatten(-1, (-1, 2 * _BAND)).sum(-1)
+    bands = squares[..., :full].reshape(*squares.shape[:-1], -1, 2 * _BAND).sum(-1)
     rest = squares[..., full:].sum(-1, keepdim=True)
     return torch.cat([bands, rest], dim=-1) if full < squares.shape[-1] else bands
 
