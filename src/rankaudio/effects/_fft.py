@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_left
 
 import torch
 from torch import Tensor
@@ -27,11 +27,13 @@ def irfft_rows(spectrum: Tensor, size: int) -> Tensor:
     return rows[:1] if single else rows
 
 
+# The even 2^a 3^b 5^c in order. FFTs of these sizes are fast.
+_LARGEST = 1 << 40
+_ODD = [3**b * 5**c for b in range(26) for c in range(18) if 3**b * 5**c <= _LARGEST // 2]
+_FAST = sorted(odd << a for odd in _ODD for a in range(1, (_LARGEST // odd).bit_length()))
+
+
 def fast_size(least: int) -> int:
-    """Return the smallest even 2^a 3^b 5^c that is at least ``least``, because such FFTs are fast."""
-    best = 1 << max(1, math.ceil(math.log2(max(least, 2))))
-    for three_five in (3**b * 5**c for b in range(40) for c in range(28) if 3**b * 5**c < best):
-        doublings = max(1, math.ceil(math.log2(max(least / three_five, 2))))
-        size = three_five << doublings
-        best = min(best, size) if size >= least else best
-    return best
+    """Return the smallest even 2^a 3^b 5^c that is at least ``least``, at most 2^40."""
+    size: int = _FAST[bisect_left(_FAST, least)]
+    return size

@@ -69,7 +69,11 @@ class Gain(RandomEffect):
         factors = (10 ** (decibels / 20)).to(clips.dtype)
         result = silence(clips, *clips.shape)
         for row, (end, factor) in enumerate(zip(lengths.tolist(), factors, strict=True)):
-            result[row, :end] = clips[row, :end] * factor
+            part = result[row, :end]
+            if clips.requires_grad:
+                part.copy_(clips[row, :end] * factor)
+            else:
+                torch.mul(clips[row, :end], factor, out=part)
         return result, lengths
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -105,16 +107,26 @@ def _without_offset(shaped: Tensor, clips: Tensor) -> Tensor:
     less precision. Inside a block it is a product with a triangular matrix. What the earlier blocks add
     decays.
     """
-    batch, step = shaped.shape[0], torch.arange(_BLOCK, device=shaped.device)
+    batch = shaped.shape[0]
     blocks = shaped.view(batch, -1, _BLOCK)
-    age = step - step[:, None]
-    decay = _POLE ** step.to(shaped.dtype)
-    inside = torch.where(age > 0, (_POLE - 1) * _POLE ** (age - 1).clamp(min=0).to(shaped.dtype), 0.0)
+    # A compiler cannot look into a cache; it computes the weights in its graph, once.
+    build = _weights.__wrapped__ if torch.compiler.is_compiling() else _weights
+    inside, decay = build(shaped.device, shaped.dtype)
     before = _decaying_sum((blocks @ decay.flip(0))[:, :-1], _POLE**_BLOCK)
     carried = F.pad(before, (1, 0))[..., None] * (0.75 * (_POLE - 1) * decay)
     carried = torch.add(carried.view(batch, -1), clips, alpha=0.5).view(-1, _BLOCK)
-    weights = 0.75 * (inside + torch.eye(_BLOCK, dtype=shaped.dtype, device=shaped.device))
-    return carried.addmm_(blocks.flatten(0, 1), weights.to(shaped.dtype)).view(batch, -1)
+    return carried.addmm_(blocks.flatten(0, 1), inside).view(batch, -1)
+
+
+@lru_cache(maxsize=16)
+def _weights(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the matrix of a block, times 0.75, and the powers of the pole."""
+    with torch.inference_mode(mode=False):  # a later call may need gradients
+        step = torch.arange(_BLOCK, device=device)
+        age = step - step[:, None]
+        late = torch.where(age > 0, (_POLE - 1) * _POLE ** (age - 1).clamp(min=0).to(dtype), 0.0)
+        eye = torch.eye(_BLOCK, dtype=dtype, device=device)
+        return 0.75 * (late + eye), _POLE ** step.to(dtype)
 
 
 def _decaying_sum(values: Tensor, pole: float) -> Tensor:

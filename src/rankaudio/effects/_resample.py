@@ -15,11 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rankaudio.effects._fft import irfft_rows, rfft_rows
+from rankaudio.effects._parameters import can_read
 
 # A block has 2^13 samples. The filter's impulse response needs _EDGE of them at each end.
 _BLOCK = 1 << 13
 _EDGE = 256
 _OVERSAMPLING = 2
+# Samples that are read together on a CPU. Intermediate results stay in its second cache.
+_PIECE = 1 << 16
 # Taps on each side of the middle one.
 _SIDE_TAPS = 2
 _SHARPNESS = 2.3 * (2 * _SIDE_TAPS + 1)
@@ -41,7 +44,11 @@ def resample(clips: Tensor, factor: Tensor, *, size: int) -> Tensor:
     """Compute ``y[n] = x(factor n)`` for n < size, ``(B, T)`` to ``(B, size)``; ``factor`` is ``(B,)``."""
     dense = _oversample(clips, factor)
     order = torch.arange(size, device=clips.device, dtype=factor.dtype)
-    return _read(dense, order, factor[:, None] * _OVERSAMPLING)
+    step = factor[:, None] * _OVERSAMPLING
+    if not can_read(clips):
+        return _read(dense, order, step)
+    pieces = torch.split(order, max(1, _PIECE // max(1, len(clips))))
+    return torch.cat([_read(dense, piece, step) for piece in pieces], dim=1)
 
 
 def _read(dense: Tensor, order: Tensor, step: Tensor) -> Tensor:
@@ -50,29 +57,31 @@ def _read(dense: Tensor, order: Tensor, step: Tensor) -> Tensor:
         # The signal starts at sample _EDGE. Half a sample more makes the integer part the nearest sample.
         position = (order * step).add_(_EDGE * _OVERSAMPLING + 0.5)
         position = position.clamp_(max=dense.shape[1] - 1 - _SIDE_TAPS)
-        nearest = position.long()
+        first = position.long().sub_(_SIDE_TAPS)
         fraction = position.frac_().to(dense.dtype).sub_(0.5)
-        first = nearest.sub_(_SIDE_TAPS)
-        even, odd = _tap_weights(fraction)
-    taps = [dense[:, k:].gather(1, first) for k in range(2 * _SIDE_TAPS + 1)]
-    total: Tensor = taps[_SIDE_TAPS] * even[0]
-    for k in range(1, _SIDE_TAPS + 1):
-        left, right = taps[_SIDE_TAPS - k], taps[_SIDE_TAPS + k]
-        total.addcmul_(right + left, even[k]).addcmul_(right - left, odd[k])
+        square = fraction * fraction
+        left, right = zip(*(_tap_weights(fraction, square, k) for k in range(1, _SIDE_TAPS + 1)), strict=True)
+        middle = _even_part(square, 0)
+    total = dense[:, _SIDE_TAPS:].gather(1, first) * middle
+    for k in range(_SIDE_TAPS):
+        total.addcmul_(dense[:, _SIDE_TAPS - 1 - k :].gather(1, first), left[k])
+        total.addcmul_(dense[:, _SIDE_TAPS + 1 + k :].gather(1, first), right[k])
     return total
 
 
-def _tap_weights(fraction: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """Compute the weights of the taps for points at ``fraction``, -0.5 to 0.5, right of the middle tap.
+def _tap_weights(fraction: Tensor, square: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Compute the weights of the k-th tap to the left and to the right.
 
-    The k-th tap to the right has the weight even[k] + odd[k], the k-th to the left even[k] - odd[k].
+    The points are at ``fraction``, -0.5 to 0.5, right of the middle tap.
     """
-    square = fraction * fraction
-    even, odd = [], []
-    for c0, c1, c2, c3, c4 in _POLYNOMIALS:
-        even.append((square * c4).add_(c2).mul_(square).add_(c0))
-        odd.append((square * c3).add_(c1).mul_(fraction))
-    return even, odd
+    _, c1, _, c3, _ = _POLYNOMIALS[k]
+    even, odd = _even_part(square, k), (square * c3).add_(c1).mul_(fraction)
+    return even - odd, even.add_(odd)
+
+
+def _even_part(square: Tensor, k: int) -> Tensor:
+    c0, _, c2, _, c4 = _POLYNOMIALS[k]
+    return (square * c4).add_(c2).mul_(square).add_(c0)
 
 
 def _kernel(x: Tensor) -> Tensor:
@@ -112,10 +121,11 @@ def _inverse_of_kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
 
     This is a quadrature, because the kernel is even and almost 0 at its ends.
     """
-    frequency = torch.arange(_BLOCK // 2 + 1, device=device, dtype=dtype) / _BLOCK
-    steps = 64
-    x = (torch.arange(steps, device=device, dtype=dtype) + 0.5) / steps
-    width = _SIDE_TAPS + 0.5
-    waves = torch.cos(frequency[:, None] * (2 * math.pi * width / _OVERSAMPLING) * x)
-    inverse: Tensor = _OVERSAMPLING / ((waves * _kernel(x)).sum(-1) * (2 * width / steps))
-    return inverse
+    with torch.inference_mode(mode=False):  # a later call may need gradients
+        frequency = torch.arange(_BLOCK // 2 + 1, device=device, dtype=dtype) / _BLOCK
+        steps = 64
+        x = (torch.arange(steps, device=device, dtype=dtype) + 0.5) / steps
+        width = _SIDE_TAPS + 0.5
+        waves = torch.cos(frequency[:, None] * (2 * math.pi * width / _OVERSAMPLING) * x)
+        inverse: Tensor = _OVERSAMPLING / ((waves * _kernel(x)).sum(-1) * (2 * width / steps))
+        return inverse

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rankaudio.effects._fft import irfft_rows
+from rankaudio.effects._parameters import can_read
 
 # Delays in samples at 44.1 kHz.
 _COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)
@@ -95,14 +96,16 @@ def impulse_response(rooms: Rooms, *, size: int, dtype: torch.dtype) -> Tensor:
     cosine, sine = _phasor(starts[:, 0], places[:, 0])
     scale = rooms.feedback.to(dtype)[:, None, None] * (1 - h) / (1 + h * h - 2 * h * cosine)
     loop = (scale * (1 - h * cosine), scale * (-h * sine))
-    cosine, sine = _phasor(starts[:, 1], places[:, 1])
-    gain = rooms.gain.to(dtype)[:, None, None]
-    total = torch.zeros_like(cosine)
+    networks = []
     for first in range(2, len(turns), _FILTERS):
         one = slice(first, first + _FILTERS)
-        total = total + _network(starts[:, one], places[:, one], loop)
-    total = total * torch.complex(cosine * gain, sine * -gain)
-    return irfft_rows(total.flatten(1)[:, : size // 2 + 1], size)
+        networks.append(_network(starts[:, one], places[:, one], loop))
+    total = networks[0].add_(networks[1]) if len(networks) > 1 else networks[0]
+    if not (can_read(rooms.pre_delay) and not rooms.pre_delay.any()):
+        cosine, sine = _phasor(starts[:, 1], places[:, 1])
+        total = total * torch.complex(cosine, -sine)
+    response = irfft_rows(total.flatten(1)[:, : size // 2 + 1], size)
+    return response.mul_(rooms.gain.to(dtype)[:, None])
 
 
 def _two_phasors(delays: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
