@@ -25,7 +25,7 @@ _GROUP_SAMPLES = 1 << 17
 def check_and_mask(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Check clips and lengths, convert half precision to float32, and set the padding to zero."""
     clips, lengths = check_waveform(waveform, lengths)
-    if lengths is None or not can_read(clips):
+    if lengths is None or not can_read(clips) or len(clips) == 0:
         return zero_beyond(clips, lengths), lengths
     ends = lengths.tolist()
     return take_clips(clips, list(range(len(ends))), ends), lengths
@@ -81,7 +81,8 @@ class RandomEffect(Augmentation):
                 "draw", chosen, chosen, "every clip chosen, because others do not fit into the result"
             )
         parameters = check_parameters(dict(zip(self.ranges, values, strict=True)), self._limits, clips)
-        change = self._change_chosen if can_read(clips) else self._change_all
+        # An empty batch stays in the graph of the gradients if the whole of it is computed.
+        change = self._change_chosen if can_read(clips) and len(clips) else self._change_all
         changed, lengths = change(clips, lengths, chosen, parameters)
         if lengths is not None and given is not None:
             lengths = lengths.to(given.dtype)

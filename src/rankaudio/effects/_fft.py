@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-
 import torch
 from torch import Tensor
 
@@ -27,13 +25,13 @@ def irfft_rows(spectrum: Tensor, size: int) -> Tensor:
     return rows[:1] if single else rows
 
 
-# The even 2^a 3^b 5^c in order. FFTs of these sizes are fast.
-_LARGEST = 1 << 40
-_ODD = [3**b * 5**c for b in range(26) for c in range(18) if 3**b * 5**c <= _LARGEST // 2]
-_FAST = sorted(odd << a for odd in _ODD for a in range(1, (_LARGEST // odd).bit_length()))
-
-
 def fast_size(least: int) -> int:
-    """Return the smallest even 2^a 3^b 5^c that is at least ``least``, at most 2^40."""
-    size: int = _FAST[bisect_left(_FAST, least)]
-    return size
+    """Return the smallest even 2^a 3^b 5^c that is at least ``least``, because such FFTs are fast."""
+    best, three = 1 << max(1, (least - 1).bit_length()), 1
+    while three < best:
+        odd = three
+        while odd < best:
+            best = min(best, odd << max(1, (-(-least // odd) - 1).bit_length()))
+            odd *= 5
+        three *= 3
+    return best

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rankaudio.effects._base import RandomEffect, check_and_mask, silence_padding
+from rankaudio.effects._cached import cached
 from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._parameters import Range, check_parameters
 
@@ -109,24 +108,21 @@ def _without_offset(shaped: Tensor, clips: Tensor) -> Tensor:
     """
     batch = shaped.shape[0]
     blocks = shaped.view(batch, -1, _BLOCK)
-    # A compiler cannot look into a cache; it computes the weights in its graph, once.
-    build = _weights.__wrapped__ if torch.compiler.is_compiling() else _weights
-    inside, decay = build(shaped.device, shaped.dtype)
+    inside, decay = _weights(shaped.device, shaped.dtype)
     before = _decaying_sum((blocks @ decay.flip(0))[:, :-1], _POLE**_BLOCK)
     carried = F.pad(before, (1, 0))[..., None] * (0.75 * (_POLE - 1) * decay)
     carried = torch.add(carried.view(batch, -1), clips, alpha=0.5).view(-1, _BLOCK)
     return carried.addmm_(blocks.flatten(0, 1), inside).view(batch, -1)
 
 
-@lru_cache(maxsize=16)
+@cached
 def _weights(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return the matrix of a block, times 0.75, and the powers of the pole."""
-    with torch.inference_mode(mode=False):  # a later call may need gradients
-        step = torch.arange(_BLOCK, device=device)
-        age = step - step[:, None]
-        late = torch.where(age > 0, (_POLE - 1) * _POLE ** (age - 1).clamp(min=0).to(dtype), 0.0)
-        eye = torch.eye(_BLOCK, dtype=dtype, device=device)
-        return 0.75 * (late + eye), _POLE ** step.to(dtype)
+    step = torch.arange(_BLOCK, device=device)
+    age = step - step[:, None]
+    late = torch.where(age > 0, (_POLE - 1) * _POLE ** (age - 1).clamp(min=0).to(dtype), 0.0)
+    eye = torch.eye(_BLOCK, dtype=dtype, device=device)
+    return 0.75 * (late + eye), _POLE ** step.to(dtype)
 
 
 def _decaying_sum(values: Tensor, pole: float) -> Tensor:

@@ -8,12 +8,12 @@ images, and a few taps are enough. This is the non-uniform FFT (Dutt and Rokhlin
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rankaudio.effects._cached import cached
 from rankaudio.effects._fft import irfft_rows, rfft_rows
 from rankaudio.effects._parameters import can_read
 
@@ -109,23 +109,20 @@ def _response(factor: Tensor, dtype: torch.dtype) -> Tensor:
     frequency = torch.arange(_BLOCK // 2 + 1, device=factor.device, dtype=factor.dtype) / _BLOCK
     edge = 0.5 / factor.clamp(min=1) - _TRANSITION
     passed = torch.special.erfc((frequency - edge[:, None]) / (_SPREAD * math.sqrt(2))) / 2
-    # A compiler cannot look into a cache; it computes the spectrum in its graph, once.
-    inverse = _inverse_of_kernel.__wrapped__ if torch.compiler.is_compiling() else _inverse_of_kernel
-    gain: Tensor = passed * inverse(factor.device, factor.dtype)
+    gain: Tensor = passed * _inverse_of_kernel(factor.device, factor.dtype)
     return gain.to(dtype)
 
 
-@lru_cache(maxsize=16)
+@cached
 def _inverse_of_kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
     """Compute 1 over the spectrum of the kernel.
 
     This is a quadrature, because the kernel is even and almost 0 at its ends.
     """
-    with torch.inference_mode(mode=False):  # a later call may need gradients
-        frequency = torch.arange(_BLOCK // 2 + 1, device=device, dtype=dtype) / _BLOCK
-        steps = 64
-        x = (torch.arange(steps, device=device, dtype=dtype) + 0.5) / steps
-        width = _SIDE_TAPS + 0.5
-        waves = torch.cos(frequency[:, None] * (2 * math.pi * width / _OVERSAMPLING) * x)
-        inverse: Tensor = _OVERSAMPLING / ((waves * _kernel(x)).sum(-1) * (2 * width / steps))
-        return inverse
+    frequency = torch.arange(_BLOCK // 2 + 1, device=device, dtype=dtype) / _BLOCK
+    steps = 64
+    x = (torch.arange(steps, device=device, dtype=dtype) + 0.5) / steps
+    width = _SIDE_TAPS + 0.5
+    waves = torch.cos(frequency[:, None] * (2 * math.pi * width / _OVERSAMPLING) * x)
+    inverse: Tensor = _OVERSAMPLING / ((waves * _kernel(x)).sum(-1) * (2 * width / steps))
+    return inverse

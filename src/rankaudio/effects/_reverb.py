@@ -182,7 +182,7 @@ def reverberate(
     """
     size = fast_size(math.ceil(tail * sample_rate) + 1)
     rooms = rooms_of(room, rate=sample_rate, stereo=stereo)
-    if can_read(clips):
+    if can_read(clips) and len(clips):
         sizes = [size] * clips.shape[0] if same_tail else _own_sizes(room, size, sample_rate)
         ends = [clips.shape[1]] * clips.shape[0] if lengths is None else lengths.tolist()
         return _room_by_room(clips, ends, rooms, sizes)
