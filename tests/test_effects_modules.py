@@ -161,6 +161,29 @@ def test_padding_has_no_influence(function, settings):
     assert torch.equal(ours, function(clips, lengths, **settings)[0])
 
 
+@every_module
+@pytest.mark.parametrize("tracked", [False, True])
+def test_padding_has_no_influence_on_modules(module, tracked):
+    effect, clips, lengths = module(p=0.5), noise(4, 3000), torch.tensor([3000, 1200, 900, 2500])
+    draw = effect.draw(clips, generator=seeded(1)) | {"chosen": torch.tensor([True, True, False, False])}
+    spoiled = clips.masked_fill(~length_mask(lengths, 3000), torch.nan).requires_grad_(tracked)
+    ours, after = effect.replay(spoiled, draw, lengths)
+    assert torch.equal(ours, effect.replay(clips.requires_grad_(tracked), draw, lengths)[0])
+    assert not ours[~length_mask(after, ours.shape[1])].any()
+
+
+@pytest.mark.parametrize("function", [overdrive, speed])
+def test_constants_from_inference_mode_serve_gradients(function):
+    """Constants are stored at the first call, and a tensor of inference mode has no gradients."""
+    settings = {"factor": 0.9} if function is speed else {}
+    clip = noise(1, 700).double()
+    with torch.inference_mode():
+        function(clip, **settings)
+    clip = clip.requires_grad_()
+    (slope,) = torch.autograd.grad(function(clip, **settings)[0].sum(), clip)
+    assert slope.isfinite().all()
+
+
 @every_function
 @pytest.mark.parametrize("samples", [1, 2, 4000])
 @pytest.mark.parametrize("kind", ["silence", "square", "full scale"])
