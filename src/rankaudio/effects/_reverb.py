@@ -109,7 +109,8 @@ def reverb(
 class Reverb(RandomEffect):
     """Module form of :func:`reverb`, which holds the definition; in eval mode it does nothing.
 
-    The impulse response is as long as the ends of the ranges need. It does not depend on the draw.
+    On a CPU, the impulse response of a clip is as long as its own room needs. Elsewhere it is as long as the
+    ends of the ranges need, so no step waits for the device.
 
     Args:
         p: probability that a clip gets the effect.
