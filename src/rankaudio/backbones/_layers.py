@@ -162,9 +162,9 @@ def halo_of_blocks(blocks: nn.ModuleList) -> int:
     """
     frames, halo = 1, 0
     for block in blocks:
-        halo += frames * sum(map(_side, block.conv.modules()))
+        halo += frames * sum(map(_side, block.get_submodule("conv").modules()))
         frames *= 2
-        halo += frames * sum(map(_side, block.residual.modules()))
+        halo += frames * sum(map(_side, block.get_submodule("residual").modules()))
     return halo
 
 
