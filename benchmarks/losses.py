@@ -40,11 +40,12 @@ def next_to_cross_entropy() -> None:
         torch.manual_seed(0)
         scores, labels = torch.randn(64, classes), (torch.rand(64, classes) < 0.02).float()
         levels = torch.rand(64, classes)
+        steps = (4 * levels).round()
         losses = {
             "BCE with logits": lambda s, t=labels: F.binary_cross_entropy_with_logits(s, t),
             "LSEP": lambda s, t=labels: ours(s, t, graded=False),
             "LSEP, graded": lambda s, t=levels: ours(s, t, graded=True),
-            "LSEP, five levels": lambda s, t=(4 * levels).round(): ours(s, t, graded=True),
+            "LSEP, five levels": lambda s, t=steps: ours(s, t, graded=True),
         }
         turns = take_turns({name: lambda f=loss, s=scores: both_ways(f, s) for name, loss in losses.items()})
         for name, loss in losses.items():

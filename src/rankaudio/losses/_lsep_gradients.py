@@ -99,7 +99,7 @@ def _terms(
 def graded_losses(
     scores: Tensor, target: Tensor, mask: Tensor | None, weight: Tensor | None
 ) -> Tensor | None:
-    """Losses of rows with graded targets ``(*)``, or None where sums of exponentials would lose small terms."""
+    """Losses of rows with graded targets ``(*)``, or None if only logarithms can hold the sums."""
     if scores.device.type != "cpu" or scores.numel() == 0 or not _has_sums(scores, weight):
         return None
     check_values("target", target, target.isfinite(), "finite numbers")

@@ -1,4 +1,4 @@
-"""The log of the sum over the pairs of LSEP, in operations that PyTorch differentiates any number of times."""
+"""The log of the sum over the pairs of LSEP, in operations that PyTorch can differentiate many times."""
 
 from __future__ import annotations
 
