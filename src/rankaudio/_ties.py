@@ -79,11 +79,14 @@ def _order_of_floats(scores: Tensor) -> NDArray[np.signedinteger]:
     """Integers in the order of the scores: 32 bits, or 64 for float64."""
     import numpy as np
 
-    bits = 63 if scores.dtype == torch.float64 else 31
-    wide = scores if bits == 63 else scores.float()
+    wide = (scores if scores.dtype == torch.float64 else scores.float()).contiguous()
     # Adding 0 turns -0 into 0. Bits of negative floats have the opposite order.
-    key = (wide.contiguous() + 0.0).numpy().view(np.int64 if bits == 63 else np.int32)
-    return key ^ ((key >> bits) & np.iinfo(key.dtype).max)
+    key: NDArray[np.signedinteger]
+    if wide.dtype == torch.float64:
+        key = (wide + 0.0).numpy().view(np.int64)
+        return key ^ ((key >> 63) & 0x7FFFFFFFFFFFFFFF)
+    key = (wide + 0.0).numpy().view(np.int32)
+    return key ^ ((key >> 31) & 0x7FFFFFFF)
 
 
 def tie_starts(changes: NDArray[np.bool_]) -> NDArray[np.int32]:

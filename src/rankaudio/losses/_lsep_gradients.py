@@ -39,7 +39,8 @@ def has_own_gradient(scores: Tensor, class_weight: Tensor | None) -> bool:
         scores.data_ptr()
     except RuntimeError:  # the tensors of vmap and grad have no memory
         return False
-    return forward_ad.unpack_dual(scores).tangent is None
+    tangent = forward_ad.unpack_dual(scores).tangent  # type: ignore[no-untyped-call]
+    return tangent is None
 
 
 def binary_losses(scores: Tensor, target: Tensor, mask: Tensor | None, log_weight: Tensor | None) -> Tensor:
@@ -182,5 +183,6 @@ def _weight_in_order(weight: Tensor | None, mask: Tensor | None, order: Tensor) 
 def _differentiable(log_pairs: Callable[..., Tensor], inputs: Sequence[Any], gradient: Tensor) -> Tensor:
     """Gradient with respect to the scores, the first input, as part of a graph."""
     losses = F.softplus(log_pairs(*inputs), threshold=SOFTPLUS_THRESHOLD)
+    of_scores: Tensor
     (of_scores,) = torch.autograd.grad(losses, inputs[0], gradient.to(losses.dtype), create_graph=True)
     return of_scores

@@ -173,7 +173,7 @@ def _by_ranking(scores: Tensor, present: Tensor, hidden: Tensor | None) -> tuple
     end = np.cumsum(count)
     row = np.repeat(np.arange(len(scores)), count)
     place, hits = at - row * width, np.repeat(end, count) - np.arange(len(at))
-    tied = ~changes.all(1)
+    tied = ~np.logical_and.reduce(changes, axis=1)
     if tied.any():
         # In the few rows with ties, count from the start of each label's tie. Hidden entries come first.
         mine = np.flatnonzero(tied[row])
