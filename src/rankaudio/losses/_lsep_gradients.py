@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.autograd import forward_ad
+from torch import Tensor
 
 from rankaudio._checks import check_values
+from rankaudio._plain import is_plain
 from rankaudio._ties import sort_rows, tie_starts
 from rankaudio.losses._lsep_pairs import binary_log_pairs, graded_log_pairs
 
@@ -27,20 +27,8 @@ SOFTPLUS_THRESHOLD = 40.0
 
 
 def has_own_gradient(scores: Tensor, class_weight: Tensor | None) -> bool:
-    """Whether a Function of this file can compute the loss.
-
-    Compilers fuse the plain operations. Transforms of ``torch.func`` and forward mode differentiate these.
-    """
-    if torch.compiler.is_compiling() or type(scores) not in (Tensor, nn.Parameter):
-        return False
-    if class_weight is not None and class_weight.requires_grad:
-        return False
-    try:
-        scores.data_ptr()
-    except RuntimeError:  # the tensors of vmap and grad have no memory
-        return False
-    tangent = forward_ad.unpack_dual(scores).tangent  # type: ignore[no-untyped-call]
-    return tangent is None
+    """Whether a Function of this file can compute the loss. None of them has a gradient of the weights."""
+    return is_plain(scores) and (class_weight is None or not class_weight.requires_grad)
 
 
 def binary_losses(scores: Tensor, target: Tensor, mask: Tensor | None, log_weight: Tensor | None) -> Tensor:
