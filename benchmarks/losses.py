@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from _table import options, published, seconds, show
+from _table import options, published, show
 from _turns import take_turns
 from rankaudio import lsep_loss
 
@@ -93,17 +93,20 @@ def speed() -> None:
     rows = []
     for kind, target in [("0/1", (torch.rand(64, 527) < 0.01).float()), ("graded", torch.rand(64, 527))]:
         exact_value, exact_grad = both_ways(lambda s, t=target: pairwise(s, t.double()), scores.double())
-        slow = seconds(lambda t=target: both_ways(lambda s: pairwise(s, t), scores), repeats=5)
-        for name, loss in [
-            ("pairwise table", lambda s, t=target: pairwise(s, t)),
-            ("rankaudio", lambda s, t=target, g=kind == "graded": ours(s, t, graded=g)),
-        ]:
+        losses = {
+            "pairwise table": lambda s, t=target: pairwise(s, t),
+            "rankaudio": lambda s, t=target, g=kind == "graded": ours(s, t, graded=g),
+        }
+        turns = take_turns(
+            {name: lambda f=loss: both_ways(f, scores) for name, loss in losses.items()}, rounds=7
+        )
+        for name, loss in losses.items():
             value, grad = both_ways(loss, scores)
-            time = slow if name == "pairwise table" else seconds(lambda f=loss: both_ways(f, scores))
+            time, speed = turns.median(name), turns.ratio("pairwise table", name)
             error = max(abs(value - exact_value).item(), (grad - exact_grad).abs().max().item())
-            rows.append([kind, name, f"{time * 1e3:.2f} ms", f"{slow / time:.0f}x", f"{error:.1e}"])
+            rows.append([kind, name, f"{time * 1e3:.2f} ms", f"{speed:.0f}x", f"{error:.1e}"])
     show(
-        "LSEP, forward and backward, 64 x 527, float32",
+        "LSEP, forward and backward, 64 x 527, float32, CPU time",
         ["target", "what", "time", "speed", "largest error"],
         rows,
     )
@@ -129,11 +132,13 @@ def memory() -> None:
 def large() -> None:
     torch.manual_seed(0)
     scores, target = torch.randn(64, 100_000), (torch.rand(64, 100_000) < 1e-3).float()
-    rows = []
-    for kind, graded in [("0/1", False), ("graded", True)]:
-        time = seconds(lambda g=graded: both_ways(lambda s: ours(s, target, graded=g), scores), repeats=3)
-        rows.append([kind, f"{time:.2f} s"])
-    show("LSEP, forward and backward, 64 x 100,000", ["target", "time"], rows)
+    calls = {
+        kind: lambda g=graded: both_ways(lambda s: ours(s, target, graded=g), scores)
+        for kind, graded in [("0/1", False), ("graded", True)]
+    }
+    turns = take_turns(calls, rounds=7)
+    rows = [[kind, f"{turns.median(kind):.2f} s"] for kind in calls]
+    show("LSEP, forward and backward, 64 x 100,000, CPU time", ["target", "time"], rows)
 
 
 if __name__ == "__main__":
