@@ -20,6 +20,7 @@ QUICK = [
     "lwlrap",
     "intervals",
     "frontends",
+    "decoding",
     "training_step",
     "first_place_step",
     "inference",
