@@ -1,13 +1,18 @@
 """Compressed files without a length, with a wrong length, and with one that is too large."""
 
 import io
+import os
 import struct
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rankaudio.data import AudioInfo, ClipDataset, audio_info, load_audio
+from rankaudio.data._mp3 import Mp3
+from rankaudio.data._soundfile import _Replaced
 
 pytestmark = pytest.mark.slow
 
@@ -93,6 +98,16 @@ def test_a_hole_between_mp3_frames_is_refused(tmp_path):
             read(path)
 
 
+def test_a_hole_is_found_by_the_last_two_frames_behind_a_byte_like_their_first(tmp_path):
+    frame = b"\xff\xfb\x90\xc0".ljust(144 * 128_000 // 44_100, b"\0")
+    path = tmp_path / "hole.mp3"
+    path.write_bytes(5 * frame + b"h\xff" + frame)  # one frame may be an accident
+    assert audio_info(path).frames == 5 * 1152
+    path.write_bytes(5 * frame + b"h\xff" + 2 * frame)
+    with pytest.raises(ValueError, match=rf"hole\.mp3: broken MP3 file: at byte {5 * len(frame)} "):
+        audio_info(path)
+
+
 def test_an_information_frame_without_a_number_is_none(tmp_path):
     content = bytearray(mp3(UNEVEN))
     place = max(content.find(b"Xing", 0, 100), content.find(b"Info", 0, 100))
@@ -104,9 +119,12 @@ def test_an_information_frame_without_a_number_is_none(tmp_path):
     )
 
 
-def test_mp3_of_free_format_is_refused(tmp_path):
+@pytest.mark.parametrize("version", ["MPEG 1", "MPEG 2"])
+@pytest.mark.parametrize("rate", [0, 0xF0], ids=["free", "forbidden"])
+def test_mp3_without_a_bit_rate_is_refused(tmp_path, version, rate):
     content = bytearray(without_length(mp3(UNEVEN)))
-    content[2] &= 0x0F
+    content[1] &= 0xFF if version == "MPEG 1" else 0xF7
+    content[2] = content[2] & 0x0F | rate
     path = tmp_path / "free.mp3"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"free\.mp3: .*free format. Try: convert it"):
@@ -124,6 +142,23 @@ def test_layer_2_is_counted_by_decoding(tmp_path):
     waveform = load_audio(path, sample_rate=None)
     assert waveform.shape == (info.frames,)
     assert not waveform.any()
+
+
+@given(st.data())
+def test_a_file_with_another_start_is_read_like_its_bytes(data):
+    """soundfile seeks from all three places."""
+    content, head = data.draw(st.binary(max_size=9)), data.draw(st.binary(max_size=5))
+    start = data.draw(st.integers(0, len(content)))
+    whole = io.BytesIO(head + content[start:])
+    ours = _Replaced(io.BytesIO(content), Mp3(head, start, None))
+    size = len(whole.getvalue())
+    for whence in data.draw(st.lists(st.sampled_from([os.SEEK_SET, os.SEEK_CUR, os.SEEK_END]), max_size=4)):
+        origin = (0, whole.tell(), size)[whence]
+        place = data.draw(st.integers(0, size))
+        assert ours.seek(place - origin, whence) == whole.seek(place)
+        length = data.draw(st.integers(0, 9))
+        assert ours.read(length) == whole.read(length)
+        assert ours.tell() == whole.tell()
 
 
 def flac(*, declared=None, seconds=5) -> bytes:

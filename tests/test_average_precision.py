@@ -83,6 +83,21 @@ def test_the_order_of_tied_clips_does_not_matter(function):
     )
 
 
+@pytest.mark.parametrize(
+    ("function", "theirs"), [(average_precision, average_precision_score), (roc_auc, roc_auc_score)]
+)
+def test_known_labels_with_weights_are_those_of_scikit_learn(function, theirs):
+    scores, target = draw(levels=9, seed=5)
+    generator = torch.Generator().manual_seed(6)
+    known, weight = torch.rand(40, 5, generator=generator) < 0.6, torch.rand(40, generator=generator) + 0.1
+    ours = function(scores, target, average=None, mask=known, sample_weight=weight)
+    for c in range(2, 5):
+        rows = known[:, c]
+        wanted = theirs(target[rows, c], scores[rows, c], sample_weight=weight[rows].double())
+        assert ours[0][c].item() == pytest.approx(wanted, abs=1e-9)
+        assert ours.support[c].item() == pytest.approx(weight[rows & target[:, c]].double().sum().item())
+
+
 @pytest.mark.parametrize("function", [average_precision, roc_auc])
 @pytest.mark.parametrize("average", ["macro", "micro", None])
 def test_unknown_labels_and_their_scores_do_not_count(function, average):
@@ -252,3 +267,12 @@ def test_nothing_warns():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         average_precision(torch.zeros(1, 1), torch.zeros(1, 1))
+
+
+@pytest.mark.parametrize("name", ["target", "mask", "sample_weight"])
+@pytest.mark.parametrize("metric", [average_precision, roc_auc, d_prime])
+def test_tensors_on_another_device_than_the_scores_are_named(metric, name):
+    scores, target = draw()
+    given = {"target": target, "mask": target, "sample_weight": torch.ones(len(scores))}
+    with pytest.raises(ValueError, match=f"{name}: wanted .* cpu, got .* on meta"):
+        metric(scores, **{**given, name: given[name].to("meta")})

@@ -114,11 +114,18 @@ def test_pooling_by_two_rounds_down_to_one_at_least(bins):
         (lambda: CNN2d(3, n_blocks=2, start_deep_supervision_on=2), ValueError, "start_deep_supervision_on"),
         (lambda: CNN1d(3, dropout=1.5), ValueError, "dropout: wanted a finite number from 0 to 1, got 1.5"),
         (lambda: CNN1d(3, growth_rate=0.5), ValueError, "growth_rate"),
+        (
+            lambda: CNN1d(3, n_blocks=1, base_depth=2**31, start_deep_supervision_on=0),
+            ValueError,
+            "growth_rate: wanted a depth below 2",
+        ),
         (lambda: CNN1d("3"), TypeError, "n_classes: wanted an integer, got '3'"),
         (lambda: CNN2d(3)(torch.zeros(2, 9)), ValueError, "spectrogram: wanted 3 or 4 axes"),
         (lambda: CNN2d(3)(torch.zeros(2, 2, 9, 9)), ValueError, r"wanted \(B, 1, F, N\)"),
         (lambda: CNN2d(3)(torch.zeros(2, 9, 0)), ValueError, "F and N from 1"),
         (lambda: CNN1d(3)(torch.zeros(2, 128, 9)), ValueError, r"wanted \(B, 129, N\)"),
+        (lambda: CNN1d(3)(torch.zeros(129, 9)), ValueError, r"spectrogram: wanted 3 axes \(a single clip is"),
+        (lambda: CNN1d(3)(torch.zeros(1, 1, 129, 9)), ValueError, "spectrogram: wanted 3 axes, got"),
         (lambda: CNN1d(3)(torch.zeros(2, 129, 9).int()), TypeError, "spectrogram: wanted a floating-point"),
         (
             lambda: CNN1d(3)(torch.zeros(2, 129, 9), torch.tensor([9])),

@@ -214,3 +214,14 @@ def test_wrong_arguments_are_named(call, error, message):
     scores, target = draw()
     with pytest.raises(error, match=message):
         call(scores, target)
+
+
+def test_a_calibration_is_a_constant_even_if_its_numbers_were_trained():
+    scale, shift = torch.ones(3, requires_grad=True), torch.zeros(3, requires_grad=True)
+    module = Calibration(scale * 2, shift + 1)
+    assert not any(values.requires_grad for values in module.buffers())
+    scores = torch.ones(2, 3, requires_grad=True)
+    module(scores).sum().backward()
+    assert scores.grad is not None
+    assert scale.grad is None
+    assert shift.grad is None

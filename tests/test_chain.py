@@ -206,3 +206,22 @@ def test_a_base_class_alone_is_not_implemented(base):
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("partners", torch.ones(3, dtype=torch.bool), ValueError, r"wanted shape \(2,\)"),
+        ("partners", torch.ones(2), TypeError, "wanted a bool tensor"),
+        ("groups", torch.ones(3, dtype=torch.long), ValueError, r"wanted shape \(2,\)"),
+        ("groups", torch.ones(2), TypeError, "wanted"),
+        ("groups", torch.ones(2, dtype=torch.long, device="meta"), ValueError, "wanted a tensor on cpu"),
+        ("target", torch.ones(3, 1), ValueError, "wanted"),
+    ],
+)
+@pytest.mark.parametrize("call", ["forward", "record"])
+def test_a_batch_is_checked_even_if_no_part_uses_it(call, name, value, error, message):
+    chain = Chain({"shuffle": ShuffleChunks()})
+    batch = {"waveform": torch.ones(2, 4), "target": torch.ones(2, 1), name: value}
+    with pytest.raises(error, match=f"{name}: {message}"):
+        getattr(chain, call)(**batch)

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankaudio._checks import check_mask, first_few
+from rankaudio._checks import check_floating, check_mask, first_few
 from rankaudio._chunks import row_chunks
+from rankaudio._messages import describe
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,33 @@ def test_a_good_mask_is_returned_as_it_is():
 def test_long_lists_end_with_dots(count, listed):
     assert first_few(map(str, range(count)), most=3) == listed
     assert first_few(map(str, range(count)), most=3, show=str) == listed.replace("'", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "cured"),
+    [("clip", 1, True), ("clip", 0, False), ("clip", 3, False), ("clips[0]", 1, False)],
+)
+def test_only_a_single_clip_is_told_to_add_an_axis(name, axes, cured):
+    with pytest.raises(ValueError, match=r"wanted 2 axes") as error:
+        check_floating(name, torch.ones((2,) * axes), ndim=(2,))
+    assert (f"(a single clip is {name}[None])" in str(error.value)) == cured
+
+
+class WithShape:
+    """Like a table of pandas, which has a shape and no dtype."""
+
+    shape = (2, 3)
+
+
+class WithDtype:
+    """Like a scalar type of other libraries."""
+
+    dtype = "float32"
+
+
+@pytest.mark.parametrize("value", [WithShape(), WithDtype(), WithShape, WithDtype])
+def test_what_only_looks_like_an_array_is_described_as_it_is(value):
+    assert describe(value).endswith(f"({type(value).__name__})")
 
 
 @given(st.integers(0, 50), st.integers(0, 20), st.integers(1, 100))

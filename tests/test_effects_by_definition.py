@@ -93,6 +93,17 @@ def test_a_short_room_costs_no_accuracy_in_a_batch_with_a_long_one():
         torch.testing.assert_close(together[row], alone[0], rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("stereo_depth", [0.5, 1.0, 4.19, 12.3])
+def test_delays_of_reverb_are_rounded_to_whole_samples(stereo_depth):
+    """At 44.1 kHz and a depth of 4.19 an all-pass has 225.503 samples. At 10.5 kHz, 0.5 moves two delays."""
+    settings = {"damping": 30, "room_scale": 0, "pre_delay": 0, "wet_gain": 0, "reverberance": 20}
+    x = noise(1, 900)
+    for rate in (44100, 10500):
+        ours, _ = reverb(x, **settings, stereo_depth=stereo_depth, sample_rate=rate, tail=2.0)
+        wanted = freeverb(x[0].numpy(), **settings, stereo_depth=stereo_depth, rate=rate)
+        np.testing.assert_allclose(ours[0].numpy(), wanted, rtol=0, atol=1e-9)
+
+
 def test_reverb_is_linear_and_can_exceed_one():
     x = noise(2, 3000)
     one, two = (reverb(y, sample_rate=4000)[0] for y in (x, 2 * x))

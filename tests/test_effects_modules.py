@@ -77,6 +77,18 @@ def test_draws_repeat_and_stay_in_their_ranges(module):
             assert not torch.equal(values, other[name])
 
 
+def test_an_integer_stays_in_its_range_if_a_draw_is_rounded_up(monkeypatch):
+    def largest(count, low, high, *, device, generator):
+        return torch.full((count,), high, device=device, dtype=torch.float64)
+
+    monkeypatch.setattr("rankaudio._random.uniform", largest)
+    effects = ThirdPlaceEffects(p=1.0)
+    drawn = effects.draw(torch.zeros(3, 1))
+    assert {name: drawn[name].tolist() for name in effects.ranges} == {
+        name: [high] * 3 for name, (_, high) in effects.ranges.items()
+    }
+
+
 def test_third_place_effects_draw_integers_up_to_both_ends():
     drawn = ThirdPlaceEffects().draw(torch.zeros(20000, 1), generator=seeded())
     for name in ("reverberance", "room_scale", "stereo_depth"):

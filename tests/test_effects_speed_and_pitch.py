@@ -134,6 +134,14 @@ def test_size_follows_the_slowest_of_a_batch():
     assert lengths.tolist() == [1250, 1000, 500]
 
 
+@pytest.mark.parametrize("effect", [speed, tempo])
+def test_a_batch_of_no_clips_has_rows_of_one_sample(effect):
+    """There is no slowest factor, and its number must not depend on values."""
+    changed, lengths = effect(torch.ones(0, 90), factor=torch.ones(0))
+    assert changed.shape == (0, 1)
+    assert lengths.shape == (0,)
+
+
 def test_new_lengths_have_the_dtype_of_the_old():
     _, lengths = speed(torch.randn(2, 10), torch.tensor([10, 1], dtype=torch.int32), factor=4.0)
     assert lengths.dtype == torch.int32

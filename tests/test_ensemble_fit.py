@@ -165,6 +165,8 @@ def test_the_search_minimises_minus_the_lwlrap_of_members_with_spread_one(parame
     generator = torch.Generator().manual_seed(4)
     scores = torch.randn(2, 30, 5, dtype=torch.float64, generator=generator)
     scores[0] *= 9
+    # What is added to all classes of a clip does not change their order, so it is no spread.
+    scores[1] += 50 * torch.arange(30.0)[:, None]
     target = torch.rand(30, 5, generator=generator) > 0.6
     members = Members(tuple(scores), torch.ones(2, 30, 1, dtype=torch.bool), "mean", torch.float64)
     search = WeightSearch(members, target, [0, 1])

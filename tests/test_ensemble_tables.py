@@ -119,3 +119,11 @@ def test_bad_tables_are_named(change, error, message):
     arguments = {"tables": tables(["a"], ["b"])} | change
     with pytest.raises(error, match=message):
         blend_tables(arguments.pop("tables"), **arguments)
+
+
+def test_a_score_that_is_nan_is_named_by_stack_and_blend():
+    good, bad = tables(["a", "b"], ["a", "b"])
+    bad.scores[bad.names.index("b"), bad.classes.index("Meow")] = math.nan
+    for join in (stack_tables, blend_tables):
+        with pytest.raises(ValueError, match=r"tables\[1\]: wanted numbers, got nan .*'b'.*'Meow'"):
+            join([good, bad])

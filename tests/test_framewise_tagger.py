@@ -136,6 +136,17 @@ def test_times_of_steps_cover_the_clip(name, pad_mode, total):
     assert framewise.step_seconds == step / 8000
 
 
+@every_network
+@pytest.mark.parametrize("steps", [8, 16])
+def test_a_step_has_the_frames_that_the_network_says(name, steps):
+    network = used_tagger(name).backbone.eval()
+    frames = steps * network.frames_per_step
+    assert network.step_features(noise(1, N_BINS, frames))[0].shape[-1] == steps
+    if steps == 16:
+        lengths = torch.tensor([frames, frames // 2])
+        assert network.step_features(noise(2, N_BINS, frames), lengths)[1].tolist() == [16, 8]
+
+
 def test_a_burst_changes_the_steps_around_it_and_no_other():
     """Convolutions see some steps around theirs; the network has three blocks of two convolutions."""
     framewise = FramewiseTagger(used_tagger("CNN2d, max"))

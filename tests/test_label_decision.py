@@ -165,3 +165,14 @@ def test_heads_compile_and_load(head, tmp_path):
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_of_equal_scores_the_first_classes_are_present():
+    """A sort that is not stable would choose others from about 17 classes on."""
+    head = CountHead(n_features=4, max_labels=7, hidden=())
+    torch.nn.init.zeros_(head.last.weight)
+    head.last.bias.data = torch.nn.functional.one_hot(torch.tensor(7), 8).float()
+    scores = torch.randint(0, 3, (6, 80), generator=torch.Generator().manual_seed(0)).float()
+    for row, found in zip(scores.tolist(), head.decide(EMBEDDING, scores), strict=True):
+        best = sorted(range(80), key=lambda label: (-row[label], label))[:7]
+        assert found.nonzero()[:, 0].tolist() == sorted(best)

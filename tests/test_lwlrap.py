@@ -75,9 +75,11 @@ def check_against_definition(scores, target, **options):
     torch.testing.assert_close(ours.support, torch.tensor(support, dtype=torch.float64), **EXACT)
 
 
-@pytest.fixture(params=["comparing", "sorting"])
+@pytest.fixture(params=["comparing", "sorting", "that of an accelerator"])
 def route(request, monkeypatch):
     """Choose the way of counting, and make chunks of a few rows, so that there are several chunks."""
+    if request.param == "that of an accelerator":
+        monkeypatch.setattr(_label_precisions, "_sum_precisions", _label_precisions._by_sorting)
     monkeypatch.setattr(_label_precisions, "LABELS_TO_SORT", math.inf if request.param == "comparing" else 0)
     monkeypatch.setattr(_label_precisions, "CHUNK", 20)
     monkeypatch.setattr(_label_precisions, "COMPARISONS", 15)

@@ -26,6 +26,18 @@ def test_masked_batch_norm_equals_batch_norm_of_the_real_frames(shape):
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_network_in_low_precision_is_trained_and_rounded_once(dtype, masked):
+    x = torch.randn(3, 5, 40, generator=torch.Generator().manual_seed(0)).to(dtype)
+    mask = torch.arange(40) < torch.tensor([40, 20, 7])[:, None, None] if masked else None
+    norm, act = MaskedBatchNorm(5), nn.PReLU(5, init=0.3)
+    expected = normalise_by_formula(x.double(), norm.to(dtype), act.to(dtype), mask)
+    torch.testing.assert_close(
+        norm(x, mask, act=act).double(), expected, rtol=torch.finfo(dtype).eps, atol=1e-3
+    )
+
+
 def normalise_by_formula(x, norm, act, mask):
     """Normalise one channel after the other, with the values that are not padding."""
     channels = []

@@ -86,6 +86,18 @@ def test_weight_is_fixed_or_uniform():
 
 
 # Below 0.2 a visible share of the weights rounds to 1 in float64. The next test covers this.
+@pytest.mark.parametrize(
+    ("settings", "low", "high"),
+    [({}, 0, 0.5), ({"alpha": 0.3}, 0.3, 0.3), ({"alpha": (0.1, 0.2)}, 0.1, 0.2), ({"beta": 0.4}, 0, 1)],
+)
+def test_a_weighted_mixup_tells_the_range_of_its_weight(settings, low, high):
+    mixup = WeightedMixup(p=1.0, **settings)
+    assert mixup.alpha == (low, high)
+    drawn = mixup.draw(torch.zeros(500, 1), generator=torch.Generator().manual_seed(0))["alpha"]
+    assert ((drawn >= low) & (drawn <= high)).all()
+    assert drawn.aminmax() == pytest.approx((low, high), abs=0.02)
+
+
 @pytest.mark.parametrize("beta", [0.2, 0.4, 0.5, 1, 2.5, 40.0])
 def test_weight_has_the_beta_distribution(beta):
     drawn = weights(beta=beta)

@@ -213,3 +213,14 @@ def test_impossible_draws_are_refused(change, error, message):
     ORMixup().replay(clips, target, draw, lengths)
     with pytest.raises(error, match=message):
         ORMixup().replay(clips, target, draw | change, lengths)
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.25, 1.0])
+def test_a_gain_of_nothing_or_all_leaves_one_of_the_clips(gain):
+    waveform = torch.randn(2, 9, generator=torch.Generator().manual_seed(0)).double()
+    lengths, target = torch.tensor([9, 4]), torch.eye(2)
+    draw = {"partner": torch.tensor([1, 0]), "gain": torch.full((2,), gain), "offset": torch.tensor([3, 5])}
+    waveform[1, 4:] = 0
+    expected, *_ = mix_by_definition(waveform, target, draw, lengths)
+    mixed, *_ = ORMixup(p=1.0, gain=(gain, gain)).replay(waveform, target, draw, lengths)
+    torch.testing.assert_close(mixed, expected)

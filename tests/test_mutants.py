@@ -85,12 +85,13 @@ def test_tests_that_execute_the_line_come_first_and_the_quickest_of_them(tools):
         measured("tests/b.py::same_file", 0.001, {"f.py": [1]}),
         measured("tests/c.py::other_file", 0.001, {"g.py": [8]}),
         measured("f.py::doctest", 0.002, {}),
+        measured("tests/test_defaults.py::reading", 0.05, {}),
     ]
     chosen = list(tools["mutant_tests"].TestMap(tests).rounds("f.py", FUNCTION, 8, 30))
     assert [one.test.partition("::")[2] for some in chosen for one in some] == [
-        "slow", "same_function", "quick", "same_file", "doctest",
+        "reading", "slow", "same_function", "quick", "same_file", "doctest",
     ]  # fmt: skip
-    assert [len(some) for some in chosen] == [1, 4]
+    assert [len(some) for some in chosen] == [2, 4]
 
 
 def test_a_fork_runs_chosen_tests_against_a_changed_file(tools, tmp_path, monkeypatch):
@@ -135,3 +136,18 @@ def test_the_seed_decides_what_is_drawn_and_equivalents_have_a_reason(tools, cap
     for key, reason in tools["mutants"].equivalent_keys().items():
         assert len(reason) > 20, key
     draw([], 1, 0)  # stops if an equivalent is no longer there
+
+
+def test_a_change_of_the_library_leaves_the_draw_of_other_places_as_it_is(tools, monkeypatch):
+    mutants_of = tools["mutants"].mutants_of
+    before = tools["mutants"].draw(["src/rankaudio/mixing"], 50, 0)
+
+    def changed(file, source):
+        return mutants_of(
+            file, source + "\n\ndef new(x):\n    return x + 1\n" * file.endswith("_partners.py")
+        )
+
+    monkeypatch.setattr(tools["mutants"], "mutants_of", changed)
+    after = tools["mutants"].draw(["src/rankaudio/mixing"], 10**6, 0)
+    assert [one for one in after if one.function != "new"][:50] == before
+    assert {one.function for one in after} >= {"new"}

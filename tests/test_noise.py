@@ -158,3 +158,7 @@ def test_in_a_chain_labels_stay_and_the_record_is_small():
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_pink_noise_has_no_constant_part():
+    assert abs(_coloured_noise("pink").double().mean().item()) < 2e-8

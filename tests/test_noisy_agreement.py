@@ -235,3 +235,18 @@ def test_bad_scores_and_targets_are_named(function, scores, target, error, messa
 def test_bad_settings_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_the_smallest_difference_of_agreement_counts_more_than_any_margin():
+    """One label at place 399 or 400 of 400 classes."""
+    scores = -torch.arange(400.0).repeat(2, 1)
+    target = torch.zeros(2, 400)
+    target[0, 399], target[1, 398] = 1, 1
+    scores[1] *= 1000
+    assert label_margin(scores, target)[0] > label_margin(scores, target)[1]
+    assert select_agreeing(scores, target, k=2).tolist() == [1, 0]
+
+
+def test_equal_clips_are_in_the_order_of_the_rows():
+    scores, target = torch.eye(3).repeat(30, 1), torch.eye(3).repeat(30, 1)
+    assert select_agreeing(scores, target, k=50).tolist() == list(range(50))

@@ -1,5 +1,6 @@
 """Batches from several pools: shares, resumption, processes, and the source of each draw."""
 
+import math
 import pickle
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from rankaudio.data import PoolSampler
+from rankaudio.data._pool_sampler import _draw_sources
 
 CURATED, TRUSTED, NOISY = list(range(40)), [50, 51, 52, 60], list(range(50, 90))
 POOLS = [CURATED, TRUSTED, NOISY]
@@ -169,3 +171,11 @@ def test_bad_arguments_are_named(change, error, message):
 def test_a_bad_epoch_or_start_is_named(epoch, start, message):
     with pytest.raises(ValueError, match=message):
         sampler().set_epoch(epoch, start=start)
+
+
+def test_a_pool_has_its_lower_end_and_not_its_upper_one():
+    """Numbers in [0, 1) are k / 2^53, and each must belong to the pool with its share of them."""
+    shares = (0.25, 0.0, 0.5, 0.25)
+    drawn = [0.0, 0.25, math.nextafter(0.25, 0), 0.75, math.nextafter(0.75, 0), math.nextafter(1, 0)]
+    sources = _draw_sources(torch.tensor(drawn, dtype=torch.float64), shares)
+    assert sources.tolist() == [0, 2, 0, 3, 2, 3]

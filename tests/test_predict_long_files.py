@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from rankaudio import predict_long
+from rankaudio import LogMel, predict_long
 from rankaudio.data import _audio_stream, load_audio
 
 RATE = 16_000
@@ -98,3 +98,9 @@ def test_errors_of_files_are_those_of_load_audio(tmp_path):
         predict_long(Statistics(), tmp_path / "nan.wav", **settings)
     with pytest.raises(ValueError, match="window: wanted at least one sample"):
         predict_long(Statistics(), Path("none.wav"), window=0.0, hop=1.0)
+
+
+@pytest.mark.parametrize("tagger", [None, "model.pt", print, LogMel])
+def test_a_tagger_that_is_none_is_named_before_its_sample_rate(tagger):
+    with pytest.raises(TypeError, match="tagger: wanted"):
+        predict_long(tagger, torch.ones(100), window=0.1, hop=0.1)

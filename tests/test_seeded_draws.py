@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from contract_table import CASES
-from rankaudio.data import LengthBucketSampler, PoolSampler, random_folds
+from rankaudio.data import LengthBucketSampler, PoolSampler, multilabel_folds, random_folds
 from rankaudio.ensemble import WindowMean
 
 # The numbers were drawn with torch 2.13 on a CPU. A new Module needs a line.
@@ -41,9 +41,17 @@ def other_draws():
     pool_sampler = PoolSampler(pools, shares=[0.75, 0.25], draws_per_epoch=12, batch_size=4, seed=3)
     lengths, generator = torch.arange(1, 25) ** 2, torch.Generator().manual_seed(3)
     kept = WindowMean().draw(torch.zeros(2, 3, 6, 4), torch.tensor([6, 3, 1]), generator=generator)
+    by_length = LengthBucketSampler(lengths, max_samples=2000, seed=3)
+    labels = torch.arange(120)[:, None] % torch.tensor([2, 3, 50, 7]) == 1
     return {
-        "sampler": list(LengthBucketSampler(lengths, max_samples=2000, seed=3)),
+        "sampler": list(by_length),
+        "sampler, next epoch": list(by_length),
         "pools": list(pool_sampler),
+        "pools, next epoch": list(pool_sampler),
+        "folds by label": as_numbers(multilabel_folds(labels, n_folds=5, seed=3)),
+        "folds by group": as_numbers(
+            multilabel_folds(labels, n_folds=5, seed=3, groups=torch.arange(120).square() % 53)
+        ),
         "folds": as_numbers(random_folds(9, n_folds=3, seed=3)),
         "window mean": as_numbers(kept),
     }
@@ -56,7 +64,11 @@ def test_a_module_draws_what_it_drew(name):
     assert_close(drawn, KNOWN[name])
 
 
-@pytest.mark.parametrize("name", ["sampler", "pools", "folds", "window mean"])
+OTHERS = ["sampler", "sampler, next epoch", "pools", "pools, next epoch"]
+OTHERS += ["folds", "folds by label", "folds by group", "window mean"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_samplers_and_folds_draw_what_they_drew(name):
     assert_close(other_draws()[name], KNOWN[name])
 

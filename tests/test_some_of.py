@@ -187,3 +187,22 @@ def test_a_part_may_not_change_the_number_of_bins():
 
     with pytest.raises(ValueError, match="parts: wanted augmentations that keep all axes but the last"):
         OneOf([FirstBin(1)])(torch.ones(2, 3, 4))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (3, 40), (40, 3), (3, 3, 40), (3, 40, 40)])
+def test_without_lengths_there_are_none_if_no_part_changes_the_length(shape):
+    clips = torch.randn(shape, generator=seeded())
+    changed, lengths = SomeOf([Add(1), Add(2)], k=1)(clips, generator=seeded())
+    assert changed.shape == shape
+    assert lengths is None
+    cut = OneOf([Add(1), RandomCrop(size=2)], weights=[0, 1])
+    assert cut(clips, generator=seeded())[1].tolist() == [2] * shape[0]
+
+
+def test_a_part_without_weight_is_not_chosen_by_the_smallest_draw(monkeypatch):
+    def smallest(count, low, high, *, device, generator):
+        return torch.full((count,), float(low), device=device)
+
+    monkeypatch.setattr("rankaudio._random.uniform", smallest)
+    drawn = SomeOf([Add(0), Add(1), Add(2)], k=(1, 2), weights=[0, 1, 0.001], p=1.0).draw(torch.zeros(5, 1))
+    assert drawn["chosen"].tolist() == [[False, True, False]] * 5

@@ -76,6 +76,7 @@ def test_descriptors():
     stft = LogSTFT.from_descriptor("stft_512_100")
     assert stft.settings() == LogSTFT(n_fft=512, hop_length=100).settings()
     assert (stft.descriptor, stft.n_bins, stft.sample_rate) == ("stft_512_100", 257, 44100)
+    assert LogSTFT.from_descriptor("stft_512_100", sample_rate=8000).sample_rate == 8000
 
 
 @pytest.mark.parametrize(

@@ -309,6 +309,17 @@ def test_scores_are_read_as_the_same_float32_numbers(tmp_path_factory, rows):
     assert torch.equal(back.scores, torch.tensor(rows))
 
 
+def test_numbers_that_round_to_infinity_in_float32_are_refused(tmp_path):
+    halfway = 2.0**128 - 2.0**103  # between the largest float32 number and 2^128
+    path = tmp_path / "s.csv"
+    for sign in (1, -1):
+        path.write_text(f"fname,x\na,{sign * math.nextafter(halfway, 0)!r}\n")
+        assert read_scores(path).scores.item() == sign * torch.finfo(torch.float32).max
+        path.write_text(f"fname,x\na,{sign * halfway!r}\n")
+        with pytest.raises(ValueError, match="line 2: wanted a finite float32 number"):
+            read_scores(path)
+
+
 def test_scores_in_half_precision_or_with_gradients_are_written(tmp_path):
     scores = torch.tensor([[0.1, -3.0]], dtype=torch.bfloat16, requires_grad=True)
     write_scores(tmp_path / "s.csv", ScoreTable(["a"], ["x", "y"], scores))
@@ -325,6 +336,7 @@ def test_classes_of_a_sample_submission_without_clips(tmp_path):
     ("content", "message"),
     [
         ("fname\na\n", ": wanted the columns 'fname' and then one per class, got fname"),
+        ('""\n""\n', ": wanted the columns 'fname' and then one per class, got "),
         ("Bark,fname\n1,a\n", ": wanted the columns 'fname' and then one per class, got Bark, fname"),
         ("fname,x,x\na,1,2\n", ": columns: wanted different names, got 'x' twice"),
         ("fname,x,\na,1,2\n", ": columns: wanted different names, got an empty name"),

@@ -120,6 +120,13 @@ def test_wrong_classes_are_named(classes, problem, content, tmp_path):
     refused(tmp_path / "m.pt", {**content, "classes": classes}, problem)
 
 
+@pytest.mark.parametrize("part", ["frontend", "backbone"])
+@pytest.mark.parametrize("settings", [[], [1, 2], "x", {5: 1}, None], ids=str)
+def test_settings_that_have_no_names_are_named(part, settings, content, tmp_path):
+    damaged = replaced(content, (part, "settings"), settings)
+    refused(tmp_path / "m.pt", damaged, f"{part}: settings: wanted values by name, got")
+
+
 def test_unknown_settings_are_named(content, tmp_path):
     refused(tmp_path / "m.pt", replaced(content, ("backbone", "settings", "nope"), 1), "CNN2d, got 'nope'")
     refused(tmp_path / "m.pt", replaced(content, ("frontend", "settings", "nope"), 1), "LogMel, got 'nope'")

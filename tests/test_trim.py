@@ -161,3 +161,15 @@ def test_trimming_compiles_into_one_graph():
 def test_bad_input_is_named(settings, error, message):
     with pytest.raises(error, match=message):
         trim_silence(torch.ones(2, 9), **settings)
+
+
+def test_what_is_top_db_below_the_loudest_frame_is_silence():
+    """The rule of librosa has a > there, and all of silence counts as amin."""
+    clip = torch.zeros(1, 40)
+    clip[:, 16:24] = 1
+    _, lengths = trim_silence(clip, top_db=10.0, frame_length=4, hop_length=4, amin=0.1, pad_mode="constant")
+    assert lengths.tolist() == [12]
+    _, lengths = trim_silence(
+        clip, top_db=10.0, frame_length=4, hop_length=4, amin=0.101, pad_mode="constant"
+    )
+    assert lengths.tolist() == [40]

@@ -1,6 +1,7 @@
 """WAV headers: fields that are compared, sizes of pipes and recorders, and parts that occur twice."""
 
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -67,6 +68,27 @@ def test_24_bits_in_four_bytes_use_the_upper_ones(tmp_path, bits, byte_rate):
 def test_24_bits_in_four_bytes_with_the_byte_rate_of_three_are_refused(refuse):
     content = riff(fmt(width=4, bits=24, byte_rate=24000), (b"data", PACKED))
     refuse(content, "ambiguous WAV file: wanted 3 bytes per frame for 24 bits")
+
+
+@pytest.mark.parametrize(
+    ("subtype", "tolerance"),
+    [("PCM_U8", 0), ("PCM_16", 0), ("PCM_24", 0), ("PCM_32", 2.0**-24), ("FLOAT", 0), ("DOUBLE", 2.0**-24)],
+)
+def test_samples_of_all_types_are_read_without_soundfile(tmp_path, monkeypatch, subtype, tolerance):
+    path = tmp_path / "own.wav"
+    noise = np.random.default_rng(3).uniform(-1, 1, 99)
+    soundfile.write(path, noise, 8000, subtype=subtype)
+    expected = soundfile.read(path, dtype="float32")[0]
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    np.testing.assert_allclose(load_audio(path, sample_rate=None).numpy(), expected, rtol=0, atol=tolerance)
+
+
+def test_an_extensible_header_may_be_longer(tmp_path, monkeypatch):
+    path = tmp_path / "longer.wav"
+    name, body = extensible(valid=16)
+    path.write_bytes(riff((name, body + b"more"), (b"data", STEPS)))
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    assert load_audio(path, sample_rate=None).tolist() == STEPS_AS_FLOAT
 
 
 def test_24_bits_in_three_bytes_equal_soundfile(tmp_path):

@@ -12,6 +12,7 @@ from torch import nn
 
 from rankaudio import AuxSkipAttention, LogMel, Tagger, predict
 from rankaudio.inference import WindowedTagger
+from rankaudio.inference._mean import mean_of_scores
 from rankaudio.masking import centre_crop, frame_windows
 from small_networks import used_tagger
 
@@ -251,3 +252,14 @@ def test_a_network_with_auxiliary_heads_in_training_is_refused():
     windowed = WindowedTagger(used_tagger("AuxSkipAttention"), window=16, hop=8).train()
     with pytest.raises(TypeError, match="the backbone's scores: wanted a torch.Tensor"):
         windowed(torch.randn(4, 3000))
+
+
+@pytest.mark.parametrize("mean", MEANS)
+def test_gradients_of_far_scores_are_finite_and_add_up(mean):
+    """The mean of equal scores is the score, so each window has its share of the gradient."""
+    values = torch.tensor([0.0, 36.9, 37.1, 400.0, 1e5, -36.9, -400.0], dtype=torch.float64)
+    scores = values.repeat(2, 1).requires_grad_()
+    result = mean_of_scores(scores, torch.tensor([0, 0]), 1, mean)
+    torch.testing.assert_close(result[0], values)
+    (gradient,) = torch.autograd.grad(result.sum(), scores)
+    torch.testing.assert_close(gradient, torch.full_like(gradient, 0.5))

@@ -43,5 +43,7 @@ def _log_sum_exp(values: Tensor, clip: Tensor, batch: int) -> Tensor:
 def _logit_from_log_log(log_log: Tensor) -> Tensor:
     """Return the logit of p, given log(-log p)."""
     log = -log_log.exp()
-    log_of_rest = torch.where(log_log < -LARGE, log_log, (-torch.expm1(log)).log())
+    # Where p rounds to 1, the logarithm of 0 would have a NaN gradient even though its value is not used.
+    rest = -torch.expm1(-log_log.clamp(min=-LARGE).exp())
+    log_of_rest = torch.where(log_log < -LARGE, log_log, rest.log())
     return log - log_of_rest
