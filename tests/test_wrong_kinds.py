@@ -17,11 +17,11 @@ WRONG = {
     "minus 2^70": -(2**70), "10^400": 10**400, "array of text": np.array(["a", "b"]), "bytes": b"x",
     "set": {"a.wav", "b.wav", "c.wav"}, "numbers": [1.5, 2.5], "names": ["p", "q"], "module": torch.nn.ReLU(),
     "int tensor": torch.ones(3, dtype=torch.int64), "table": torch.ones(3, 4), "empty": torch.zeros(0),
-    "infinite": float("inf"), "half": torch.ones(3, 4, dtype=torch.float16),
+    "infinite": float("inf"), "half": torch.ones(3, 4, dtype=torch.float16), "set of numbers": {0.5, 0.25},
 }  # fmt: skip
 ROWS = ("fewer rows", "one row")
 # No argument of any public name may be one of these, but for an array of classes.
-NEVER = {"object", "complex", "array of text"}
+NEVER = {"object", "complex", "array of text", "set of numbers"}
 # Another shape than that of the other tensors of a call, which has a meaning: leading axes, noise for all
 # clips, and other members.
 FREE = {("windows", "more axes"), ("noise", "fewer axes")}
