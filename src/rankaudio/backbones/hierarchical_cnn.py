@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -33,6 +32,7 @@ from rankaudio.backbones._layers import (
 )
 from rankaudio.backbones._masked_norm import MaskedBatchNorm
 from rankaudio.backbones._network import Network
+from rankaudio.backbones._reference_names import from_reference
 from rankaudio.backbones._steps import at_finer_steps, max_of_neighbours
 from rankaudio.encoding import frequency_encoding
 from rankaudio.lengths import zero_beyond
@@ -42,21 +42,6 @@ _POOLINGS: tuple[Pooling, ...] = ("max", "rnn")
 
 # Time is padded to a multiple of 2^n_blocks frames, so more blocks would fill any memory.
 _MOST_BLOCKS = 20
-
-# From the parameter names of the original program to ours. The first pattern that matches is used.
-_REFERENCE_NAMES = [
-    (r"conv_modules\.(\d+)\.0\.", r"blocks.\1.norm_in."),
-    (r"conv_modules\.(\d+)\.1\.", r"blocks.\1.conv."),
-    (r"conv_modules\.(\d+)\.3\.", r"blocks.\1.norm."),
-    (r"conv_modules\.(\d+)\.4\.", r"blocks.\1.act."),
-    (r"conv_modules\.(\d+)\.5\.conv", r"blocks.\1.residual.conv"),
-    (r"conv_modules\.(\d+)\.5\.bn", r"blocks.\1.residual.norm"),
-    (r"conv_modules\.(\d+)\.5\.prelu", r"blocks.\1.residual.act"),
-    (r"rnns\.(\d+)\.0\.", r"aggregates.\1.norm."),
-    (r"rnns\.(\d+)\.1\.(\w+)_reverse$", r"aggregates.\1.backwards.\2"),
-    (r"rnns\.(\d+)\.1\.", r"aggregates.\1.forwards."),
-    (r"output_transform\.", r"classifier."),
-]
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -175,7 +160,7 @@ class _HierarchicalCNN(Network):
         >>> model.load_reference_state_dict(state)
         """
         check_mapping("state", state)
-        self.load_state_dict({_from_reference(key): value for key, value in state.items()})
+        self.load_state_dict({from_reference(key): value for key, value in state.items()})
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -291,12 +276,3 @@ def _classifier(d: int, n_classes: int, *, dropout: float) -> nn.Sequential:
         nn.Dropout(dropout),
         nn.Linear(d, n_classes),
     )
-
-
-def _from_reference(key: str) -> str:
-    key = key.removeprefix("module.")
-    for pattern, ours in _REFERENCE_NAMES:
-        renamed, found = re.subn(f"^{pattern}", ours, key)
-        if found:
-            return renamed
-    return key
