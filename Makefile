@@ -7,6 +7,8 @@ PYTHON ?= python3
 TORCH ?= torch
 T ?=
 N ?= 5000
+MODEL ?=
+PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -17,10 +19,12 @@ TORCH_WORDS := $(patsubst %,'%',$(TORCH))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check format test fuzz lint types docs dist benchmarks clean FORCE
+.PHONY: help demo web check format test fuzz lint types docs dist benchmarks clean FORCE
 
 help:
 	@echo 'make demo    make a small corpus of sounds, train a tagger on it, score it, draw pictures: demo/'
+	@echo 'make web     a page that shows what the model of the demo hears, in a file or the microphone; needs npm'
+	@echo 'make web MODEL=model.pt PORT=8000    the same with another model, or on another port'
 	@echo 'make check   style, types (mypy) and the fast tests: before each commit'
 	@echo 'make format  apply the style (ruff)'
 	@echo 'make test    run all tests on all cores, docstring examples included'
@@ -42,6 +46,16 @@ help:
 
 demo: $(VENV)/.has-examples
 	$(BIN)/python examples/freesound2019.py demo --out demo
+
+# Without MODEL, the newest model of the demo.
+web: $(VENV)/.has-onnx examples/web/node_modules/.package-lock.json
+	$(if $(MODEL),,ls demo/run_*/fold_0/model.pt > /dev/null 2>&1 || $(MAKE) demo)
+	$(BIN)/python examples/web/build_page.py --model "$(or $(MODEL),$$(ls demo/run_*/fold_0/model.pt | tail -1))"
+	$(BIN)/python examples/web/serve.py --port $(PORT)
+
+# npm writes that file last.
+examples/web/node_modules/.package-lock.json: examples/web/package.json examples/web/package-lock.json
+	npm ci --omit=dev --prefix examples/web
 
 check: $(VENV)/.has-dev
 	$(BIN)/ruff check .
@@ -83,7 +97,7 @@ benchmarks: $(VENV)/.has-dev
 	$(BIN)/python benchmarks/all.py
 
 clean:
-	rm -rf $(VENV) demo dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo examples/web/node_modules examples/web/site dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.has-python:

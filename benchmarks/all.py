@@ -3,7 +3,7 @@
     python benchmarks/all.py [--only losses lwlrap ...]
 
 Nothing else should run meanwhile. Those that need a folder of sounds, hours or 10 GB of memory are not among
-them: ingredients, padding, plan, interrupt and full_size, each of which says how it is called.
+them: ingredients, padding, plan, interrupt and full_size, nor is gpu. Each says how it is called.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ QUICK = [
     "lwlrap",
     "intervals",
     "frontends",
+    "decoding",
     "training_step",
     "first_place_step",
     "inference",
+    "streams",
     "batching",
     "noisy",
     "mixing",

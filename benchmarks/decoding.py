@@ -11,10 +11,10 @@ import scipy
 import soundfile
 import torch
 
-from _table import options, published, seconds, show
+from _table import options, published, show
+from _turns import take_turns
 from rankaudio.data import audio_info, load_audio
 
-SECONDS = 5
 CASES = [  # name, sample rate, channels, format, coding
     ("WAV 16 bits", 44100, 1, "WAV", "PCM_16"),
     ("WAV 16 bits, stereo", 44100, 2, "WAV", "PCM_16"),
@@ -24,58 +24,77 @@ CASES = [  # name, sample rate, channels, format, coding
     ("WAV 16 bits, 48 kHz", 48000, 1, "WAV", "PCM_16"),
     ("WAV 16 bits, 22.05 kHz", 22050, 1, "WAV", "PCM_16"),
 ]
+# The lengths of real clips: 0.3 to 12 s, and 3.2 s on average.
+LENGTHS = np.random.default_rng(0).permutation(np.geomspace(0.3, 12, 12))
 
 
-def noise(rate: int, channels: int) -> np.ndarray:
+def noise(rate: int, channels: int, seconds: float) -> np.ndarray:
     """Make noise up to 8 kHz, below the cutoff of every resampler."""
-    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal((rate * SECONDS, channels)), axis=0)
-    spectrum[8000 * SECONDS :] = 0
-    signal = np.fft.irfft(spectrum, axis=0)
+    samples = int(rate * seconds)
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal((samples, channels)), axis=0)
+    spectrum[int(8000 * seconds) :] = 0
+    signal = np.fft.irfft(spectrum, n=samples, axis=0)
     return 0.9 * signal / np.abs(signal).max()
 
 
-def decoding(folder: Path) -> None:
-    rows = []
+def write_files(folder: Path) -> dict[str, list[Path]]:
+    """Write a file of each length in each format."""
+    files: dict[str, list[Path]] = {}
     for name, rate, channels, form, coding in CASES:
-        path = folder / f"{name}.{form.lower()}"
-        soundfile.write(path, noise(rate, channels), rate, format=form, subtype=coding)
-        expected, _ = librosa.load(path, sr=44100, res_type="soxr_vhq")
-        error = np.abs(load_audio(path).numpy() - expected)[1000:-1000].max()
+        files[name] = [folder / f"{name} {index}.{form.lower()}" for index in range(len(LENGTHS))]
+        for path, seconds in zip(files[name], LENGTHS, strict=True):
+            soundfile.write(path, noise(rate, channels, seconds), rate, format=form, subtype=coding)
+    return files
+
+
+def decoding(files: dict[str, list[Path]]) -> None:
+    rows = []
+    for name, paths in files.items():
+        contenders = {
+            "ours": lambda paths=paths: [load_audio(path) for path in paths],
+            "soundfile": lambda paths=paths: [soundfile.read(path, dtype="float32") for path in paths],
+            "librosa": lambda paths=paths: [librosa.load(path, sr=44100) for path in paths],
+        }
+        turns = take_turns(contenders)
+        expected = [librosa.load(path, sr=44100, res_type="soxr_vhq")[0] for path in paths]
+        pairs = zip(paths, expected, strict=True)
+        error = max(np.abs(load_audio(path).numpy() - audio)[1000:-1000].max() for path, audio in pairs)
         rows.append(
             [
                 name,
-                f"{1e3 * seconds(lambda p=path: load_audio(p)):.2f}",
-                f"{1e3 * seconds(lambda p=path: librosa.load(p, sr=44100)):.2f}",
-                f"{1e3 * seconds(lambda p=path: soundfile.read(p, dtype='float32')):.2f}",
+                *(f"{1e3 * turns.median(who) / len(paths):.2f}" for who in contenders),
+                f"{turns.ratio('soundfile', 'ours'):.2f}",
+                f"{turns.ratio('librosa', 'ours'):.2f}",
                 f"{error:.1e}",
             ]
         )
-    columns = [
-        "file",
-        "ours, ms",
-        "librosa, ms",
-        "soundfile (no mean, no resampling), ms",
-        "largest difference",
-    ]
-    show(f"{SECONDS} s of audio at 44.1 kHz, mono", columns, rows)
+    columns = ["files", "ours, ms", "soundfile, ms", "librosa, ms", "soundfile / ours", "librosa / ours"]
+    title = f"{len(LENGTHS)} files of 0.3 to 12 s, CPU ms a file, to 44.1 kHz mono"
+    show(title, [*columns, "largest difference"], rows)
 
 
-def headers(folder: Path) -> None:
+def headers(files: dict[str, list[Path]]) -> None:
     rows = []
-    for name, _, _, form, _ in CASES[:5]:
-        path = folder / f"{name}.{form.lower()}"
-        ours, theirs = seconds(lambda p=path: audio_info(p)), seconds(lambda p=path: soundfile.info(str(p)))
-        frames = soundfile.info(str(path)).frames
-        error = abs(audio_info(path).frames - frames)
-        rows.append([name, f"{25e3 * ours:.2f}", f"{25e3 * theirs:.2f}", str(error)])
-    columns = ["file", "ours, s", "soundfile, s", "difference, samples"]
-    show("Lengths of 25,000 files from their headers", columns, rows)
+    for name, paths in list(files.items())[:5]:
+        contenders = {
+            "ours": lambda paths=paths: [audio_info(path) for path in paths],
+            "soundfile": lambda paths=paths: [soundfile.info(str(path)) for path in paths],
+        }
+        turns = take_turns(contenders)
+        frames = zip(contenders["ours"](), contenders["soundfile"](), strict=True)
+        error = max(abs(mine.frames - theirs.frames) for mine, theirs in frames)
+        times = (f"{1e6 * turns.median(who) / len(paths):.0f}" for who in contenders)
+        rows.append([name, *times, f"{turns.ratio('soundfile', 'ours'):.1f}", str(error)])
+    columns = ["files", "ours, us", "soundfile, us", "soundfile / ours", "difference, samples"]
+    show("Lengths from headers, CPU us a file", columns, rows)
 
 
 if __name__ == "__main__":
     arguments = options(__doc__).parse_args()
     torch.set_num_threads(1)
     peers = (f"numpy {np.__version__}", f"scipy {scipy.__version__}", f"librosa {librosa.__version__}")
+    peers = (*peers, f"soundfile {soundfile.__version__}")
     with published(arguments.out, *peers), tempfile.TemporaryDirectory() as scratch:
-        decoding(Path(scratch))
-        headers(Path(scratch))
+        written = write_files(Path(scratch))
+        decoding(written)
+        headers(written)

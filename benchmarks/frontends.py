@@ -6,11 +6,14 @@ In quieter bins the logarithm magnifies the float32 rounding of every transform.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import librosa
 import numpy as np
 import torch
 
-from _table import options, published, seconds, show
+from _table import options, published, show
+from _turns import take_turns
 from rankaudio import LogMel, LogSTFT
 
 try:
@@ -63,44 +66,69 @@ def error(ours: object, exact: np.ndarray) -> float:
     return float(np.abs(np.asarray(ours) - exact)[loud].max())
 
 
-def rows_for(name: str, frontend, by_librosa, clips: int, length: int, peers) -> list[list[str]]:
-    x = 0.1 * torch.randn(clips, length * RATE, generator=torch.Generator().manual_seed(0))
+def with_gradient(run: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> Callable[[], object]:
+    """Return a call of the forward and the backward pass."""
+
+    def both() -> None:
+        leaf = x.detach().requires_grad_()
+        with torch.enable_grad():
+            run(leaf).sum().backward()
+
+    return both
+
+
+def transforms_alone(frontend: torch.nn.Module, x: torch.Tensor) -> Callable[[], object]:
+    """Return a call of the Fourier transforms, clip by clip, of frames that are ready."""
+    frames = [clip.unfold(-1, frontend.n_fft, frontend.hop_length).contiguous() for clip in x]
+    return lambda: [torch.fft.rfft(some) for some in frames]
+
+
+def rows_for(name: str, frontend, by_librosa, clips: int, length: float, peers) -> list[list[str]]:
+    x = 0.1 * torch.randn(clips, int(length * RATE), generator=torch.Generator().manual_seed(0))
     lengths = torch.full((clips,), x.shape[1])
+    plain = plain_torch(frontend)
     runs = {
         "rankaudio": lambda: frontend(x),
         "rankaudio, with lengths": lambda: frontend(x, lengths),
-        "plain torch.stft": lambda: plain_torch(frontend)(x),
+        "plain torch.stft": lambda: plain(x),
         "librosa": lambda: by_librosa(x.numpy()),
+        "Fourier transform alone": transforms_alone(frontend, x),
+        "rankaudio, with gradient": with_gradient(frontend, x),
+        "plain torch.stft, with gradient": with_gradient(plain, x),
     }
     if name in peers:
         peer = peers[name]
         runs["torchaudio"] = lambda: peer(x).add(EPS).log()
     exact = by_librosa(x.double().numpy())
-    times = {library: seconds(run, repeats=11) for library, run in runs.items()}
+    turns = take_turns(runs, rounds=7)
+    base = {library: "rankaudio, with gradient" if "gradient" in library else "rankaudio" for library in runs}
     return [
         [
             name,
             f"{clips} x {length} s",
             library,
-            f"{1e3 * times[library]:.1f}",
-            f"{clips * length / times[library]:,.0f}",
-            f"{times[library] / times['rankaudio']:.2f}",
-            f"{error(runs[library](), exact):.1e}",
+            f"{1e3 * turns.median(library):.2f}",
+            f"{clips * length / turns.median(library):,.0f}",
+            f"{turns.ratio(library, base[library]):.2f}",
+            "" if "gradient" in library or "alone" in library else f"{error(runs[library](), exact):.1e}",
         ]
         for library in runs
     ]
 
 
 def main() -> None:
-    arguments = options(__doc__).parse_args()
+    parser = options(__doc__)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     about_torchaudio = "does not import" if torchaudio is None else torchaudio.__version__
     peers, rows = torchaudio_peers(), []
     versions = (f"librosa {librosa.__version__}", f"numpy {np.__version__}", f"torchaudio {about_torchaudio}")
     with published(arguments.out, *versions), torch.no_grad():
-        for clips in (20, 1):
-            rows += rows_for("log-mel", LogMel(), librosa_mel, clips, 10, peers)
-            rows += rows_for("log-STFT", LogSTFT(), librosa_stft, clips, 10, peers)
-        columns = ["what", "clips", "by", "ms", "audio s per s", "time / ours", "error"]
+        for clips, length in ((20, 10), (1, 12), (1, 3), (1, 0.3)):
+            rows += rows_for("log-mel", LogMel(), librosa_mel, clips, length, peers)
+            rows += rows_for("log-STFT", LogSTFT(), librosa_stft, clips, length, peers)
+        columns = ["what", "clips", "by", "CPU ms", "audio s per s", "time / ours", "error"]
         show("Spectrograms on the CPU, float32", columns, rows)
 
 

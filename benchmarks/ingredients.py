@@ -14,8 +14,8 @@ first-place or second-place system, at the size of ``recipe --system SYSTEM --sc
 second-place system starts from a training of the same network on the noisy clips alone.
 
 DIR has the Kaggle layout, with labels of the test part in test.csv. What WORK holds already is not trained
-again. Intervals are 95 %, by a paired bootstrap over the test clips, of the mean over the seeds. They say
-what other test clips might give; the table also has the value of each seed.
+again. Intervals are 95 %, by a paired bootstrap over the test clips and the seeds. They say what other test
+clips and other seeds might give; the table also has the value of each seed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from _bootstrap import interval, resampled
+from _bootstrap import interval, over_seeds, resampled
 from _table import options, published, show
 from rankaudio import lwlrap
 from rankaudio.data import read_labels, read_scores
@@ -156,23 +156,20 @@ def results(data: Path, place: Path) -> tuple[Tensor, Tensor]:
 
 def compare(data: Path, work: Path, names: list[str], seeds: list[int]) -> list[list[str]]:
     """Train what is missing; return a row for each configuration, with its difference from the first."""
-    base, rows = None, []
+    found, rows = [], []
     for name in names:
-        values, boots, seconds = [], [], []
-        for seed in seeds:
-            place = work / f"{name}_s{seed}"
+        places = [work / f"{name}_s{seed}" for seed in seeds]
+        for place, seed in zip(places, seeds, strict=True):
             train(data, place, name, seed)
-            scores, target = results(data, place)
-            values.append(float(lwlrap(scores, target)))
-            boots.append(resampled(scores, target))
-            seconds.append((place / "done").read_text().split()[0])
-        boot = torch.stack(boots).mean(0)
-        base = boot if base is None else base
-        apart = boot - base
-        difference = "" if boot is base else f"{float(apart.mean()):+.3f} {interval(apart, signed=True)}"
+        tests = [results(data, place) for place in places]
+        values = torch.tensor([float(lwlrap(*test)) for test in tests])
+        draws = over_seeds(values, torch.stack([resampled(*test) for test in tests]))
+        found.append((values.mean(), draws))
+        first, apart = found[0][0], interval(draws - found[0][1], signed=True)
+        difference = f"{values.mean() - first:+.3f} {apart}" if len(found) > 1 else ""
         each = " ".join(f"{value:.4f}" for value in values)
-        mean = f"{sum(values) / len(values):.3f} {interval(boot)}"
-        rows.append([MEANING[name], each, mean, difference, " ".join(seconds)])
+        seconds = " ".join((place / "done").read_text().split()[0] for place in places)
+        rows.append([MEANING[name], each, f"{values.mean():.3f} {interval(draws)}", difference, seconds])
     return rows
 
 

@@ -1,4 +1,4 @@
-"""LSEP against its literal pairwise form: time, memory and error."""
+"""LSEP against its literal pairwise form and binary cross entropy: time, memory and error."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from _table import options, published, seconds, show
+from _table import options, published, show
+from _turns import take_turns
 from rankaudio import lsep_loss
 
 
@@ -29,6 +31,34 @@ def both_ways(loss, scores: Tensor) -> tuple[Tensor, Tensor]:
     value = loss(leaf)
     value.backward()
     return value.detach(), leaf.grad
+
+
+def next_to_cross_entropy() -> None:
+    """Each loss and its gradient next to BCE with logits, which PyTorch has written in C++."""
+    rows = []
+    for classes in (80, 527, 2000):
+        torch.manual_seed(0)
+        scores, labels = torch.randn(64, classes), (torch.rand(64, classes) < 0.02).float()
+        levels = torch.rand(64, classes)
+        steps = (4 * levels).round()
+        losses = {
+            "BCE with logits": lambda s, t=labels: F.binary_cross_entropy_with_logits(s, t),
+            "LSEP": lambda s, t=labels: ours(s, t, graded=False),
+            "LSEP, graded": lambda s, t=levels: ours(s, t, graded=True),
+            "LSEP, five levels": lambda s, t=steps: ours(s, t, graded=True),
+        }
+        turns = take_turns({name: lambda f=loss, s=scores: both_ways(f, s) for name, loss in losses.items()})
+        for name, loss in losses.items():
+            value, grad = both_ways(loss, scores)
+            exact_value, exact_grad = both_ways(loss, scores.double())
+            error = max(abs(value - exact_value).item(), (grad - exact_grad).abs().max().item())
+            time, ratio = f"{1e6 * turns.median(name):.0f}", f"{turns.ratio(name, 'BCE with logits'):.1f}"
+            rows.append([f"64 x {classes:,}", name, time, ratio, f"{error:.1e}"])
+    show(
+        "LSEP and binary cross entropy, forward and backward, float32",
+        ["size", "what", "CPU us", "time / BCE", "error against float64"],
+        rows,
+    )
 
 
 FRESH = """
@@ -63,17 +93,20 @@ def speed() -> None:
     rows = []
     for kind, target in [("0/1", (torch.rand(64, 527) < 0.01).float()), ("graded", torch.rand(64, 527))]:
         exact_value, exact_grad = both_ways(lambda s, t=target: pairwise(s, t.double()), scores.double())
-        slow = seconds(lambda t=target: both_ways(lambda s: pairwise(s, t), scores), repeats=5)
-        for name, loss in [
-            ("pairwise table", lambda s, t=target: pairwise(s, t)),
-            ("rankaudio", lambda s, t=target, g=kind == "graded": ours(s, t, graded=g)),
-        ]:
+        losses = {
+            "pairwise table": lambda s, t=target: pairwise(s, t),
+            "rankaudio": lambda s, t=target, g=kind == "graded": ours(s, t, graded=g),
+        }
+        turns = take_turns(
+            {name: lambda f=loss: both_ways(f, scores) for name, loss in losses.items()}, rounds=7
+        )
+        for name, loss in losses.items():
             value, grad = both_ways(loss, scores)
-            time = slow if name == "pairwise table" else seconds(lambda f=loss: both_ways(f, scores))
+            time, speed = turns.median(name), turns.ratio("pairwise table", name)
             error = max(abs(value - exact_value).item(), (grad - exact_grad).abs().max().item())
-            rows.append([kind, name, f"{time * 1e3:.2f} ms", f"{slow / time:.0f}x", f"{error:.1e}"])
+            rows.append([kind, name, f"{time * 1e3:.2f} ms", f"{speed:.0f}x", f"{error:.1e}"])
     show(
-        "LSEP, forward and backward, 64 x 527, float32",
+        "LSEP, forward and backward, 64 x 527, float32, CPU time",
         ["target", "what", "time", "speed", "largest error"],
         rows,
     )
@@ -99,16 +132,19 @@ def memory() -> None:
 def large() -> None:
     torch.manual_seed(0)
     scores, target = torch.randn(64, 100_000), (torch.rand(64, 100_000) < 1e-3).float()
-    rows = []
-    for kind, graded in [("0/1", False), ("graded", True)]:
-        time = seconds(lambda g=graded: both_ways(lambda s: ours(s, target, graded=g), scores), repeats=3)
-        rows.append([kind, f"{time:.2f} s"])
-    show("LSEP, forward and backward, 64 x 100,000", ["target", "time"], rows)
+    calls = {
+        kind: lambda g=graded: both_ways(lambda s: ours(s, target, graded=g), scores)
+        for kind, graded in [("0/1", False), ("graded", True)]
+    }
+    turns = take_turns(calls, rounds=7)
+    rows = [[kind, f"{turns.median(kind):.2f} s"] for kind in calls]
+    show("LSEP, forward and backward, 64 x 100,000, CPU time", ["target", "time"], rows)
 
 
 if __name__ == "__main__":
     arguments = options(__doc__).parse_args()
     with published(arguments.out):
+        next_to_cross_entropy()
         speed()
         memory()
         large()

@@ -11,8 +11,8 @@ DIR has the Kaggle layout, with labels of the test part in test.csv. Each traini
 curated clips, another quarter for each seed. The epoch that is kept and the thresholds come from these
 clips, and nothing comes from the test part. With --rates, all is also trained with these learning rates.
 
-Intervals are 95 %, by a paired bootstrap over the test clips, of the mean over the seeds. They say what other
-test clips might give. A difference is marked with * if its interval leaves out 0 and all seeds have its sign.
+Intervals are 95 %, by a paired bootstrap over the test clips and the seeds. They say what other clips and
+other seeds might give. A difference is marked with * if its interval leaves out 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from _bootstrap import interval
+from _bootstrap import interval, over_seeds
 from _heads import decided_by_heads, embeddings_of
 from _hidden_layer import HiddenLayer
 from _table import options, published, show
@@ -154,11 +154,11 @@ def show_measures(rows: dict[str, list[Scored]]) -> None:
     for name in rows:
         mean, apart, alone = [name], [name], [name]
         for measure in MEASURES:
-            values, draws_mean = over_seeds([each[measure] for each in measures[name]])
+            values, draws_mean = means_over_seeds([each[measure] for each in measures[name]])
             skipped = without_zero(name, measure)
             mean.append("" if skipped else f"{float(values.mean()):.3f} {interval(draws_mean)}")
             alone.append("" if skipped else " ".join(f"{float(value):.3f}" for value in values))
-            of_base, base = over_seeds([each[measure] for each in measures["LSEP"]])
+            of_base, base = means_over_seeds([each[measure] for each in measures["LSEP"]])
             apart.append(difference(values - of_base, draws_mean - base))
         means.append(mean)
         each_seed.append(alone)
@@ -177,7 +177,7 @@ def show_heads(runs: list[Scored]) -> None:
     for name, decided in ways.items():
         row = [name]
         for column, average in enumerate(("micro", "macro")):
-            values, draws = over_seeds([f1_of(labels, target, average) for labels in decided])
+            values, draws = means_over_seeds([f1_of(labels, target, average) for labels in decided])
             if len(bases) <= column:
                 bases.append((values, draws))
             apart = difference(values - bases[column][0], draws - bases[column][1]) if rows else ""
@@ -197,22 +197,16 @@ def labels_by_way(scored: Scored) -> dict[str, Tensor]:
     return ways | decided_by_heads(*scored.embeddings(), held_out, target, test)
 
 
-def over_seeds(found: list[Interval]) -> tuple[Tensor, Tensor]:
-    """Return the figure of each seed, and the mean over the seeds on each resample.
-
-    The means are shifted, so that the mean of all of them is that of the figures. A resample has some clips
-    several times. That raises average precision, and says nothing about other clips.
-    """
+def means_over_seeds(found: list[Interval]) -> tuple[Tensor, Tensor]:
+    """Return the figure of each seed, and means on resamples of the seeds and clips."""
     of_seeds = torch.tensor([one.value for one in found])
-    draws = torch.stack([one.values for one in found]).mean(0)
-    return of_seeds, draws - draws.mean() + of_seeds.mean()
+    return of_seeds, over_seeds(of_seeds, torch.stack([one.values for one in found]))
 
 
 def difference(of_seeds: Tensor, of_draws: Tensor) -> str:
     """Mean and interval of a difference, with * if it is resolved."""
     low, high = (float(of_draws.quantile(q)) for q in (0.025, 0.975))
-    one_sign = bool((of_seeds > 0).all() or (of_seeds < 0).all())
-    mark = " *" if one_sign and (low > 0 or high < 0) else ""
+    mark = " *" if low > 0 or high < 0 else ""
     return f"{float(of_seeds.mean()):+.3f} {interval(of_draws, signed=True)}{mark}"
 
 

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     """Run all steps."""
     tagger = Tagger.load(args.model) if args.model else untrained(args.network)
     if args.matmul:
-        tagger.frontend = type(tagger.frontend)(**{**tagger.frontend.settings(), "transform": "matmul"})
+        tagger.frontend = without_fft(tagger.frontend)
     if args.samples is None and recurs_over_time(tagger):
         raise ValueError("--samples: wanted a number, as a recurrent network has a fixed length, got none")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -113,6 +113,11 @@ def untrained(name: str) -> Tagger:
     torch.manual_seed(0)
     network = NETWORKS[name](80)
     return Tagger(FRONTENDS[network.default_frontend](), network).eval()
+
+
+def without_fft(frontend: nn.Module) -> nn.Module:
+    """Return the frontend with real matrices in place of the Fourier transform."""
+    return type(frontend)(**{**frontend.settings(), "transform": "matmul"})
 
 
 @torch.inference_mode()
@@ -150,9 +155,7 @@ def exported(
 
 def write_onnx(program: torch.export.ExportedProgram, tagger: Tagger, path: Path) -> None:
     """Write the program as an ONNX file, with the sample rate and the classes of the tagger."""
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        if importlib.util.find_spec(package) is None:
-            raise ImportError(f'{path.name}: wanted the package {package} (pip install ".[onnx]"), got none')
+    check_packages(path)
     # Names of the dynamic axes. Without them the file has s0 and s1.
     waveform, *lengths = [value.shape for value in graph_inputs(program)]
     axes = [
@@ -169,6 +172,13 @@ def write_onnx(program: torch.export.ExportedProgram, tagger: Tagger, path: Path
     about = {"sample_rate": str(tagger.sample_rate), "classes": json.dumps(tagger.classes)}
     written.model.metadata_props.update(about)
     written.save(path, external_data=False)
+
+
+def check_packages(path: Path) -> None:
+    """Refuse to write an ONNX file without the packages that it needs."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            raise ImportError(f'{path.name}: wanted the package {package} (pip install ".[onnx]"), got none')
 
 
 def graph_inputs(program: torch.export.ExportedProgram) -> list[Tensor]:
@@ -223,15 +233,15 @@ def quiet() -> Iterator[None]:
 
 @torch.inference_mode()
 def largest_error(tagger: Tagger, runner: Runner, clips: list[tuple[int, int]], with_lengths: bool) -> float:
-    """Return the largest difference from the scores of each clip alone in PyTorch."""
-    worst = 0.0
+    """Return the largest difference from the scores of each clip alone in PyTorch; NaN if one is NaN."""
+    errors = []
     for batch, samples in clips:
         waveform, lengths = inputs(batch, samples, True)
         given = (waveform, lengths)[: 1 + with_lengths]
         ends = lengths.tolist() if with_lengths else [samples] * batch
         for row, clip, end in zip(runner(*given), waveform, ends, strict=True):
-            worst = max(worst, (row - tagger(clip[None, :end])[0]).abs().max().item())
-    return worst
+            errors.append((row - tagger(clip[None, :end])[0]).abs().max())
+    return torch.stack(errors).max().item()  # unlike Python's max, this keeps NaN
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ import torch
 from golden import golden_state
 from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, lsep_loss, mel_filterbank
 from rankaudio.backbones._layers import max_pool_by_two
-from rankaudio.backbones.hierarchical_cnn import _from_reference
+from rankaudio.backbones._reference_names import from_reference
 
 GOLDEN = Path(__file__).parent / "golden"
 REFERENCES = {
@@ -58,7 +58,7 @@ def test_a_training_pass_equals_the_originals(name):
     assert loss.item() == pytest.approx(golden["train_lsep_loss"].item(), rel=1e-5)
     parameters = dict(model.named_parameters())
     ours = torch.stack(
-        [parameters[_from_reference(str(key))].grad.norm() for key in golden["train_grad_norm_names"]]
+        [parameters[from_reference(str(key))].grad.norm() for key in golden["train_grad_norm_names"]]
     )
     theirs = torch.from_numpy(golden["train_grad_norms"]).float()
     assert len(ours) == len(parameters)

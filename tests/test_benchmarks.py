@@ -132,3 +132,13 @@ def test_thresholds_and_measures_of_the_comparison_of_losses(table):
         for row in range(4):
             expected = metrics.f1_score(truth[draws[row]], decided[draws[row]], average=average)
             assert float(found.values[row]) == pytest.approx(expected)
+
+
+def test_intervals_over_seeds_have_the_standard_error_of_their_mean(table):
+    bootstrap = importlib.import_module("_bootstrap")
+    of_seeds, clips = torch.tensor([0.5, 0.7, 0.9, 0.5]), 0.01 * torch.randn(1, 20_000)
+    draws = bootstrap.over_seeds(of_seeds, of_seeds[:, None] + 3 + clips.expand(4, -1))
+    # The clips are common to the seeds, so their variance is added once.
+    expected = (of_seeds.var() / 4 + clips.var()).sqrt()
+    assert draws.std() == pytest.approx(float(expected), rel=0.03)
+    assert draws.mean() == pytest.approx(0.65, abs=0.005)

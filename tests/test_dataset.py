@@ -48,6 +48,10 @@ def test_a_table_and_a_folder(folder):
     waveform, target = dataset[0]
     assert torch.equal(waveform, load_audio(folder / "b.wav", sample_rate=22050)[:220])
     assert target.tolist() == [1.0, 0.0]
+    parts = ClipDataset.from_table(folder, table, start=[0.001, 0.0], seconds=0.002, crop="start")
+    expected = [load_audio(folder / "b.wav", start=0.001, seconds=0.002)]
+    expected.append(load_audio(folder / "a.wav", seconds=0.002))
+    assert all(torch.equal(parts[k][0], clip) for k, clip in enumerate(expected))
 
 
 @pytest.mark.parametrize("cache", [False, True])

@@ -31,7 +31,7 @@ PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("howto/*.md")])
 BLOCK = re.compile(r"(?:^% ([^\n]*)\n)?^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 
 # The number of marked blocks of each page, so that no block is skipped unnoticed.
-MARKED = {"howto/frontends_of_others.md": 2, "howto/timm.md": 1}
+MARKED = {"howto/frontends_of_others.md": 2, "howto/streams.md": 1, "howto/timm.md": 1}
 
 # Our names of a block's tensors, and those of the original program.
 ORIGINAL_NAMES = {
@@ -78,8 +78,25 @@ def exported_file(folder):
     export.write_onnx(export.exported(tagger, with_lengths=False), tagger, path)
 
 
+def tagged_archive(folder):
+    """The tables of an archive, with embeddings and events."""
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("pandas")
+    from archive_without_ray import Archive
+
+    archive = Archive(
+        folder, audio="test", window=1, hop=0.5, shard_seconds=9, threshold=-9.0, embeddings=True
+    )
+    archive.tag(archive.plan())
+    archive.store.collect_problems([])
+
+
 # Files that only one page needs.
-PREPARE = {"export.md": exported_file, "backbones.md": original_file}
+PREPARE = {
+    "export.md": exported_file,
+    "backbones.md": original_file,
+    "howto/archives.md": tagged_archive,
+}
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ IN_WORDS = {
     "FrameWindows",
     *("FoldBalance", "PoolDraws"),
     *("SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial"),
-    *("ScoreTable", "StackedTables", "WindowScores"),
+    *("ScoreTable", "StackedTables", "StreamScores", "WindowScores"),
     *("audio_info", "read_classes", "read_labels", "read_scores", "write_labels", "write_scores"),
     *("write_bytes", "write_text"),
     *("ClipDataset", "pad_collate", "multilabel_folds", "predict", "blend_tables", "stack_tables"),

@@ -8,7 +8,9 @@ import torch
 from scipy.signal import lfilter
 
 from rankaudio.effects import gain, overdrive, reverb
-from rankaudio.effects._reverb import longest_tail
+from rankaudio.effects._convolve import add_convolved
+from rankaudio.effects._fft import fast_size
+from rankaudio.effects._room import longest_tail
 
 COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)
 ALLPASSES = (225, 341, 441, 556)
@@ -65,6 +67,30 @@ def test_reverb_by_definition(reverberance, stereo_depth):
     ours, _ = reverb(x, **settings, sample_rate=4000, tail=40.0)
     wanted = freeverb(x[0].numpy(), **settings, rate=4000)
     np.testing.assert_allclose(ours[0].numpy(), wanted, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("samples", [1, 5, 8, 9, 16, 50])
+@pytest.mark.parametrize("response", [1, 5, 8, 9, 24])
+def test_convolution_in_blocks_is_the_plain_sum(samples, response):
+    """A response longer than its clip comes cut to the clip, as the reverb does it."""
+    x, h = noise(2, samples), noise(2, 99)[:, : min(response, samples)]
+    wanted = [row + np.convolve(row, one)[:samples] for row, one in zip(x.numpy(), h.numpy(), strict=True)]
+    np.testing.assert_allclose(add_convolved(x, h, block=8).numpy(), np.stack(wanted), rtol=0, atol=1e-12)
+
+
+def test_fast_sizes_are_the_smallest_even_products_of_2_3_and_5():
+    even = [n for n in range(2, 2100, 2) if 30**11 % n == 0]
+    for least in range(1, 2000):
+        assert fast_size(least) == next(n for n in even if n >= least)
+
+
+def test_a_short_room_costs_no_accuracy_in_a_batch_with_a_long_one():
+    """Each clip has a response as long as its room needs."""
+    x, rooms = noise(2, 9000).float(), torch.tensor([0.0, 60.0])
+    together, _ = reverb(x, reverberance=rooms, sample_rate=8000)
+    for row in range(2):
+        alone, _ = reverb(x[row : row + 1], reverberance=float(rooms[row]), sample_rate=8000, tail=9.0)
+        torch.testing.assert_close(together[row], alone[0], rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("stereo_depth", [0.5, 1.0, 4.19, 12.3])

@@ -173,6 +173,29 @@ def test_padding_has_no_influence(function, settings):
     assert torch.equal(ours, function(clips, lengths, **settings)[0])
 
 
+@every_module
+@pytest.mark.parametrize("tracked", [False, True])
+def test_padding_has_no_influence_on_modules(module, tracked):
+    effect, clips, lengths = module(p=0.5), noise(4, 3000), torch.tensor([3000, 1200, 900, 2500])
+    draw = effect.draw(clips, generator=seeded(1)) | {"chosen": torch.tensor([True, True, False, False])}
+    spoiled = clips.masked_fill(~length_mask(lengths, 3000), torch.nan).requires_grad_(tracked)
+    ours, after = effect.replay(spoiled, draw, lengths)
+    assert torch.equal(ours, effect.replay(clips.requires_grad_(tracked), draw, lengths)[0])
+    assert not ours[~length_mask(after, ours.shape[1])].any()
+
+
+@pytest.mark.parametrize("function", [overdrive, speed])
+def test_constants_from_inference_mode_serve_gradients(function):
+    """Constants are stored at the first call, and a tensor of inference mode has no gradients."""
+    settings = {"factor": 0.9} if function is speed else {}
+    clip = noise(1, 700).double()
+    with torch.inference_mode():
+        function(clip, **settings)
+    clip = clip.requires_grad_()
+    (slope,) = torch.autograd.grad(function(clip, **settings)[0].sum(), clip)
+    assert slope.isfinite().all()
+
+
 @every_function
 @pytest.mark.parametrize("samples", [1, 2, 4000])
 @pytest.mark.parametrize("kind", ["silence", "square", "full scale"])
@@ -285,7 +308,7 @@ def replay_as_on_an_accelerator(effect, waveform, draw, lengths, monkeypatch):
 @every_module
 @pytest.mark.parametrize("with_lengths", [True, False])
 def test_a_cpu_computes_only_the_chosen_clips_with_the_same_result(module, with_lengths, monkeypatch):
-    monkeypatch.setattr("rankaudio.effects._base.CHUNK_SAMPLES", 9000)
+    monkeypatch.setattr("rankaudio.effects._base._GROUP_SAMPLES", 9000)
     effect = module(p=0.6)
     waveform, lengths = (
         uneven(noise(9, 4000)).double(),
@@ -304,7 +327,8 @@ def test_a_cpu_computes_only_the_chosen_clips_with_the_same_result(module, with_
 
     effect._change = counted
     ours = effect.replay(waveform, draw, lengths)
-    assert sum(rows for rows, _ in seen) == draw["chosen"].sum()
+    if module is not Gain:  # which multiplies every clip, by 1 if it is not chosen
+        assert sum(rows for rows, _ in seen) == draw["chosen"].sum()
     if with_lengths:
         assert sum(rows * samples for rows, samples in seen) < 1.5 * lengths[draw["chosen"]].sum()
     expected = replay_as_on_an_accelerator(effect, waveform, draw, lengths, monkeypatch)

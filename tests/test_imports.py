@@ -22,7 +22,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = [
     {"_messages"},
     {"_name_checks"},
-    {"_checks", "_chunks", "_ties"},
+    {"_checks", "_chunks", "_plain", "_ties"},
     {"_files"},
     {"_random", "_autocast", "_settings", "_tensor_file", "lengths"},
     {"_clips", "_draws", "augmentation"},
@@ -206,7 +206,8 @@ IN_MODULES_ONLY = {
     "effects": {"AddNoise", "add_noise"},
     "ensemble": None,
     "events": None,
-    "inference": {"FramewiseTagger", "SegmentedTagger", "WindowScores", "WindowedTagger"},
+    "inference": {"FramewiseTagger", "SegmentedTagger", "WindowScores", "WindowedTagger"}
+    | {"Stream", "StreamScores", "score_stream"},
     "decisions": None,
     "metrics": {"AveragePrecision", "ClassAveragePrecision", "ClassF1", "ClassLwlrap", "ClassRoc", "F1"}
     | {"Interval", "PairedTest", "average_precision", "bootstrap", "d_prime", "f1", "paired_test", "roc_auc"},

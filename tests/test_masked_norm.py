@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rankaudio.backbones import _masked_norm
+from rankaudio.backbones import _norm_grid
 from rankaudio.backbones._masked_norm import MaskedBatchNorm
 
 
@@ -58,7 +58,7 @@ def normalise_by_formula(x, norm, act, mask):
 def test_normalising_in_chunks_has_the_values_and_gradients_of_the_formula(
     monkeypatch, shape, masked, with_act, clips_at_a_time
 ):
-    monkeypatch.setattr(_masked_norm, "_CHUNK_VALUES", clips_at_a_time * math.prod(shape[1:]))
+    monkeypatch.setattr(_norm_grid, "_CHUNK_VALUES", clips_at_a_time * math.prod(shape[1:]))
     torch.manual_seed(0)
     norm, act = MaskedBatchNorm(3).double(), nn.PReLU(3, init=0.3).double() if with_act else None
     nn.init.normal_(norm.weight)

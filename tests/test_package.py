@@ -68,7 +68,7 @@ def test_examples_import_what_their_extras_hold():
 @pytest.mark.slow
 def test_tests_import_what_their_extra_holds():
     """Only torchaudio and timm, which needs torchvision, may be missing: their tests are then skipped."""
-    example = {path.stem for path in (ROOT / "examples").iterdir()}
+    example = {normalised(path.stem) for path in (ROOT / "examples").iterdir()}
     assert lacking("tests", REQUIRED | names(EXTRAS["test"]) | {"torchaudio", "timm"} | example) == {}
 
 

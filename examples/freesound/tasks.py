@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from freesound.build import MemberSystem, build_average, build_tagger, resolved, score_clips
+from freesound.build import MemberSystem, build_average, build_tagger, resolved
 from freesound.corpus import Corpus, read_corpus
 from freesound.data import Split, checksum, split_corpus
 from freesound.distributed import Group, join_group, local_device
 from freesound.engine import Trainer
+from freesound.fold_scores import scores_of_folds
 from freesound.plans.base import KAGGLE, Machine, Member, Table
 from freesound.progress import log, progress_bar
 from freesound.settings import to_dict
@@ -196,17 +197,15 @@ def _mean_scores(
     paths, unreadable = found.paths, found.unreadable
     rate, trim = taggers[0].sample_rate, member.sound.trim
     clips = open_clips(paths, sample_rate=rate, trim=trim) if paths else []
-    of_folds = torch.zeros(len(taggers), len(paths), len(taggers[0].classes), dtype=torch.float64)
-    for fold, tagger in enumerate(taggers):
-        with progress_bar(f"fold {fold}", unit="clip", total=len(paths)) as bar:
-            of_folds[fold] = score_clips(
-                member,
-                tagger,
-                clips,
-                workers=workers,
-                progress=lambda done, _, bar=bar: bar.update(done - bar.n),
-                on_error=lambda index, error: unreadable.setdefault(paths[index], error),
-            )
+    with progress_bar(f"{len(taggers)} folds", unit="clip", total=len(paths)) as bar:
+        of_folds = scores_of_folds(
+            member,
+            taggers,
+            clips,
+            workers=workers,
+            progress=lambda done, _: bar.update(done - bar.n),
+            on_error=lambda index, error: unreadable.setdefault(paths[index], error),
+        ).double()
     scores = mean(of_folds).float()
     for index in (~scores.isfinite().all(1)).nonzero().flatten().tolist():
         error = ValueError(f"{paths[index]}: wanted finite scores, got others; its samples may be too large")

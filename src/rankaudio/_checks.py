@@ -145,8 +145,21 @@ def check_has_classes(name: str, scores: Tensor) -> None:
 
 def check_zeros_and_ones(name: str, tensor: Tensor, hint: str = "") -> None:
     """Refuse values other than 0 and 1, on the CPU."""
-    if tensor.dtype != torch.bool:
-        check_values(name, tensor, (tensor == 0) | (tensor == 1), f"only 0 and 1{hint}")
+    if tensor.dtype == torch.bool or _has_zeros_and_ones(tensor):
+        return
+    check_values(name, tensor, (tensor == 0) | (tensor == 1), f"only 0 and 1{hint}")
+
+
+def _has_zeros_and_ones(tensor: Tensor) -> bool:
+    """Whether floats are known to be 0 and 1, in a fifth of the time that comparisons take."""
+    if tensor.device.type != "cpu" or not tensor.is_floating_point() or torch.compiler.is_compiling():
+        return False
+    try:
+        # t - t^2 is 0 for 0 and 1 only, and NaN for infinity. A maximum passes NaN on.
+        flags = tensor.detach()
+        return torch.addcmul(flags, flags, flags, value=-1).abs_().max().item() == 0
+    except RuntimeError:  # no values, as in check_values, or no maximum
+        return False
 
 
 def check_values(name: str, tensor: Tensor, good: Tensor, wanted: str) -> None:

@@ -30,13 +30,63 @@ def sort_rows(scores: Tensor) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         ranked = np.take_along_axis(scores.numpy(), order, axis=-1)
         return order, ranked[:, 1:] != ranked[:, :-1]
     # An integer with the score in its high half and the column in its low half: a sort of numbers is faster
-    # than an argsort. Adding 0 turns -0 into 0. Bits of negative floats have the opposite order.
-    bits = (scores.float().contiguous() + 0.0).numpy().view(np.int32)
-    key = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64) << 32
+    # than an argsort.
+    key = _order_of_floats(scores).astype(np.int64) << 32
     key |= np.arange(scores.shape[-1])
     key.sort(axis=-1)
     ranked = key >> 32
     return key & 0xFFFFFFFF, ranked[:, 1:] != ranked[:, :-1]
+
+
+def sort_labelled_rows(
+    scores: Tensor, labels: Tensor, hidden: Tensor | None
+) -> tuple[NDArray[np.signedinteger], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Sort each row as :func:`sort_rows` does, with hidden entries before all others, and take labels along.
+
+    Returns:
+        The column and the label of each sorted score, ``(R, C)``, and whether the score is not the one
+        before, ``(R, C - 1)``.
+
+    >>> scores, labels = (
+    ...     torch.tensor([[2.0, 5.0, 1.0]]),
+    ...     torch.tensor([[True, False, False]]),
+    ... )
+    >>> columns, sorted_labels, changes = sort_labelled_rows(scores, labels, None)
+    >>> columns.tolist(), sorted_labels.tolist()
+    ([[2, 0, 1]], [[False, True, False]])
+    """
+    import numpy as np
+
+    key = _order_of_floats(scores)
+    if hidden is not None:
+        key[hidden.numpy()] = np.iinfo(key.dtype).min  # below negative infinity
+    if key.dtype == np.int64:
+        order = np.argsort(key, axis=-1)
+        ranked = np.take_along_axis(key, order, axis=-1)
+        return order, np.take_along_axis(labels.numpy(), order, axis=-1), ranked[:, 1:] != ranked[:, :-1]
+    # The low half holds twice the column, and the label.
+    joined = key.astype(np.int64)
+    joined <<= 32
+    joined |= np.add(labels.numpy(), np.arange(0, 2 * key.shape[1], 2, dtype=np.int32), dtype=np.int32)
+    joined.sort(axis=-1)
+    low = joined.astype(np.int32)  # modulo 2^32
+    joined >>= 32
+    high = joined.astype(np.int32)
+    return low >> 1, (low & 1).astype(np.bool_), high[:, 1:] != high[:, :-1]
+
+
+def _order_of_floats(scores: Tensor) -> NDArray[np.signedinteger]:
+    """Integers in the order of the scores: 32 bits, or 64 for float64."""
+    import numpy as np
+
+    wide = (scores if scores.dtype == torch.float64 else scores.float()).contiguous()
+    # Adding 0 turns -0 into 0. Bits of negative floats have the opposite order.
+    key: NDArray[np.signedinteger]
+    if wide.dtype == torch.float64:
+        key = (wide + 0.0).numpy().view(np.int64)
+        return key ^ ((key >> 63) & 0x7FFFFFFFFFFFFFFF)
+    key = (wide + 0.0).numpy().view(np.int32)
+    return key ^ ((key >> 31) & 0x7FFFFFFF)
 
 
 def tie_starts(changes: NDArray[np.bool_]) -> NDArray[np.int32]:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 
 import pytest
 import torch
@@ -154,6 +155,7 @@ def test_a_wrong_program_is_detected():
     )
     assert good < 1e-6
     assert off == pytest.approx(1, abs=1e-6)
+    assert math.isnan(export.largest_error(model, lambda *x: model(*x) * math.nan, [(2, 300)], True))
 
 
 def test_errors_are_one_line(tmp_path, monkeypatch):

@@ -10,7 +10,9 @@ EXAMPLES = Path(freesound2019.__file__).parent
 
 
 def modules():
-    paths = [path for folder in ("freesound", "tools") for path in (EXAMPLES / folder).rglob("*.py")]
+    paths = [
+        path for folder in ("freesound", "tools", "archive") for path in (EXAMPLES / folder).rglob("*.py")
+    ]
     return {".".join(path.relative_to(EXAMPLES).with_suffix("").parts): path for path in paths}
 
 

@@ -333,6 +333,7 @@ ELSEWHERE = {
     "test_windowed_tagger.py": {"FrameWindows", "WindowedTagger", "frame_windows"},
     "test_segments.py": {"SegmentedTagger"},
     "test_framewise_tagger.py": {"FramewiseTagger"},
+    "test_streams.py": {"Stream", "StreamScores", "score_stream"},
     "test_events.py": {"Event", "events"},
     "test_event_files.py": {"write_audacity", "write_events", "write_raven"},
     "test_inference.py": {"WindowScores", "predict", "predict_long"},

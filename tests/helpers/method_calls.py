@@ -15,7 +15,7 @@ from rankaudio.chain import Chain, SomeOf
 from rankaudio.data import ClipDataset, LabelTable, PoolSampler
 from rankaudio.decisions import Calibration, CountHead, ThresholdHead
 from rankaudio.ensemble import LinearStacking, SecondLevelNetwork, WindowMean, fit_second_level
-from rankaudio.inference import FramewiseTagger, SegmentedTagger, WindowedTagger
+from rankaudio.inference import FramewiseTagger, SegmentedTagger, Stream, WindowedTagger
 from rankaudio.losses import AsymmetricLoss, AuxiliaryLoss, FocalLoss, SmoothedBCELoss, SourceLoss, ZLPRLoss
 from rankaudio.masking import CutSegment
 from rankaudio.metrics import F1, AveragePrecision
@@ -98,7 +98,8 @@ def calls_of_methods(folder: Path) -> dict[str, Call]:
         (SqueezeExcite(channels=4).forward, FEATURE_MAP),
         (CBAM(channels=4, reduction=2).forward, FEATURE_MAP),
         (ClipDataset.from_table, {"folder": folder, "table": table, "sample_rate": 8000,
-                                  "max_seconds": 1.0, "crop": "random", "cache": False}),
+                                  "max_seconds": 1.0, "crop": "random", "cache": False,
+                                  "start": 0.001, "seconds": [0.02]}),
         (DecibelMel().forward, WAVE), (LogMel().forward, WAVE), (WaveformStatistics(windows=4).forward, WAVE),
         (Deltas().forward, SPEC), (rankaudio.FrequencyEncoding().forward, {"spectrogram": SPECTROGRAM}),
         (rankaudio.Resample(old_rate=3, new_rate=2).forward, WAVE),
@@ -119,6 +120,7 @@ def calls_of_methods(folder: Path) -> dict[str, Call]:
         (CountHead(n_features=4).forward, embedding),
         (ThresholdHead(n_features=4, n_classes=4).forward, embedding),
         (scale.forward, {"scores": SCORES}), (axis.step_features, {**step, "side_inputs": SIDE}),
+        (Stream(tagger).push, {"block": WAVES[0]}),
         (SMALL_NETWORKS["CNN2d, max"](2).step_features, step), (framewise.score, {"waveform": WAVES[0]}),
         (framewise.forward, {"waveform": WAVES, "lengths": None, "side_inputs": {}}),
         *[(side.forward, {"waveform": WAVES, "lengths": None, "side_inputs": {}}) for side in sides],

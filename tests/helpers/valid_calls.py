@@ -25,7 +25,7 @@ RECORDS = {
     "CalibrationFit", "ClassAveragePrecision", "ClassF1", "ClassRoc", "Interval", "PairedTest",
     "ThresholdFit",
     "WindowScores", "FrameWindows", "PoolDraws", "SecondLevelFit", "SecondLevelSearch", "SecondLevelTrial",
-    "Network", "Augmentation", "Mixer", "Event", "FoldBalance",
+    "Network", "Augmentation", "Mixer", "Event", "FoldBalance", "StreamScores",
 }  # fmt: skip
 GENERATOR = torch.Generator()
 WAVES = torch.randn(3, 200, generator=torch.Generator().manual_seed(0))
@@ -227,6 +227,9 @@ def arguments_by_name(folder: Path) -> dict[str, dict[str, object]]:
         "predict_long": {"tagger": small_tagger("CNN2d, max"), "waveform": WAVES[0], "window": 0.01,
                          "hop": 0.01, "sample_rate": 8000, "embed": False, "max_samples": 1000,
                          "progress": None},
+        "score_stream": {"tagger": small_tagger("CNN2d, max"), "waveform": WAVES[0], "window": 0.1,
+                         "hop": 0.1, "max_samples": 1000},
+        "Stream": {"tagger": small_tagger("CNN2d, max"), "window": 0.1, "hop": 0.1, "latency": 0.2},
         "random_crop": {**CLIPS, "size": (5, 7), "p": 1.0, "generator": GENERATOR},
         "random_folds": {"clips": 5, "n_folds": 2, "seed": 1},
         "random_resized_crop": {**SPEC, "scale": (0.8, 1.0), "ratio": (1.7, 2.3), "p": 1.0,

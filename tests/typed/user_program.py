@@ -56,7 +56,7 @@ from rankaudio.decisions import Calibration, fit_calibration, fit_thresholds
 from rankaudio.effects import AddNoise
 from rankaudio.ensemble import BlendFit, blend, blend_tables, fit_blend_weights, stack_tables
 from rankaudio.events import Event, events, write_audacity, write_events, write_raven
-from rankaudio.inference import FramewiseTagger, WindowScores
+from rankaudio.inference import FramewiseTagger, Stream, StreamScores, WindowScores, score_stream
 from rankaudio.losses import Reduction
 from rankaudio.metrics import (
     Average,
@@ -164,6 +164,17 @@ def decisions(tagger: Tagger, scores: Tensor, target: Tensor) -> Tensor:
     kept: Tensor | None = tagger.thresholds
     decided: Tensor = tagger.decide(scores)
     return decided & (probabilities > 0) if kept is not None else decided
+
+
+def stream_of_sound(tagger: Tagger, blocks: list[Tensor]) -> float:
+    stream = Stream(tagger, window=1.0, hop=0.5, latency=10.0)
+    for block in blocks:
+        soon: StreamScores = stream.push(block)
+        events(soon.windows, 0.0)
+    end: StreamScores = stream.finish()
+    scores, windows, seconds = score_stream(tagger, blocks, window=1.0)
+    same: Tensor = scores - end.scores + windows.scores.sum()
+    return float(same.sum()) + seconds + stream.latency + stream.step_seconds + stream.sample_rate
 
 
 def events_over_time(tagger: Tagger, waveform: Tensor, folder: Path) -> list[Event]:
@@ -323,6 +334,7 @@ def main(folder: Path) -> None:
     classwise_metrics(raw, target)
     decisions(Tagger(LogMel(), CNN2d(len(CLASSES), base_depth=4)), raw, target)
     mel_of_rate = LogMel(sample_rate=RATE, n_fft=256, hop_length=128, n_mels=32)
+    stream_of_sound(Tagger(mel_of_rate, CNN2d(len(CLASSES), base_depth=4)), [waveform[0]])
     events_over_time(Tagger(mel_of_rate, CNN2d(len(CLASSES), base_depth=4)), waveform[0], folder)
     CNN1d(len(CLASSES), n_bins=33, base_depth=4, n_blocks=2)(stft)
     Tagger(LogSTFT(n_fft=64, hop_length=32), network.backbone)

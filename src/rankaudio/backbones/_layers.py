@@ -1,7 +1,7 @@
 """Layers in one and two dimensions whose outputs do not depend on padding.
 
-Time is the last axis. ``lengths`` are the frames of each clip, ``(B,)`` integers. None: no frame is padding.
-A clip has the same result alone and in any batch, because:
+Time is the last axis. ``lengths`` are the frames of each clip, ``(B,)`` integers, or the places of clips in a
+packed batch. None: no frame is padding. A clip has the same result alone and in any batch, because:
 
 - a convolution sees zeros after the end of each clip, as it does at the end of a batch;
 - pooling by two rounds each clip's own length down, but never below one frame;
@@ -10,13 +10,19 @@ A clip has the same result alone and in any batch, because:
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rankaudio._checks import check_floating, describe
 from rankaudio.backbones._masked_norm import MaskedBatchNorm
+from rankaudio.backbones._packing import Packed, pack
 from rankaudio.lengths import time_mask, zero_beyond
+
+Lengths = Tensor | Packed | None
+AnyLengths = TypeVar("AnyLengths", bound=Lengths)
 
 CONV: dict[int, type[nn.Conv1d | nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
 
@@ -61,9 +67,27 @@ def to_channels_last(x: Tensor) -> Tensor:
     return x
 
 
-def max_pool_by_two(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+def pack_rows(x: Tensor, lengths: Tensor | None, size: int) -> tuple[Tensor, Lengths]:
+    """Pack the clips of a batch into fewer and fuller rows on a CPU, if their lengths differ enough.
+
+    Graphs and accelerators get the padded batch, because the rows depend on the values of the lengths.
+    """
+    packed = None
+    if lengths is not None and x.device.type == "cpu" and not torch.compiler.is_compiling():
+        packed = pack(x, lengths, size)
+    return (x, lengths) if packed is None else packed
+
+
+def real_steps(x: Tensor, lengths: Lengths) -> Tensor | None:
+    """Return ``(B, 1, ..., N)``, true in the clips of ``x``, or None without lengths."""
+    return lengths.mask(x) if isinstance(lengths, Packed) else time_mask(x, lengths)
+
+
+def max_pool_by_two(x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
     """Take the maximum of pairs on every axis after the channels. An axis of one keeps its size."""
-    if lengths is not None:
+    if isinstance(lengths, Packed):
+        x, lengths = lengths.before_pooling(x), lengths.pooled()
+    elif lengths is not None:
         # For a clip of one frame the pair (0, 1) would include padding, so the frame is repeated.
         single = lengths == 1
         # Reading `single` makes an accelerator wait. On a CPU it saves a copy of the batch.
@@ -89,10 +113,28 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Return ``(B, depth, ..., N)``. Padding is zero in ``x`` and in the result."""
-        y = self.norm1(self.conv1(x), mask, act=self.act1)
+        y = self.norm1(_at_each_place(self.conv1, x), mask, act=self.act1)
         y = self.norm2(self.conv2(y), mask, act=self.act2)
-        out: Tensor = self.act3(x + self.norm3(self.conv3(y), mask))
+        out: Tensor = self.norm3(_at_each_place(self.conv3, y), mask, residual=x, act=self.act3)
         return out
+
+
+def _at_each_place(conv: nn.Module, x: Tensor) -> Tensor:
+    """Apply a convolution of size 1. In training on a CPU, each bin is a row of the batch.
+
+    With one thread, PyTorch takes its slow convolution for fewer than 16 rows.
+    """
+    rows = x.shape[0]
+    if not conv.training or torch.compiler.is_compiling() or not 0 < rows < 16 or not _is_channels_last(x):
+        applied: Tensor = conv(x)
+        return applied
+    bins = x.permute(0, 2, 3, 1).flatten(0, 1)[:, None]
+    y: Tensor = conv(bins.permute(0, 3, 1, 2))
+    return y.permute(0, 2, 3, 1).view(rows, x.shape[2], x.shape[3], -1).permute(0, 3, 1, 2)
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
 
 
 class ConvBlock(nn.Module):
@@ -105,20 +147,41 @@ class ConvBlock(nn.Module):
         self.norm, self.act = MaskedBatchNorm(depth), nn.PReLU(depth)
         self.residual = Bottleneck(depth, dims=dims)
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
         """Return features of half the size, and their lengths."""
-        x = self.conv(self.norm_in(x, time_mask(x, lengths)))
+        x = self.conv(self.norm_in(x, real_steps(x, lengths)))
         x, lengths = max_pool_by_two(x, lengths)
-        mask = time_mask(x, lengths)
+        mask = real_steps(x, lengths)
         return self.residual(self.norm(x, mask, act=self.act), mask), lengths
+
+
+def halo_of_blocks(blocks: nn.ModuleList) -> int:
+    """Return the frames on each side of a cell that the outputs of all blocks in it depend on.
+
+    A cell is the frames of one output of the last block. Pooling by two never crosses the end of a cell.
+    """
+    frames, halo = 1, 0
+    for block in blocks:
+        halo += frames * sum(map(_side, block.get_submodule("conv").modules()))
+        frames *= 2
+        halo += frames * sum(map(_side, block.get_submodule("residual").modules()))
+    return halo
+
+
+def _side(module: nn.Module) -> int:
+    """Return the places on each side of its own that a convolution sees along time."""
+    if not isinstance(module, (nn.Conv1d, nn.Conv2d)):
+        return 0
+    return module.dilation[-1] * (module.kernel_size[-1] // 2)
 
 
 class GlobalMaxPool(nn.Module):
     """Maximum over time and frequency: ``(B, depth, ..., N)`` to ``(B, depth)``."""
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """Return the maximum over the frames that are not padding."""
-        maximum: Tensor = zero_beyond(x, lengths, fill=torch.finfo(x.dtype).min).flatten(2).amax(-1)
+        x, lengths = _unpacked(x if x.ndim == 3 else x.amax(2), lengths)
+        maximum: Tensor = zero_beyond(x, lengths, fill=torch.finfo(x.dtype).min).amax(-1)
         return maximum
 
 
@@ -135,10 +198,9 @@ class GRUPool(nn.Module):
         self.forwards = nn.GRU(depth, units, batch_first=True)
         self.backwards = nn.GRU(depth, units, batch_first=True)
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """Return the final state of each direction, the forward one at each clip's own end."""
-        if x.ndim == 4:
-            x = x.mean(2)
+        x, lengths = _unpacked(x if x.ndim == 3 else x.mean(2), lengths)
         x = self.norm(x.transpose(1, 2))
         if lengths is None:
             ends = [gru(y)[1][0] for gru, y in ((self.forwards, x), (self.backwards, x.flip(1)))]
@@ -149,3 +211,8 @@ class GRUPool(nn.Module):
         states = [self.forwards(x)[0], self.backwards(x.gather(1, backward_time))[0]]
         at_end = last[..., None].expand(-1, 1, states[0].shape[2])
         return torch.cat([state.gather(1, at_end).squeeze(1) for state in states], dim=-1)
+
+
+def _unpacked(x: Tensor, lengths: Lengths) -> tuple[Tensor, Tensor | None]:
+    """Return features ``(B, depth, N)`` with one clip in each row, and their lengths."""
+    return (lengths.unpack(x), lengths.lengths) if isinstance(lengths, Packed) else (x, lengths)

@@ -24,6 +24,11 @@ class Network(ModuleWithSettings):
     ``frames_per_step`` and overrides :meth:`step_features`, which
     :class:`~rankaudio.inference.FramewiseTagger` calls.
 
+    Such a network can score a recording part by part if its features are exactly the maximum over all steps,
+    and a step depends on nearby frames only. Then it sets ``cell_frames`` and ``halo_frames``, which
+    :class:`~rankaudio.inference.Stream` reads. A part of a spectrogram that begins at a multiple of
+    ``cell_frames`` has the same steps as the whole, except for ``halo_frames`` frames at each cut.
+
     A network may need more than the spectrogram, such as statistics of the waveform. Then it names what it
     needs in ``side_inputs``. Its :meth:`forward` and :meth:`features` take a third argument ``side_inputs``,
     tensors by name, and raise a ValueError if one is missing. ``Tagger`` computes them.
@@ -32,6 +37,9 @@ class Network(ModuleWithSettings):
         default_frontend: name of the frontend in ``rankaudio.spectral.FRONTENDS`` that fits the defaults.
         side_inputs: names in ``rankaudio.side_inputs.SIDE_INPUTS``, none by default.
         frames_per_step: frames of a step of :meth:`step_features`; None without such features.
+        cell_frames: frames of a cell, to which all pooling is aligned, a multiple of ``frames_per_step``;
+            None if the network needs the whole recording.
+        halo_frames: frames on each side of a cell that its steps depend on.
 
     Shapes:
         spectrogram ``(B, F, N)``, lengths ``(B,)`` integers in frames or None, features ``(B, d)``, scores
@@ -66,6 +74,8 @@ class Network(ModuleWithSettings):
     default_frontend: ClassVar[str] = "LogMel"
     side_inputs: tuple[str, ...] = ()
     frames_per_step: int | None = None
+    cell_frames: int | None = None
+    halo_frames: int | None = None
     n_classes: int
     n_features: int
     classifier: nn.Sequential

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -21,15 +20,19 @@ from rankaudio._checks import (
     describe,
 )
 from rankaudio.backbones._layers import (
+    AnyLengths,
     ConvBlock,
     GlobalMaxPool,
     GRUPool,
+    halo_of_blocks,
+    pack_rows,
     pad_to,
     to_channels_last,
     with_channels,
 )
 from rankaudio.backbones._masked_norm import MaskedBatchNorm
 from rankaudio.backbones._network import Network
+from rankaudio.backbones._reference_names import from_reference
 from rankaudio.backbones._steps import at_finer_steps, max_of_neighbours
 from rankaudio.encoding import frequency_encoding
 from rankaudio.lengths import zero_beyond
@@ -39,21 +42,6 @@ _POOLINGS: tuple[Pooling, ...] = ("max", "rnn")
 
 # Time is padded to a multiple of 2^n_blocks frames, so more blocks would fill any memory.
 _MOST_BLOCKS = 20
-
-# From the parameter names of the original program to ours. The first pattern that matches is used.
-_REFERENCE_NAMES = [
-    (r"conv_modules\.(\d+)\.0\.", r"blocks.\1.norm_in."),
-    (r"conv_modules\.(\d+)\.1\.", r"blocks.\1.conv."),
-    (r"conv_modules\.(\d+)\.3\.", r"blocks.\1.norm."),
-    (r"conv_modules\.(\d+)\.4\.", r"blocks.\1.act."),
-    (r"conv_modules\.(\d+)\.5\.conv", r"blocks.\1.residual.conv"),
-    (r"conv_modules\.(\d+)\.5\.bn", r"blocks.\1.residual.norm"),
-    (r"conv_modules\.(\d+)\.5\.prelu", r"blocks.\1.residual.act"),
-    (r"rnns\.(\d+)\.0\.", r"aggregates.\1.norm."),
-    (r"rnns\.(\d+)\.1\.(\w+)_reverse$", r"aggregates.\1.backwards.\2"),
-    (r"rnns\.(\d+)\.1\.", r"aggregates.\1.forwards."),
-    (r"output_transform\.", r"classifier."),
-]
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -92,6 +80,8 @@ class _HierarchicalCNN(Network):
         if self.pooling == "max":
             self.aggregates: nn.ModuleList = nn.ModuleList(GlobalMaxPool() for _ in depths[start:])
             self.n_features = sum(depths[start:])
+            self.cell_frames: int | None = 2**self.n_blocks
+            self.halo_frames: int | None = halo_of_blocks(self.blocks)
         else:
             self.aggregates = nn.ModuleList(GRUPool(depth, units=self.rnn_units) for depth in depths[start:])
             self.n_features: int = 2 * self.rnn_units * len(depths[start:])
@@ -104,10 +94,10 @@ class _HierarchicalCNN(Network):
 
     def features(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the pooled outputs of the blocks, side by side: ``(B, d)``. ``lengths`` are in frames."""
-        outputs = self._outputs(spectrogram, lengths)
-        return torch.cat(
-            [pool(x, steps) for pool, (x, steps) in zip(self.aggregates, outputs, strict=True)], dim=-1
-        )
+        x, places = self._input(spectrogram, lengths)
+        outputs = self._outputs(*pack_rows(x, places, 2**self.n_blocks) if self.training else (x, places))
+        pairs = zip(self.aggregates, outputs, strict=True)
+        return torch.cat([pool(x, steps) for pool, (x, steps) in pairs], dim=-1)
 
     def step_features(
         self, spectrogram: Tensor, lengths: Tensor | None = None, *, context: int = 0
@@ -121,7 +111,8 @@ class _HierarchicalCNN(Network):
             return super().step_features(spectrogram, lengths)
         check_integer("context", context, 0)
         outputs = [
-            (x if x.ndim == 3 else x.amax(2), steps) for x, steps in self._outputs(spectrogram, lengths)
+            (x if x.ndim == 3 else x.amax(2), steps)
+            for x, steps in self._outputs(*self._input(spectrogram, lengths))
         ]
         n_steps, steps = outputs[0][0].shape[-1], outputs[0][1]
         parts = [at_finer_steps(x, n_steps, factor=2**k, steps=own) for k, (x, own) in enumerate(outputs)]
@@ -130,14 +121,18 @@ class _HierarchicalCNN(Network):
         features = zero_beyond(features, steps, fill=torch.finfo(features.dtype).min)
         return zero_beyond(max_of_neighbours(features, context), steps), steps
 
-    def _outputs(self, spectrogram: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield the output of each block that the classifier gets, and its steps."""
+    def _input(self, spectrogram: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return the input of the first block, long enough for all poolings, and its lengths."""
         x = self._channels(spectrogram)
         if lengths is not None:
             lengths = check_lengths(lengths, batch=x.shape[0], longest=x.shape[-1], like=x)
         x, lengths = pad_to(x, lengths, 2**self.n_blocks)
         # The padding may hold anything, even NaN. From here on it is zero.
-        x = to_channels_last(zero_beyond(x, lengths))
+        return zero_beyond(x, lengths), lengths
+
+    def _outputs(self, x: Tensor, lengths: AnyLengths) -> Iterator[tuple[Tensor, AnyLengths]]:
+        """Yield the output of each block that the classifier gets, and its steps."""
+        x = to_channels_last(x)
         for k, block in enumerate(self.blocks):
             x, lengths = block(x, lengths)
             if k >= self.start_deep_supervision_on:
@@ -165,7 +160,7 @@ class _HierarchicalCNN(Network):
         >>> model.load_reference_state_dict(state)
         """
         check_mapping("state", state)
-        self.load_state_dict({_from_reference(key): value for key, value in state.items()})
+        self.load_state_dict({from_reference(key): value for key, value in state.items()})
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -281,12 +276,3 @@ def _classifier(d: int, n_classes: int, *, dropout: float) -> nn.Sequential:
         nn.Dropout(dropout),
         nn.Linear(d, n_classes),
     )
-
-
-def _from_reference(key: str) -> str:
-    key = key.removeprefix("module.")
-    for pattern, ours in _REFERENCE_NAMES:
-        renamed, found = re.subn(f"^{pattern}", ours, key)
-        if found:
-            return renamed
-    return key

@@ -128,6 +128,8 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         max_seconds: float | None = None,
         crop: Crop = "random",
         cache: bool = False,
+        start: float | Sequence[float] = 0.0,
+        seconds: float | Sequence[float] | None = None,
     ) -> ClipDataset:
         """Make a data set from a label table with the names of files in ``folder``.
 
@@ -138,6 +140,8 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
             max_seconds: the same.
             crop: the same.
             cache: the same.
+            start: the same; a list has one number for each row of the table.
+            seconds: the same.
 
         Raises:
             TypeError: if ``folder`` is not a path or ``table`` not a :class:`LabelTable`; else as in the
@@ -149,8 +153,8 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
         >>> table = LabelTable(("a.wav",), ("Bark", "Meow"), torch.tensor([[True, False]]))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     wavfile.write(f"{folder}/a.wav", 44100, torch.zeros(400).numpy())
-        ...     ClipDataset.from_table(folder, table).lengths
-        tensor([400])
+        ...     ClipDataset.from_table(folder, table, start=0.005).lengths
+        tensor([180])
         """
         check_instance("table", table, LabelTable)
         folder = check_path("folder", folder)
@@ -161,6 +165,8 @@ class ClipDataset(Dataset[Tensor | tuple[Tensor, Tensor]]):
             max_seconds=max_seconds,
             crop=crop,
             cache=cache,
+            start=start,
+            seconds=seconds,
         )
 
     def __len__(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ def read_sound_blocks(path: Source, sound: Sound, start: int, frames: int) -> It
     left = frames
     try:
         with _opened(soundfile, path, sound.mp3) as file:
-            for block in _blocks(file, sound.skip + start):
+            for block in _blocks(file, sound.skip + start, frames):
                 yield block[:left]
                 left -= min(left, len(block))
                 if not left:
@@ -82,12 +83,14 @@ def read_sound_blocks(path: Source, sound: Sound, start: int, frames: int) -> It
     )
 
 
-def _blocks(file: Any, start: int = 0) -> Iterator[NDArray[np.floating]]:
-    """Decode from ``start`` to the end. Lossy formats are decoded from their first sample, and then cut.
+def _blocks(file: Any, start: int = 0, frames: int = _UNKNOWN) -> Iterator[NDArray[np.floating]]:
+    """Decode ``frames`` samples from ``start``, or some more, or all there are.
+
+    Lossy formats are decoded from their first sample, and then cut.
 
     A decoder of MP3 or Opus that jumps needs some time until its output is the same again.
     """
-    size = max(1, _BLOCK // file.channels)
+    size = max(1, min(_BLOCK // file.channels, start + frames))
     if start and file.format != "MP3" and file.subtype != "OPUS" and file.frames < _UNKNOWN:
         file.seek(start)
         start = 0
@@ -103,6 +106,18 @@ def _blocks(file: Any, start: int = 0) -> Iterator[NDArray[np.floating]]:
 @contextmanager
 def _opened(soundfile: ModuleType, path: Source, mp3: Mp3 | None) -> Iterator[Any]:
     """Open a file for decoding from the first to the last sample."""
+    with open_source(path) as raw:
+        replaced = mp3 is not None and mp3.replacement
+        # The name of a file would count more than its content if it ends in .raw.
+        by_name = isinstance(path, Path) and path.suffix.lower() != ".raw" and not replaced
+        source = str(path) if by_name else _Replaced(raw, mp3)
+        with _sequential(soundfile)(source) as file:
+            yield file
+
+
+@functools.cache
+def _sequential(soundfile: ModuleType) -> type:
+    """Return the class of files that are read from the first to the last sample."""
 
     class Sequential(soundfile.SoundFile):  # type: ignore[misc, name-defined]
         """Does not seek behind every block, which fails without a length, and disturbs MP3."""
@@ -110,13 +125,7 @@ def _opened(soundfile: ModuleType, path: Source, mp3: Mp3 | None) -> Iterator[An
         def seekable(self) -> bool:
             return False
 
-    with open_source(path) as raw:
-        replaced = mp3 is not None and mp3.replacement
-        # The name of a file would count more than its content if it ends in .raw.
-        by_name = isinstance(path, Path) and path.suffix.lower() != ".raw" and not replaced
-        source = str(path) if by_name else _Replaced(raw, mp3)
-        with Sequential(source) as file:
-            yield file
+    return Sequential
 
 
 class _Replaced:

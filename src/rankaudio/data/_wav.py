@@ -117,23 +117,42 @@ def _read_samples(path: Source, file: BinaryIO, wav: Wav, frames: int) -> NDArra
     import numpy as np
 
     kind, width = wav.sample_type[-2], int(wav.sample_type[-1])
-    stored = np.frombuffer(file.read(frames * wav.channels * width), np.uint8)
-    if len(stored) < frames * wav.channels * width:
+    count = frames * wav.channels
+    # Samples are decoded where they were read. One more byte, for the last of three-byte samples.
+    stored = np.empty(count * width + 1, np.uint8)
+    if _read_into(file, stored.data[:-1]) < count * width:
         raise ValueError(f"{path}: truncated while it was read")
     if width == 3:
-        # The three bytes become the upper three of four.
-        wide = np.zeros((frames * wav.channels, 4), np.uint8)
-        wide[:, 1:] = stored.reshape(-1, 3)
-        raw = wide.view("<i4")
+        stored[-1] = 0
+        # Four bytes from the first of each sample on. The shift drops the byte of the next sample, and makes
+        # the three bytes the upper three.
+        raw = np.left_shift(np.ndarray((count,), "<i4", stored.data, 0, (3,)), 8)
     else:
-        raw = stored.view(wav.sample_type)
+        raw = stored[:-1].view(wav.sample_type)
     dtype: type[np.floating] = np.float64 if width == 8 else np.float32
-    samples: NDArray[np.floating] = raw.reshape(frames, wav.channels).astype(dtype)
+    samples: NDArray[np.floating] = raw.reshape(frames, wav.channels).astype(dtype, copy=False)
     if kind == "u":
         samples -= 128
     if kind != "f":
         samples *= 2.0 ** -{1: 7, 2: 15, 3: 31, 4: 31}[width]
     return samples
+
+
+def _read_into(file: BinaryIO, place: memoryview) -> int:
+    """Read bytes into a place, and return how many. Some files only have ``read``, and some return less."""
+    readinto = getattr(file, "readinto", None)
+    done = 0
+    while done < len(place):
+        if readinto is not None:
+            count = readinto(place[done:])
+        else:
+            piece = file.read(len(place) - done)
+            count = len(piece)
+            place[done : done + count] = piece
+        if not count:
+            break
+        done += count
+    return done
 
 
 def _read_format(path: Source, body: bytes) -> _Format:

@@ -12,15 +12,23 @@ from rankaudio import _random
 from rankaudio._checks import check_range, check_values, check_waveform
 from rankaudio._draws import take_fields
 from rankaudio.augmentation import Augmentation, Draw
-from rankaudio.effects._chunks import CHUNK_SAMPLES
 from rankaudio.effects._parameters import Range, can_read, check_parameters
 from rankaudio.lengths import zero_beyond
+
+# Clips of one group have at least this share of the longest clip's length.
+_SIMILAR = 0.8
+# Short clips are computed together, because each operation has a fixed cost. Intermediate results of this
+# many samples stay in a core's second cache.
+_GROUP_SAMPLES = 1 << 17
 
 
 def check_and_mask(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Check clips and lengths, convert half precision to float32, and set the padding to zero."""
     clips, lengths = check_waveform(waveform, lengths)
-    return zero_beyond(clips, lengths), lengths
+    if lengths is None or not can_read(clips) or len(clips) == 0:
+        return zero_beyond(clips, lengths), lengths
+    ends = lengths.tolist()
+    return take_clips(clips, list(range(len(ends))), ends), lengths
 
 
 class RandomEffect(Augmentation):
@@ -66,14 +74,15 @@ class RandomEffect(Augmentation):
     ) -> tuple[Tensor, Tensor | None]:
         """Apply what :meth:`draw` returned, or another draw with the same fields."""
         given = lengths
-        clips, lengths = check_and_mask(waveform, lengths)
+        clips, lengths = check_waveform(waveform, lengths)
         chosen, *values = take_fields(draw, ("chosen", *self.ranges), waveform)
         if self.p == 1 and self.ranges.get("factor", (1, 1))[0] > 1:
             check_values(
                 "draw", chosen, chosen, "every clip chosen, because others do not fit into the result"
             )
         parameters = check_parameters(dict(zip(self.ranges, values, strict=True)), self._limits, clips)
-        change = self._change_chosen if can_read(clips) else self._change_all
+        # An empty batch stays in the graph of the gradients if the whole of it is computed.
+        change = self._change_chosen if can_read(clips) and len(clips) else self._change_all
         changed, lengths = change(clips, lengths, chosen, parameters)
         if lengths is not None and given is not None:
             lengths = lengths.to(given.dtype)
@@ -83,8 +92,10 @@ class RandomEffect(Augmentation):
         self, clips: Tensor, lengths: Tensor | None, chosen: Tensor, parameters: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor | None]:
         """Change every clip, and keep the result of the chosen ones."""
+        clips = zero_beyond(clips, lengths)
+        size = self._samples_after(clips.shape[1])
         changed, new_lengths = self._change(clips, lengths, parameters)
-        original = F.pad(clips, (0, changed.shape[1] - clips.shape[1]))
+        changed, original = pad_to(changed, size), pad_to(clips, size)
         result = torch.where(chosen[:, None], changed, original)
         if new_lengths is None:
             return result, None
@@ -97,17 +108,22 @@ class RandomEffect(Augmentation):
     ) -> tuple[Tensor, Tensor | None]:
         """Return the same as ``_change_all``, but change the chosen clips only, without most padding."""
         batch, longest = clips.shape
-        size = self._samples_after(longest)
-        result, after = F.pad(clips, (0, size - longest)), None
-        for rows, samples in _groups_of_similar_length(chosen, lengths, longest):
-            some_lengths = None if lengths is None else lengths[rows]
-            some = {name: values[rows] for name, values in parameters.items()}
-            changed, new_lengths = self._change(clips[:, :samples][rows], some_lengths, some)
-            result[rows] = F.pad(changed, (0, size - changed.shape[1]))
+        ends = [longest] * batch if lengths is None else lengths.tolist()
+        result, after = silence(clips, batch, self._samples_after(longest)), None
+        for row in (~chosen).nonzero().flatten().tolist():
+            result[row, : ends[row]] = clips[row, : ends[row]]
+        for rows in _groups_of_similar_length(
+            chosen.nonzero().flatten().tolist(), ends, whole=lengths is None
+        ):
+            index = torch.tensor(rows, dtype=torch.long)
+            some_lengths = None if lengths is None else lengths[index]
+            some = {name: values[index] for name, values in parameters.items()}
+            changed, new_lengths = self._change(take_clips(clips, rows, ends), some_lengths, some)
+            result[index, : changed.shape[1]] = changed
             if new_lengths is not None:
                 if after is None:
                     after = new_lengths.new_full((batch,), longest) if lengths is None else lengths.clone()
-                after[rows] = new_lengths
+                after[index] = new_lengths
         return result, after
 
     def _samples_after(self, samples: int) -> int:
@@ -125,22 +141,53 @@ class RandomEffect(Augmentation):
         return ", ".join([f"p={self.p}", *(f"{name}={value}" for name, value in self.ranges.items())])
 
 
-def _groups_of_similar_length(
-    chosen: Tensor, lengths: Tensor | None, samples: int
-) -> Iterator[tuple[Tensor, int]]:
-    """Yield the chosen rows in groups, the longest first, and the samples of the longest clip of each group.
+def take_clips(clips: Tensor, rows: list[int], ends: list[int]) -> Tensor:
+    """Return the given rows, as long as the longest of their clips, with silence as padding.
 
-    The shortest clip of a group is at least half as long as its longest. If no row is chosen, there is one
-    empty group.
+    Only the clips themselves are read, because a mask of a padded batch takes longer than most effects.
     """
-    rows = chosen.nonzero().flatten()
-    if lengths is None or len(rows) == 0:
-        yield rows, samples if len(rows) else 1
-        return
-    rows = rows[lengths[rows].argsort(descending=True, stable=True)]
-    sizes, start = lengths[rows].tolist(), 0
-    for end in range(1, len(sizes) + 1):
-        full = (end - start) * sizes[start] >= CHUNK_SAMPLES
-        if end == len(sizes) or 2 * sizes[end] < sizes[start] or full:
-            yield rows[start:end], sizes[start]
-            start = end
+    some = silence(clips, len(rows), max((ends[row] for row in rows), default=1))
+    for k, row in enumerate(rows):
+        some[k, : ends[row]] = clips[row, : ends[row]]
+    return some
+
+
+def silence(like: Tensor, rows: int, samples: int) -> Tensor:
+    """Return zeros ``(rows, samples)`` on the CPU.
+
+    The system gives numpy large pages, and only where something is written. PyTorch writes all of them.
+    """
+    import numpy as np
+
+    dtype = np.float64 if like.dtype == torch.float64 else np.float32
+    return torch.from_numpy(np.zeros((rows, samples), dtype))
+
+
+def pad_to(values: Tensor, size: int) -> Tensor:
+    """Return the values with silence up to ``size`` samples."""
+    return values if values.shape[1] == size else F.pad(values, (0, size - values.shape[1]))
+
+
+def silence_padding(fresh: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return a result with silence after each length. It is written in place if no gradient needs it."""
+    if lengths is None or fresh.requires_grad or not can_read(fresh):
+        return zero_beyond(fresh, lengths)
+    for row, end in enumerate(lengths.tolist()):
+        fresh[row, end:] = 0
+    return fresh
+
+
+def _groups_of_similar_length(rows: list[int], ends: list[int], *, whole: bool) -> Iterator[list[int]]:
+    """Yield the rows in groups, the longest first; if there is none, one empty group.
+
+    The shortest clip of a group is at least _SIMILAR as long as its longest. ``whole`` asks for one group.
+    """
+    rows, start = sorted(rows, key=lambda row: -ends[row]), 0
+    for k in range(1, len(rows) + 1):
+        longest = ends[rows[start]]
+        full = (k - start + 1) * longest > _GROUP_SAMPLES and not whole
+        if k == len(rows) or ends[rows[k]] < _SIMILAR * longest or full:
+            yield rows[start:k]
+            start = k
+    if not rows:
+        yield rows

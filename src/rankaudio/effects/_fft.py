@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -29,9 +27,11 @@ def irfft_rows(spectrum: Tensor, size: int) -> Tensor:
 
 def fast_size(least: int) -> int:
     """Return the smallest even 2^a 3^b 5^c that is at least ``least``, because such FFTs are fast."""
-    best = 1 << max(1, math.ceil(math.log2(max(least, 2))))
-    for three_five in (3**b * 5**c for b in range(40) for c in range(28) if 3**b * 5**c < best):
-        doublings = max(1, math.ceil(math.log2(max(least / three_five, 2))))
-        size = three_five << doublings
-        best = min(best, size) if size >= least else best
+    best, three = 1 << max(1, (least - 1).bit_length()), 1
+    while three < best:
+        odd = three
+        while odd < best:
+            best = min(best, odd << max(1, (-(-least // odd) - 1).bit_length()))
+            odd *= 5
+        three *= 3
     return best

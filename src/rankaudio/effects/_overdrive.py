@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rankaudio.effects._base import RandomEffect, check_and_mask
+from rankaudio.effects._base import RandomEffect, check_and_mask, silence_padding
+from rankaudio.effects._cached import cached
 from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._parameters import Range, check_parameters
-from rankaudio.lengths import zero_beyond
 
 LIMITS = {"decibels": (-100.0, 100.0), "colour": (0.0, 100.0)}
 
@@ -87,25 +87,49 @@ class Overdrive(RandomEffect):
 
 def distort(clips: Tensor, lengths: Tensor | None, *, decibels: Tensor, colour: Tensor) -> Tensor:
     """Apply the effect to clips that are checked and masked."""
-    return zero_beyond(in_chunks(_distort, clips, 10 ** (decibels / 20), colour / 200), lengths)
+    return silence_padding(in_chunks(_distort, clips, 10 ** (decibels / 20), colour / 200), lengths)
 
 
 def _distort(clips: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
+    samples = clips.shape[1]
+    clips = F.pad(clips, (0, -samples % _BLOCK))
     shaped = torch.addcmul(offset.to(clips.dtype)[:, None], clips, factor.to(clips.dtype)[:, None])
-    shaped = shaped.clamp(-1, 1)
-    shaped = shaped - shaped * shaped * shaped / 3
-    # e[t] = d[t] - 0.005 (d[t-1] + 0.995 d[t-2] + ...), because sums of small numbers lose less precision.
-    history = _decaying_sum(F.pad(shaped[:, :-1], (1, 0)), _POLE)
-    return (0.5 * clips + 0.75 * (shaped - (1 - _POLE) * history)).clamp(-1, 1)
+    shaped = shaped.clamp_(-1, 1)
+    shaped = torch.addcmul(shaped, shaped * shaped, shaped, value=-1 / 3)
+    return _without_offset(shaped, clips).clamp_(-1, 1)[:, :samples]
+
+
+def _without_offset(shaped: Tensor, clips: Tensor) -> Tensor:
+    """Compute ``0.5 x + 0.75 e`` in blocks of _BLOCK samples, without a loop over samples.
+
+    The recursion is e[t] = d[t] - 0.005 (d[t-1] + 0.995 d[t-2] + ...), because sums of small numbers lose
+    less precision. Inside a block it is a product with a triangular matrix. What the earlier blocks add
+    decays.
+    """
+    batch = shaped.shape[0]
+    blocks = shaped.view(batch, -1, _BLOCK)
+    inside, decay = _weights(shaped.device, shaped.dtype)
+    before = _decaying_sum((blocks @ decay.flip(0))[:, :-1], _POLE**_BLOCK)
+    carried = F.pad(before, (1, 0))[..., None] * (0.75 * (_POLE - 1) * decay)
+    carried = torch.add(carried.view(batch, -1), clips, alpha=0.5).view(-1, _BLOCK)
+    return carried.addmm_(blocks.flatten(0, 1), inside).view(batch, -1)
+
+
+@cached
+def _weights(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the matrix of a block, times 0.75, and the powers of the pole."""
+    step = torch.arange(_BLOCK, device=device)
+    age = step - step[:, None]
+    late = torch.where(age > 0, (_POLE - 1) * _POLE ** (age - 1).clamp(min=0).to(dtype), 0.0)
+    eye = torch.eye(_BLOCK, dtype=dtype, device=device)
+    return 0.75 * (late + eye), _POLE ** step.to(dtype)
 
 
 def _decaying_sum(values: Tensor, pole: float) -> Tensor:
-    """Compute ``y[t] = x[t] + pole y[t - 1]`` along the last axis of ``(B, T)``, without a loop over samples.
-
-    The sum inside a block is a product with a triangular matrix. The sum over the ends of all blocks is the
-    same recursion, with the pole of a whole block.
-    """
+    """Compute ``y[t] = x[t] + pole y[t - 1]`` along the last axis of ``(B, T)``, in the same way."""
     batch, samples = values.shape
+    if samples <= 1:
+        return values
     blocks = -(-samples // _BLOCK)
     step = torch.arange(_BLOCK, device=values.device)
     age = step - step[:, None]

@@ -6,13 +6,12 @@ import math
 
 from torch import Tensor
 
-from rankaudio.effects._base import RandomEffect, check_and_mask
+from rankaudio.effects._base import RandomEffect, check_and_mask, silence_padding
 from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._parameters import Range, check_parameters, smallest
 from rankaudio.effects._resample import resample
 from rankaudio.effects._speed import lengths_after
 from rankaudio.effects._vocoder import check_n_fft, stretch
-from rankaudio.lengths import zero_beyond
 
 LIMITS = {"cents": (-2400.0, 2400.0)}
 
@@ -92,8 +91,8 @@ def shift_pitch(
 
     def shift(chunk: Tensor, f: Tensor, ends: Tensor) -> Tensor:
         # The filter rings on after the end. A longer batch would cut this at another place.
-        played = zero_beyond(resample(chunk, f, size=most_samples), ends)
+        played = silence_padding(resample(chunk, f, size=most_samples), ends)
         return stretch(played, 1 / f, size=samples, n_fft=n_fft)
 
     ends = lengths_after(clips, lengths, factor=factor, size=most_samples)
-    return zero_beyond(in_chunks(shift, clips, factor, ends), lengths)
+    return silence_padding(in_chunks(shift, clips, factor, ends), lengths)

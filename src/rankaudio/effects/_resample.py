@@ -13,10 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rankaudio.effects._cached import cached
+from rankaudio.effects._fft import irfft_rows, rfft_rows
+from rankaudio.effects._parameters import can_read
+
 # A block has 2^13 samples. The filter's impulse response needs _EDGE of them at each end.
 _BLOCK = 1 << 13
 _EDGE = 256
 _OVERSAMPLING = 2
+# Samples that are read together on a CPU. Intermediate results stay in its second cache.
+_PIECE = 1 << 16
 # Taps on each side of the middle one.
 _SIDE_TAPS = 2
 _SHARPNESS = 2.3 * (2 * _SIDE_TAPS + 1)
@@ -37,34 +43,45 @@ _TRANSITION = 3.5 * _SPREAD
 def resample(clips: Tensor, factor: Tensor, *, size: int) -> Tensor:
     """Compute ``y[n] = x(factor n)`` for n < size, ``(B, T)`` to ``(B, size)``; ``factor`` is ``(B,)``."""
     dense = _oversample(clips, factor)
+    order = torch.arange(size, device=clips.device, dtype=factor.dtype)
+    step = factor[:, None] * _OVERSAMPLING
+    if not can_read(clips):
+        return _read(dense, order, step)
+    pieces = torch.split(order, max(1, _PIECE // max(1, len(clips))))
+    return torch.cat([_read(dense, piece, step) for piece in pieces], dim=1)
+
+
+def _read(dense: Tensor, order: Tensor, step: Tensor) -> Tensor:
+    """Read each row at its positions ``step order``, between its samples."""
     with torch.no_grad():
-        order = torch.arange(size, device=clips.device, dtype=factor.dtype)
-        # The signal starts at sample _EDGE.
-        position = (order * (factor * _OVERSAMPLING)[:, None]).add_(_EDGE * _OVERSAMPLING)
+        # The signal starts at sample _EDGE. Half a sample more makes the integer part the nearest sample.
+        position = (order * step).add_(_EDGE * _OVERSAMPLING + 0.5)
         position = position.clamp_(max=dense.shape[1] - 1 - _SIDE_TAPS)
-        nearest = position.round()
-        fraction = position.sub_(nearest).to(clips.dtype)
-        first = nearest.long().sub_(_SIDE_TAPS)
-        even, odd = _tap_weights(fraction)
-    taps = [dense[:, k:].gather(1, first) for k in range(2 * _SIDE_TAPS + 1)]
-    total: Tensor = taps[_SIDE_TAPS] * even[0]
-    for k in range(1, _SIDE_TAPS + 1):
-        left, right = taps[_SIDE_TAPS - k], taps[_SIDE_TAPS + k]
-        total = torch.addcmul(torch.addcmul(total, right + left, even[k]), right - left, odd[k])
+        first = position.long().sub_(_SIDE_TAPS)
+        fraction = position.frac_().to(dense.dtype).sub_(0.5)
+        square = fraction * fraction
+        left, right = zip(*(_tap_weights(fraction, square, k) for k in range(1, _SIDE_TAPS + 1)), strict=True)
+        middle = _even_part(square, 0)
+    total = dense[:, _SIDE_TAPS:].gather(1, first) * middle
+    for k in range(_SIDE_TAPS):
+        total.addcmul_(dense[:, _SIDE_TAPS - 1 - k :].gather(1, first), left[k])
+        total.addcmul_(dense[:, _SIDE_TAPS + 1 + k :].gather(1, first), right[k])
     return total
 
 
-def _tap_weights(fraction: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """Compute the weights of the taps for points at ``fraction``, -0.5 to 0.5, right of the middle tap.
+def _tap_weights(fraction: Tensor, square: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Compute the weights of the k-th tap to the left and to the right.
 
-    The k-th tap to the right has the weight even[k] + odd[k], the k-th to the left even[k] - odd[k].
+    The points are at ``fraction``, -0.5 to 0.5, right of the middle tap.
     """
-    square = fraction * fraction
-    even, odd = [], []
-    for c0, c1, c2, c3, c4 in _POLYNOMIALS:
-        even.append((square * c4).add_(c2).mul_(square).add_(c0))
-        odd.append((square * c3).add_(c1).mul_(fraction))
-    return even, odd
+    _, c1, _, c3, _ = _POLYNOMIALS[k]
+    even, odd = _even_part(square, k), (square * c3).add_(c1).mul_(fraction)
+    return even - odd, even.add_(odd)
+
+
+def _even_part(square: Tensor, k: int) -> Tensor:
+    c0, _, c2, _, c4 = _POLYNOMIALS[k]
+    return (square * c4).add_(c2).mul_(square).add_(c0)
 
 
 def _kernel(x: Tensor) -> Tensor:
@@ -77,10 +94,10 @@ def _oversample(clips: Tensor, factor: Tensor) -> Tensor:
     hop = _BLOCK - 2 * _EDGE
     blocks = -(-(clips.shape[1] + 2 * _EDGE) // hop)
     padded = F.pad(clips, (2 * _EDGE, blocks * hop - clips.shape[1]))
-    spectrum = torch.fft.rfft(padded.unfold(-1, _BLOCK, hop))
-    spectrum = spectrum * _response(factor, clips.dtype)[:, None]
-    dense: Tensor = torch.fft.irfft(spectrum, n=_BLOCK * _OVERSAMPLING)
-    kept = dense[..., _EDGE * _OVERSAMPLING : (_EDGE + hop) * _OVERSAMPLING]
+    spectrum = rfft_rows(padded.unfold(-1, _BLOCK, hop).flatten(0, 1), _BLOCK)
+    spectrum = spectrum.view(-1, blocks, _BLOCK // 2 + 1).mul_(_response(factor, clips.dtype)[:, None])
+    dense = irfft_rows(spectrum.flatten(0, 1), _BLOCK * _OVERSAMPLING)
+    kept = dense[:, _EDGE * _OVERSAMPLING : (_EDGE + hop) * _OVERSAMPLING]
     return kept.reshape(clips.shape[0], -1)
 
 
@@ -92,11 +109,20 @@ def _response(factor: Tensor, dtype: torch.dtype) -> Tensor:
     frequency = torch.arange(_BLOCK // 2 + 1, device=factor.device, dtype=factor.dtype) / _BLOCK
     edge = 0.5 / factor.clamp(min=1) - _TRANSITION
     passed = torch.special.erfc((frequency - edge[:, None]) / (_SPREAD * math.sqrt(2))) / 2
-    # The spectrum of the kernel by quadrature. The kernel is even, smooth, and almost 0 at its ends.
+    gain: Tensor = passed * _inverse_of_kernel(factor.device, factor.dtype)
+    return gain.to(dtype)
+
+
+@cached
+def _inverse_of_kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Compute 1 over the spectrum of the kernel.
+
+    This is a quadrature, because the kernel is even and almost 0 at its ends.
+    """
+    frequency = torch.arange(_BLOCK // 2 + 1, device=device, dtype=dtype) / _BLOCK
     steps = 64
-    x = (torch.arange(steps, device=factor.device, dtype=factor.dtype) + 0.5) / steps
+    x = (torch.arange(steps, device=device, dtype=dtype) + 0.5) / steps
     width = _SIDE_TAPS + 0.5
     waves = torch.cos(frequency[:, None] * (2 * math.pi * width / _OVERSAMPLING) * x)
-    spectrum = (waves * _kernel(x)).sum(-1) * (2 * width / steps)
-    gain: Tensor = passed * (_OVERSAMPLING / spectrum)
-    return gain.to(dtype)
+    inverse: Tensor = _OVERSAMPLING / ((waves * _kernel(x)).sum(-1) * (2 * width / steps))
+    return inverse

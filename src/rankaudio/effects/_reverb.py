@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from rankaudio._autocast import full_precision
 from rankaudio._checks import check_integer, check_number
 from rankaudio.effects._base import RandomEffect, check_and_mask
 from rankaudio.effects._chunks import in_chunks
-from rankaudio.effects._fft import fast_size, irfft_rows, rfft_rows
-from rankaudio.effects._parameters import Range, check_parameters, largest
+from rankaudio.effects._convolve import add_convolved, block_size
+from rankaudio.effects._fft import fast_size
+from rankaudio.effects._parameters import Range, can_read, check_parameters, largest
+from rankaudio.effects._room import Rooms, impulse_response, longest_tail, rooms_of
 from rankaudio.lengths import zero_beyond
 
 LIMITS = {
@@ -24,16 +27,6 @@ LIMITS = {
 
 # The parameters that lengthen the impulse response.
 _LENGTHENING = ("reverberance", "room_scale", "stereo_depth", "pre_delay")
-
-# Delays in samples at 44.1 kHz.
-_COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)
-_ALLPASSES = (225, 341, 441, 556)
-_STEREO = 12
-# The feedback is 0.3 at reverberance 0 and 0.98 at 100. Its exponent is linear in the reverberance.
-_A = -1 / math.log(0.7)
-_B = 100 / (1 + _A * math.log(0.02))
-# The impulse response ends where no repetition is above this share of the first one.
-_END = 1e-6
 
 
 def reverb(
@@ -105,11 +98,10 @@ def reverb(
         "wet_gain": wet_gain,
     }
     room = check_parameters(settings, LIMITS, clips)
-    if tail is None:
-        tail = longest_tail(**{name: largest(settings[name], LIMITS[name][1]) for name in _LENGTHENING})
+    seconds = check_number("tail", tail, 0, 3600) if tail is not None else _longest_of(settings)
     stereo = isinstance(stereo_depth, Tensor) or stereo_depth > 0
     wet = reverberate(
-        clips, real, room, sample_rate=sample_rate, tail=check_number("tail", tail, 0, 3600), stereo=stereo
+        clips, real, room, sample_rate=sample_rate, tail=seconds, same_tail=tail is not None, stereo=stereo
     )
     return wet.to(waveform.dtype), lengths
 
@@ -117,7 +109,8 @@ def reverb(
 class Reverb(RandomEffect):
     """Module form of :func:`reverb`, which holds the definition; in eval mode it does nothing.
 
-    The impulse response is as long as the ends of the ranges need. It does not depend on the draw.
+    On a CPU, the impulse response of a clip is as long as its own room needs. Elsewhere it is as long as the
+    ends of the ranges need, so no step waits for the device.
 
     Args:
         p: probability that a clip gets the effect.
@@ -169,6 +162,10 @@ class Reverb(RandomEffect):
         return f"{super().extra_repr()}, sample_rate={self.sample_rate}"
 
 
+def _longest_of(settings: Mapping[str, Tensor | float]) -> float:
+    return longest_tail(**{name: largest(settings[name], LIMITS[name][1]) for name in _LENGTHENING})
+
+
 def reverberate(
     clips: Tensor,
     lengths: Tensor | None,
@@ -176,119 +173,41 @@ def reverberate(
     *,
     sample_rate: int,
     tail: float,
+    same_tail: bool = False,
     stereo: bool = True,
 ) -> Tensor:
-    """Apply the effect to clips that are checked and masked; ``room`` has the parameters of LIMITS."""
+    """Apply the effect to clips that are checked and masked; ``room`` has the parameters of LIMITS.
+
+    ``tail`` is the longest impulse response, in seconds. If values can be read and ``same_tail`` is False, a
+    room's own response may be shorter.
+    """
     size = fast_size(math.ceil(tail * sample_rate) + 1)
-
-    def transfer(*parameters: Tensor) -> Tensor:
-        named = dict(zip(LIMITS, parameters, strict=True))
-        response = _impulse_response(named, size=size, rate=sample_rate, stereo=stereo, dtype=clips.dtype)
-        return rfft_rows(response, 2 * size)
-
+    rooms = rooms_of(room, rate=sample_rate, stereo=stereo)
+    if can_read(clips) and len(clips):
+        sizes = [size] * clips.shape[0] if same_tail else _own_sizes(room, size, sample_rate)
+        ends = [clips.shape[1]] * clips.shape[0] if lengths is None else lengths.tolist()
+        return _room_by_room(clips, ends, rooms, sizes)
     with torch.no_grad():
-        # Several clips at a time, because a CPU needs several times as long for a single long FFT.
-        response = in_chunks(transfer, *(room[name] for name in LIMITS), samples=size)
-    return zero_beyond(in_chunks(_add_convolved, clips, response), lengths)
+        response = in_chunks(
+            lambda *some: impulse_response(Rooms(*some), size=size, dtype=clips.dtype), *rooms, samples=size
+        )
+    return zero_beyond(in_chunks(partial(add_convolved, block=size), clips, response), lengths)
 
 
-def longest_tail(
-    *, reverberance: float, room_scale: float, stereo_depth: float, pre_delay: float = 0.0
-) -> float:
-    """Return the seconds until the slowest comb has lost 120 dB, without damping."""
-    feedback = 1 - math.exp((reverberance - _B) / (_A * _B))
-    longest = _COMBS[-1] * (0.1 + 0.9 * room_scale / 100) + _STEREO * stereo_depth / 100
-    rounds = math.log(_END) / math.log(feedback) + 1
-    # The longest all-pass loses half of its energy every 556 samples.
-    return (rounds * longest + 20 * _ALLPASSES[-1]) / 44100 + pre_delay / 1000
+def _own_sizes(room: Mapping[str, Tensor], most: int, rate: int) -> list[int]:
+    """Return the samples of each room's response, at most ``most``."""
+    rows = zip(*(room[name].tolist() for name in _LENGTHENING), strict=True)
+    tails = [longest_tail(**dict(zip(_LENGTHENING, row, strict=True))) for row in rows]
+    return [min(most, fast_size(math.ceil(tail * rate) + 1)) for tail in tails]
 
 
-def _impulse_response(
-    room: Mapping[str, Tensor], *, size: int, rate: int, stereo: bool, dtype: torch.dtype
-) -> Tensor:
-    """Compute the impulse response of the reverberation, without the clip itself, ``(B, size)``."""
-    delays = _delays(room["room_scale"], room["stereo_depth"] / 100, rate)
-    feedback = 1 - torch.exp((room["reverberance"] - _B) / (_A * _B))
-    h = (0.2 + 0.3 * room["damping"] / 100).to(dtype)[:, None]
-    # Rows fill whole vector registers, so the last bins of a clip are computed in the same way in every row.
-    # A following pitch shift can enlarge a difference in the last bit a thousand times.
-    bins = torch.arange(_multiple_of_64(size // 2 + 1), dtype=feedback.dtype, device=feedback.device)
-    cosine, sine = _phasor(bins, torch.full_like(feedback, 1 / size), dtype)
-    # f L(z) = f (1 - h) / (1 - h z), the same for all combs of a room.
-    scale = feedback.to(dtype)[:, None] * (1 - h) / (1 - 2 * h * cosine + h * h)
-    loop = (scale * (1 - h * cosine), -scale * h * sine)
-    channels = delays if stereo else delays[:1]
-    total = torch.stack([_network(bins / size, channel, loop, dtype) for channel in channels]).sum(0)
-    gain = 0.015 / len(channels) * 10 ** (room["wet_gain"] / 20)
-    cosine, sine = _phasor(bins / size, torch.floor(room["pre_delay"] / 1000 * rate + 0.5), dtype)
-    total = total * torch.complex(cosine, -sine) * gain.to(dtype)[:, None]
-    return irfft_rows(total[:, : size // 2 + 1], size)
-
-
-def _multiple_of_64(count: int) -> int:
-    return -(-count // 64) * 64
-
-
-def _delays(room_scale: Tensor, depth: Tensor, rate: int) -> list[Tensor]:
-    """Compute the delays ``(12, B)`` in samples, of the first channel and of the second, detuned channel."""
-    combs = torch.tensor(_COMBS, dtype=depth.dtype, device=depth.device)[:, None]
-    allpasses = torch.tensor(_ALLPASSES, dtype=depth.dtype, device=depth.device)[:, None]
-    scale = room_scale / 100 * 0.9 + 0.1
-    signs = torch.ones_like(combs)
-    signs[1::2] = -1
-    both = []
-    for amount in (0 * depth, depth):
-        detuned = _STEREO * amount * signs
-        exact = [
-            scale * (rate * (1 / 44100)) * (combs + detuned),
-            rate * (1 / 44100) * (allpasses + detuned[:4]),
-        ]
-        both.append(torch.floor(torch.cat(exact) + 0.5).clamp(min=1))
-    return both
-
-
-def _phasor(turns: Tensor, factor: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Compute cosine and sine of ``turns x factor`` turns, ``(B, n)``.
-
-    Whole turns are removed before the conversion to ``dtype``, so no precision is lost.
-    """
-    angle = factor[:, None] * turns
-    angle = (angle - angle.round()).to(dtype) * (2 * math.pi)
-    return angle.cos(), angle.sin()
-
-
-def _network(turns: Tensor, delays: Tensor, loop: tuple[Tensor, Tensor], dtype: torch.dtype) -> Tensor:
-    r"""Compute combs and all-passes of one channel on the grid, ``(B, size / 2 + 1)`` complex.
-
-    With :math:`u = z^{-d}`, whose magnitude is 1: a comb is :math:`1 / (u - f L)`, an all-pass
-    :math:`(1.5 - u) / (u - 0.5) = (2 \cos - 1.75 - i \sin) / (1.25 - \cos)`.
-    """
-    real, imaginary = torch.zeros_like(loop[0]), torch.zeros_like(loop[0])
-    for delay in delays[: len(_COMBS)]:
-        cosine, sine = _phasor(turns, delay, dtype)
-        cosine, sine = cosine.sub_(loop[0]), sine.sub_(loop[1])
-        squared = torch.addcmul(cosine * cosine, sine, sine)
-        real.addcdiv_(cosine, squared)
-        imaginary.addcdiv_(sine, squared, value=-1)
-    total = torch.complex(real, imaginary)
-    for delay in delays[len(_COMBS) :]:
-        cosine, sine = _phasor(turns, delay, dtype)
-        denominator = 1.25 - cosine
-        total = total * torch.complex((2 * cosine - 1.75) / denominator, -sine / denominator)
-    return total
-
-
-def _add_convolved(clips: Tensor, transfer: Tensor) -> Tensor:
-    """Add to clips ``(B, T)`` the first T samples of their convolution with the responses.
-
-    Blocks have the size of the response, so the result of a clip does not depend on the length of its batch,
-    to the last bit. ``transfer`` is the spectrum of a response that is followed by as many zeros.
-    """
-    (batch, samples), size = clips.shape, transfer.shape[1] - 1
-    blocks = -(-samples // size)
-    cut = F.pad(clips, (0, blocks * size - samples)).view(-1, size)
-    spectrum = rfft_rows(cut, 2 * size).view(batch, blocks, -1) * transfer[:, None]
-    halves = irfft_rows(spectrum.flatten(0, 1), 2 * size).view(batch, blocks, 2, size)
-    late = F.pad(halves[:, :-1, 1], (0, 0, 1, 0))
-    wet: Tensor = (halves[:, :, 0] + late).reshape(batch, -1)[:, :samples] + clips
-    return wet
+def _room_by_room(clips: Tensor, ends: list[int], rooms: Rooms, sizes: list[int]) -> Tensor:
+    """Compute one clip at a time, as long as it is, with a response as long as its room needs."""
+    result = torch.zeros_like(clips)
+    with full_precision(clips.device):
+        for row, (end, size) in enumerate(zip(ends, sizes, strict=True)):
+            with torch.no_grad():
+                response = impulse_response(rooms.row(row), size=size, dtype=clips.dtype)
+            clip, block = clips[row : row + 1, :end], block_size(end)
+            result[row, :end] = add_convolved(clip, response[:, :end], block=block)[0]
+    return result

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from rankaudio._checks import check_integer
-from rankaudio.effects._base import RandomEffect, check_and_mask
+from rankaudio.effects._base import RandomEffect, check_and_mask, pad_to, silence_padding
 from rankaudio.effects._chunks import in_chunks
-from rankaudio.effects._parameters import Range, check_parameters
+from rankaudio.effects._parameters import Range, check_parameters, largest
 from rankaudio.effects._resample import resample
-from rankaudio.lengths import zero_beyond
 
 LIMITS = {"factor": (0.1, 10.0)}
 
@@ -59,7 +58,9 @@ def speed(
     """
     clips, real = check_and_mask(waveform, lengths)
     parameters = check_parameters({"factor": factor}, LIMITS, clips)
-    result, new = change_speed(clips, real, **parameters, size=size_after(clips, factor, size))
+    size = size_after(clips, factor, size)
+    result, new = change_speed(clips, real, **parameters, size=size)
+    result = pad_to(result, size)
     return result.to(waveform.dtype), new if lengths is None else new.to(lengths.dtype)
 
 
@@ -92,10 +93,14 @@ class Speed(RandomEffect):
 def change_speed(
     clips: Tensor, lengths: Tensor | None, *, factor: Tensor, size: int
 ) -> tuple[Tensor, Tensor]:
-    """Apply the effect to clips that are checked and masked, and return clips and new lengths."""
-    result = in_chunks(lambda chunk, f: resample(chunk, f, size=size), clips, factor)
+    """Apply the effect to clips that are checked and masked, and return clips and new lengths.
+
+    If values can be read, the result ends with its longest clip and not at ``size``.
+    """
     new_lengths = lengths_after(clips, lengths, factor=factor, size=size)
-    return zero_beyond(result, new_lengths), new_lengths
+    size = int(largest(new_lengths, size))
+    result = in_chunks(lambda chunk, f: resample(chunk, f, size=size), clips, factor)
+    return silence_padding(result, new_lengths), new_lengths
 
 
 def size_after(clips: Tensor, factor: Tensor | float, size: int | None) -> int:

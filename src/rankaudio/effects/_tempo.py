@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from rankaudio.effects._base import RandomEffect, check_and_mask
+from rankaudio.effects._base import RandomEffect, check_and_mask, pad_to, silence_padding
 from rankaudio.effects._chunks import in_chunks
-from rankaudio.effects._parameters import Range, check_parameters
+from rankaudio.effects._parameters import Range, check_parameters, largest
 from rankaudio.effects._speed import LIMITS, largest_size, lengths_after, size_after
 from rankaudio.effects._vocoder import check_n_fft, stretch
-from rankaudio.lengths import zero_beyond
 
 
 def tempo(
@@ -60,6 +59,7 @@ def tempo(
     check_n_fft(n_fft)
     size = size_after(clips, factor, size)
     result, new = _change_tempo(clips, real, **parameters, n_fft=n_fft, size=size)
+    result = pad_to(result, size)
     return result.to(waveform.dtype), new if lengths is None else new.to(lengths.dtype)
 
 
@@ -98,6 +98,7 @@ class Tempo(RandomEffect):
 def _change_tempo(
     clips: Tensor, lengths: Tensor | None, *, factor: Tensor, n_fft: int, size: int
 ) -> tuple[Tensor, Tensor]:
-    result = in_chunks(lambda chunk, f: stretch(chunk, f, size=size, n_fft=n_fft), clips, factor)
     new_lengths = lengths_after(clips, lengths, factor=factor, size=size)
-    return zero_beyond(result, new_lengths), new_lengths
+    size = int(largest(new_lengths, size))  # if values can be read, the result ends with its longest clip
+    result = in_chunks(lambda chunk, f: stretch(chunk, f, size=size, n_fft=n_fft), clips, factor)
+    return silence_padding(result, new_lengths), new_lengths

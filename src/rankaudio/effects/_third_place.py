@@ -8,6 +8,7 @@ from rankaudio._checks import check_integer
 from rankaudio.effects import _overdrive, _pitch_shift, _reverb, _speed
 from rankaudio.effects._base import RandomEffect
 from rankaudio.effects._parameters import Range, check_parameters
+from rankaudio.effects._room import longest_tail
 from rankaudio.effects._vocoder import check_n_fft
 
 _LIMITS = {**_reverb.LIMITS, **_pitch_shift.LIMITS, **_overdrive.LIMITS, **_speed.LIMITS}
@@ -20,7 +21,7 @@ _INTEGERS: dict[str, Range] = {
 }
 _RANGES = {**_INTEGERS, "factor": (0.9, 1.1)}
 _FIXED = {"damping": 50.0, "pre_delay": 0.0, "wet_gain": 0.0, "colour": 20.0}
-_TAIL = _reverb.longest_tail(reverberance=49, room_scale=49, stereo_depth=49)
+_TAIL = longest_tail(reverberance=49, room_scale=49, stereo_depth=49)
 
 
 class ThirdPlaceEffects(RandomEffect):

@@ -10,8 +10,6 @@ from rankaudio._checks import check_integer
 
 # Frames that contain a sample.
 _OVERLAP = 3
-# Frames in a block of the running sum.
-_SUM_BLOCK = 32
 # An onset: a band of 16 bins has 4 times the energy of the frame before.
 _BAND = 16
 _ONSET = 4.0
@@ -47,12 +45,13 @@ def stretch(clips: Tensor, rate: Tensor, *, size: int, n_fft: int) -> Tensor:
     peak = clips.detach().abs().amax(1, keepdim=True)
     loudness = torch.where(peak > _LOUD, peak, 1)
     padded = F.pad(clips / loudness, (n_fft, n_fft))
-    spectrum = torch.fft.rfft(_frames(padded, centre, n_fft) * window)
-    one_hop_before = torch.fft.rfft(_frames(padded, centre[:, 1:] - hop, n_fft) * window)
+    spectrum = torch.fft.rfft(_frames(padded, centre, n_fft).mul_(window))
+    one_hop_before = torch.fft.rfft(_frames(padded, centre[:, 1:] - hop, n_fft).mul_(window))
     correction = _phase_correction(spectrum[:, 1:], spectrum[:, :-1], one_hop_before)
-    frames = torch.fft.irfft(spectrum[:, 1:] * correction, n=n_fft) * window
+    frames = torch.fft.irfft(spectrum[:, 1:] * correction, n=n_fft).mul_(window)
     # Squared Hann windows add up to 3/8 of the number of windows that overlap.
-    return _overlap_add(frames, hop)[:, n_fft // 2 + hop :][:, :size] * loudness / (0.375 * _OVERLAP)
+    scale = loudness / (0.375 * _OVERLAP)
+    return _overlap_add(frames, hop)[:, n_fft // 2 + hop :][:, :size] * scale
 
 
 def _frames(padded: Tensor, centre: Tensor, n_fft: int) -> Tensor:
@@ -71,41 +70,43 @@ def _frames(padded: Tensor, centre: Tensor, n_fft: int) -> Tensor:
 
 def _phase_correction(current: Tensor, previous: Tensor, one_hop_before: Tensor) -> Tensor:
     """Compute unit phasors ``(B, N, F)`` that make each frame's phases continue those of the last frame."""
-    advance = previous * one_hop_before.conj()
+    advance = previous * one_hop_before.conj_physical_()
     with torch.no_grad():
         band = _band_energy(current)
         # A bin with nothing but rounding errors would get a random phase. This floor keeps its phase.
         floor = _NOISE_FLOOR * band.sum(-1, keepdim=True) + 1e-18
-        onset = _last_onset(band)[..., : current.shape[-1]]
+        onset = _last_onset(band)
     # The parts are copied, because a CPU needs 15 times as long for the angle of strided numbers.
-    total = _running_sum(torch.atan2(advance.imag.contiguous(), advance.real + floor))
+    total = torch.atan2(advance.imag.contiguous(), advance.real + floor).cumsum(1)
     # At an onset all bins of a band start again from the clip's own phases.
-    total = total - total.gather(1, onset)
+    total = total - _at_onset(total, onset)
     return torch.complex(total.cos(), total.sin())
 
 
-def _running_sum(values: Tensor) -> Tensor:
-    """Compute ``values.cumsum(1)`` of ``(B, N, F)`` by matrix products, in a third of the time on a CPU."""
-    batch, count, bins = values.shape
-    blocks = F.pad(values, (0, 0, 0, -count % _SUM_BLOCK)).view(batch, -1, _SUM_BLOCK, bins)
-    inside = torch.ones(_SUM_BLOCK, _SUM_BLOCK, dtype=values.dtype, device=values.device).tril() @ blocks
-    ends = F.pad(inside[:, :-1, -1], (0, 0, 1, 0)).cumsum(1)
-    return (inside + ends[:, :, None]).flatten(1, 2)[:, :count]
+def _at_onset(total: Tensor, onset: Tensor) -> Tensor:
+    """Take the bins of each band from the frame of its last onset, ``(B, N, F)`` and ``(B, N, bands)``."""
+    batch, count, bands = onset.shape
+    bins = total.shape[2]
+    whole = F.pad(total, (0, bands * _BAND - bins)).view(-1, _BAND)
+    clip = torch.arange(0, batch * count, count, device=onset.device)[:, None, None]
+    place = (clip + onset) * bands + torch.arange(bands, device=onset.device)
+    return whole.index_select(0, place.flatten()).view(batch, count, -1)[..., :bins]
 
 
 def _band_energy(spectrum: Tensor) -> Tensor:
     """Compute the energy of each band of _BAND bins, ``(B, N, F)`` complex to ``(B, N, bands)``."""
-    parts = torch.view_as_real(spectrum).flatten(-2)
-    parts = F.pad(parts, (0, -parts.shape[-1] % (2 * _BAND)))
-    return parts.view(*parts.shape[:2], -1, 2 * _BAND).square().sum(-1)
+    squares = torch.view_as_real(spectrum).square().flatten(-2)
+    full = squares.shape[-1] // (2 * _BAND) * (2 * _BAND)
+    bands = squares[..., :full].reshape(*squares.shape[:-1], -1, 2 * _BAND).sum(-1)
+    rest = squares[..., full:].sum(-1, keepdim=True)
+    return torch.cat([bands, rest], dim=-1) if full < squares.shape[-1] else bands
 
 
 def _last_onset(band: Tensor) -> Tensor:
-    """Return the last frame with an onset, for each frame and bin, ``(B, N, bands x _BAND)``."""
+    """Return the last frame with an onset, for each frame and band, ``(B, N, bands)``."""
     onset = band > _ONSET * F.pad(band[:, :-1], (0, 0, 1, 0))
     order = torch.arange(band.shape[1], device=band.device)[:, None]
-    last = torch.where(onset, order, 0).cummax(1).values
-    return last[..., None].expand(*last.shape, _BAND).flatten(-2)
+    return torch.where(onset, order, 0).cummax(1).values
 
 
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:

@@ -112,7 +112,8 @@ class FramewiseTagger(nn.Module):
         """Score the steps of one clip, as the windows that :func:`rankaudio.events.events` takes.
 
         The tagger runs in eval mode, on its device, and is in its former mode afterwards. The whole clip is
-        in memory. Step t begins with its first frame. The last step ends with the clip.
+        in memory; :class:`Stream` scores hours of sound. Step t begins with its first frame. The last step
+        ends with the clip.
 
         Args:
             waveform: ``(T,)`` floating point, at least one sample; or the path of an audio file, which is

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 
@@ -10,8 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rankaudio._checks import check_flag, check_scores_and_target, check_values, check_zeros_and_ones
-from rankaudio.losses._masked_lse import masked_lse, present_and_absent
+from rankaudio._checks import check_flag, check_scores_and_target, check_zeros_and_ones
+from rankaudio.losses._lsep_gradients import (
+    SOFTPLUS_THRESHOLD,
+    binary_losses,
+    graded_losses,
+    has_own_gradient,
+)
+from rankaudio.losses._lsep_pairs import binary_log_pairs, graded_log_pairs
 from rankaudio.losses._options import Reduction, WeightedLoss, check_options
 from rankaudio.losses._reduction import reduce_rows
 
@@ -73,10 +78,11 @@ def lsep_loss(
     check_options(scores, reduction, mask=mask, class_weight=class_weight, sample_weight=sample_weight)
     if scores.dtype != torch.float64:
         scores = scores.float()
-    log_weight = None if class_weight is None else class_weight.to(scores.dtype).log()
-    log_pairs = _graded_log_pairs if graded else _binary_log_pairs
-    # softplus is the identity above its threshold. At the default of 20 that is wrong by 2e-9.
-    losses = F.softplus(log_pairs(scores, target, mask, log_weight), threshold=40)
+    losses = _own_losses(scores, target, mask, class_weight, graded=graded)
+    if losses is None:
+        log_weight = None if class_weight is None else class_weight.to(scores.dtype).log()
+        log_pairs = graded_log_pairs if graded else binary_log_pairs
+        losses = F.softplus(log_pairs(scores, target, mask, log_weight), threshold=SOFTPLUS_THRESHOLD)
     return reduce_rows(losses.to(scores.dtype), sample_weight, reduction)
 
 
@@ -107,59 +113,13 @@ class LSEPLoss(WeightedLoss):
         return f"graded={self.graded}, {super().extra_repr()}"
 
 
-def _binary_log_pairs(
-    scores: Tensor, target: Tensor, mask: Tensor | None, log_weight: Tensor | None
-) -> Tensor:
-    """Log of the sum over pairs, a product: (sum of e^s over absent) x (sum of e^-s over present)."""
-    present, absent = present_and_absent(target.bool(), mask)
-    highest_absent, absent_rest = masked_lse(scores, absent, log_weight)
-    highest_present, present_rest = masked_lse(-scores, present, log_weight)
-    # Add the two maxima first: they may be huge and nearly cancel. The remainders are at most log C.
-    return (highest_absent + highest_present) + (absent_rest + present_rest)
-
-
-def _graded_log_pairs(
-    scores: Tensor, target: Tensor, mask: Tensor | None, log_weight: Tensor | None
-) -> Tensor:
-    """Log of the sum over pairs: sort by target, and pair each v with the running sum below its ties."""
-    # The gradient of logcumsumexp subtracts numbers as large as the margins, so it needs float64.
-    if scores.device.type != "mps":
-        scores = scores.double()
-    hidden = torch.finfo(scores.dtype).min / 4
-    check_values("target", target, target.isfinite(), "finite numbers")
-    level, order = (target.byte() if target.dtype == torch.bool else target).sort(dim=-1)
-    ranked = scores.gather(-1, order)
-    # Only differences of scores matter. Relative to their maximum, scores cannot overflow.
-    ranked = ranked - ranked.detach().amax(-1, keepdim=True)
-    weight = _log_weight_in_order(log_weight, mask, order, hidden)
-
-    running = (ranked if weight is None else ranked + weight).logcumsumexp(-1)
-    ties_start = torch.searchsorted(level, level)
-    pairs = running.gather(-1, (ties_start - 1).clamp(min=0)) - ranked
-    if weight is not None:
-        pairs = pairs + weight
-    pairs = pairs.masked_fill(ties_start == 0, hidden).clamp(min=hidden)
-    return _hide_negligible(pairs, hidden).logsumexp(-1)
-
-
-def _hide_negligible(pairs: Tensor, hidden: float) -> Tensor:
-    """Hide pairs whose gradient would be 0 in the computation, such as those of a class with weight 0.
-
-    PyTorch takes the logarithm of the gradient of logcumsumexp, so a zero gives NaN second derivatives.
-    """
-    top = pairs.detach().amax(-1, keepdim=True)
-    log_gradient = pairs.detach() + (top.clamp(max=0) - top)
-    return pairs.masked_fill(log_gradient < math.log(torch.finfo(pairs.dtype).tiny) + 8, hidden)
-
-
-def _log_weight_in_order(
-    log_weight: Tensor | None, mask: Tensor | None, order: Tensor, hidden: float
+def _own_losses(
+    scores: Tensor, target: Tensor, mask: Tensor | None, class_weight: Tensor | None, *, graded: bool
 ) -> Tensor | None:
-    """Log-weights of the sorted classes, hidden where unknown; None if all weights are 1."""
-    if log_weight is None and mask is None:
+    """Losses of rows with a gradient that is written out, or None where PyTorch has to find it."""
+    if not has_own_gradient(scores, class_weight):
         return None
-    weight = torch.zeros((), device=order.device) if log_weight is None else log_weight
-    weight = weight.double().expand_as(order) if order.device.type != "mps" else weight.expand_as(order)
-    if mask is not None:
-        weight = weight.masked_fill(~mask, hidden)
-    return weight.clamp(min=hidden).gather(-1, order)
+    weight = None if class_weight is None else class_weight.detach().to(scores.dtype)
+    if graded:
+        return graded_losses(scores, target, mask, weight)
+    return binary_losses(scores, target, mask, None if weight is None else weight.log())

@@ -17,7 +17,7 @@ def reduce_rows(losses: Tensor, sample_weight: Tensor | None, reduction: Reducti
         losses = losses * sample_weight
     if reduction == "mean":
         if sample_weight is None:
-            losses = losses.sum() / max(losses.numel(), 1)
+            losses = losses.mean() if losses.numel() else losses.sum()
         else:
             total = sample_weight.sum()
             losses = losses.sum() / torch.where(total > 0, total, 1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rankaudio._checks import check_choice, check_integer, check_number, check_waveform
 from rankaudio.lengths import frame_lengths, length_mask
-from rankaudio.spectral._stft import pad_ends
+from rankaudio.spectral._padding import pad_ends
 
 _EXTENSIONS = ("reflect", "constant")
 

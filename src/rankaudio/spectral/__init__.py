@@ -7,11 +7,11 @@ from rankaudio.spectral._decibel_mel import DecibelMel, DecibelReference, decibe
 from rankaudio.spectral._decibels import power_to_db
 from rankaudio.spectral._delta_channels import DeltaChannels
 from rankaudio.spectral._deltas import Deltas, deltas
+from rankaudio.spectral._dft import Transform
 from rankaudio.spectral._filterbank import MelScale, Norm, mel_filterbank
 from rankaudio.spectral._log_mel import LogMel, log_mel
 from rankaudio.spectral._log_stft import LogSTFT, log_stft
 from rankaudio.spectral._statistics import WaveformStatistics, waveform_statistics
-from rankaudio.spectral._stft import Transform
 
 __all__ = [
     "FRONTENDS",

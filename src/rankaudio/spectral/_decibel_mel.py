@@ -12,9 +12,9 @@ from torch import Tensor
 from rankaudio._checks import check_choice, check_number
 from rankaudio.lengths import PadMode, frame_lengths
 from rankaudio.spectral._decibels import power_to_db
+from rankaudio.spectral._dft import Transform
 from rankaudio.spectral._filterbank import MelScale, Norm
 from rankaudio.spectral._log_mel import LogMel, log_mel
-from rankaudio.spectral._stft import Transform
 
 DecibelReference = float | Literal["max"]
 

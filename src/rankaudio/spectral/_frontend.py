@@ -13,13 +13,8 @@ from torch import Tensor
 from rankaudio._checks import check_integer, check_same_device, check_waveform, describe
 from rankaudio._settings import ModuleWithSettings
 from rankaudio.lengths import PadMode, frame_lengths
-from rankaudio.spectral._stft import (
-    Transform,
-    check_eps,
-    check_settings,
-    dft_stages,
-    spectrogram,
-)
+from rankaudio.spectral._dft import Transform, dft_stages
+from rankaudio.spectral._stft import check_eps, check_settings, spectrogram
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

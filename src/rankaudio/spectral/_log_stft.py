@@ -10,14 +10,9 @@ from torch import Tensor
 
 from rankaudio._checks import check_waveform
 from rankaudio.lengths import PadMode
+from rankaudio.spectral._dft import Transform, dft_stages
 from rankaudio.spectral._frontend import Frontend, parse_descriptor
-from rankaudio.spectral._stft import (
-    Transform,
-    check_eps,
-    check_settings,
-    dft_stages,
-    spectrogram,
-)
+from rankaudio.spectral._stft import check_eps, check_settings, spectrogram
 
 
 def log_stft(

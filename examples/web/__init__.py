@@ -1,0 +1,1 @@
+"""A page that shows what a tagger hears, and the programs that build and serve it."""
