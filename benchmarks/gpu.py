@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import argparse
 import copy
-import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +23,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from _real_clips import Batch, batches
+from _gpu_steps import training_steps
+from _gpu_timing import GPU, Row, Work, both_ways, difference, rows_of
+from _real_clips import batches
 from _table import options, published, show
 from rankaudio import (
     CNN2d,
     LogMel,
     LogSTFT,
-    LSEPLoss,
     Tagger,
     ThirdPlaceEffects,
     lsep_loss,
@@ -38,65 +40,12 @@ from rankaudio import (
     speed,
 )
 from rankaudio.resampling import resample
-from training_step import PlainNetwork, plain_lsep
+from training_step import CLASSES, RATE
 
 try:
     import torchaudio
 except (ImportError, OSError, RuntimeError):  # the last two with a torch that it was not built for
     torchaudio = None
-
-RATE, CLASSES, ROUNDS = 44_100, 80, 9
-GPU = torch.device("cuda")
-Work = Callable[[], object]
-Row = list[str]
-
-
-def milliseconds(contenders: dict[str, Work], *, at_least: float = 20.0) -> dict[str, float]:
-    """Return the time of one call of each, by events on the GPU."""
-    calls, found = {}, {name: [] for name in contenders}
-    for name, run in contenders.items():
-        for _ in range(3):
-            run()
-        calls[name] = max(1, round(at_least / max(_timed(run, 1), 1e-3)))
-    for _ in range(ROUNDS):
-        for name, run in contenders.items():
-            found[name].append(_timed(run, calls[name]))
-    return {name: statistics.median(times) for name, times in found.items()}
-
-
-def _timed(run: Work, calls: int) -> float:
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    for _ in range(calls):
-        run()
-    end.record()
-    torch.cuda.synchronize()
-    return start.elapsed_time(end) / calls
-
-
-def rows_of(work: str, contenders: dict[str, Work], errors: dict[str, float] | None = None) -> list[Row]:
-    """Return a row for each contender; the first one is ours."""
-    times = milliseconds(contenders)
-    ours = times[next(iter(times))]
-    return [
-        [
-            work,
-            name,
-            f"{times[name]:.3g}",
-            f"{times[name] / ours:.2f}",
-            f"{errors[name]:.1e}" if errors else "",
-        ]
-        for name in contenders
-    ]
-
-
-def difference(ours: Tensor, exact: Tensor) -> float:
-    return float((ours.double() - exact.double()).abs().max())
-
-
-def both_ways(loss: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    leaf = x.detach().requires_grad_()
-    return torch.autograd.grad(loss(leaf).sum(), leaf)[0]
 
 
 def losses() -> list[Row]:
@@ -150,59 +99,8 @@ def torchaudio_mel() -> Callable[[Tensor], Tensor]:
     return lambda x: (mel(x) + 1e-4).log()
 
 
-def training_steps(batch: Batch, depth: int) -> list[Row]:
-    waveform, lengths = (tensor.to(GPU) for tensor in batch)
-    frontend = LogMel().to(GPU)
-    spectrogram, frames = frontend(waveform, lengths), frontend.frame_lengths(lengths)
-    target = (torch.rand(len(lengths), CLASSES, device=GPU) < 0.02).float()
-    plain, ours = PlainNetwork(depth).to(GPU), CNN2d(CLASSES, base_depth=depth).to(GPU)
-    ours.load_state_dict(plain.state_dict())
-    plain = plain.to(memory_format=torch.channels_last)
-    given = spectrogram.double(), target.double()
-    with torch.no_grad():
-        exact = {
-            "ours": float(LSEPLoss()(copy.deepcopy(ours).double()(given[0], frames), given[1])),
-            "plain": float(plain_lsep(copy.deepcopy(plain).double()(given[0]), given[1])),
-        }
-    rows = []
-    for mode in ("float32", "bfloat16", "bfloat16, compiled"):
-        compiled = torch.compile if "compiled" in mode else lambda network: network
-        dtype = torch.bfloat16 if "bfloat16" in mode else None
-        mine, theirs = compiled(copy.deepcopy(ours)), compiled(copy.deepcopy(plain))
-        steps = {
-            "rankaudio, lengths": step(mine, (spectrogram, frames), LSEPLoss(), target, dtype),
-            "plain, channels last": step(theirs, (spectrogram,), plain_lsep, target, dtype),
-        }
-        errors = {
-            name: abs(float(run()) - exact[kind])
-            for (name, run), kind in zip(steps.items(), exact, strict=True)
-        }
-        rows += rows_of(f"base {depth}, {mode}", steps, errors)
-    return rows
-
-
-def step(
-    network: nn.Module,
-    inputs: tuple[Tensor, ...],
-    loss: Callable[[Tensor, Tensor], Tensor],
-    target: Tensor,
-    dtype: torch.dtype | None,
-) -> Callable[[], Tensor]:
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-5, amsgrad=True)
-
-    def run() -> Tensor:
-        optimizer.zero_grad()
-        with torch.autocast("cuda", dtype=dtype, enabled=dtype is not None):
-            scores = network(*inputs)
-        value = loss(scores.float(), target)
-        value.backward()
-        optimizer.step()
-        return value.detach()
-
-    return run
-
-
-def effects(batch: Batch) -> list[Row]:
+def effects(arguments: argparse.Namespace) -> list[Row]:
+    batch = batches(1, arguments.corpus)[0]
     waveform, lengths = (tensor.to(GPU) for tensor in batch)
     factors = 0.9 + 0.2 * torch.rand(len(lengths), device=GPU)
     cents = (600 * torch.rand(len(lengths), device=GPU) - 300).round()
@@ -230,7 +128,7 @@ def effects(batch: Batch) -> list[Row]:
         ]
     for name, contenders in runs.items():
         rows += rows_of(name, contenders)
-    return rows
+    return rows + resampling()
 
 
 def on_the_cpu(run: Work) -> Row:
@@ -262,9 +160,10 @@ def metrics() -> list[Row]:
     return rows
 
 
-def folds(corpus: Path | None, count: int) -> list[Row]:
+def folds(arguments: argparse.Namespace) -> list[Row]:
     """Score clips with five networks of base depth 50, as the five folds of a member do."""
-    some = batches(-(-count // 20), corpus)
+    count = arguments.clips
+    some = batches(-(-count // 20), arguments.corpus)
     clips = [w[:n] for waves, lengths in some for w, n in zip(waves, lengths.tolist(), strict=True)]
     clips = (clips * -(-count // len(clips)))[:count]
     taggers = [Tagger(LogMel(), CNN2d(CLASSES)).eval().to(GPU) for _ in range(5)]
@@ -289,24 +188,48 @@ def folds(corpus: Path | None, count: int) -> list[Row]:
     return [*rows, ["float32, one fold, 200 clips one by one", f"{took:.1f} s", f"{seconds / took:,.0f}"]]
 
 
+COLUMNS = ["", "by", "ms", "time / ours", "error"]
+STEPS = "A training step of the 2d network on 20 clips as they are"
+PARTS: dict[str, Callable[[argparse.Namespace], tuple[str, list[str], list[Row]]]] = {
+    "losses": lambda _: ("Losses", ["", "what", "ms", "time / LSEP", "error"], losses()),
+    "spectrograms": lambda _: ("Spectrograms", COLUMNS, frontends()),
+    "steps": lambda given: (STEPS, COLUMNS, training_steps(given, (16, 50), ("float32", "bfloat16"))),
+    "effects": lambda given: ("Effects on 20 clips as they are, and resampling", COLUMNS, effects(given)),
+    "metrics": lambda _: ("Metrics", COLUMNS, metrics()),
+    "folds": lambda given: (
+        f"Five networks of base depth 50 score {given.clips:,} clips",
+        ["", "time", "audio s per s"],
+        folds(given),
+    ),
+    "compiled": lambda given: (STEPS, COLUMNS, training_steps(given, (50,), ("bfloat16, compiled",))),
+}
+
+
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--corpus", type=Path, metavar="DIR", help="take the clips of this folder")
     parser.add_argument("--clips", type=int, default=1120, help="clips that five folds score")
-    arguments: argparse.Namespace = parser.parse_args()
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
     torch.manual_seed(0)
+    if arguments.part:
+        return show(*PARTS[arguments.part](arguments))
     versions = [f"torchaudio {torchaudio.__version__}"] if torchaudio else []
-    batch = batches(1, arguments.corpus)[0]
-    columns = ["", "by", "ms", "time / ours", "error"]
     with published(arguments.out, *versions):
-        show("Losses", ["", "what", "ms", "time / LSEP", "error"], losses())
-        show("Spectrograms", columns, frontends())
-        show("A training step of the 2d network on 20 clips as they are", columns,
-             [row for depth in (16, 50) for row in training_steps(batch, depth)])  # fmt: skip
-        show("Effects on 20 clips as they are, and resampling", columns, effects(batch) + resampling())
-        show("Metrics", columns, metrics())
-        title = f"Five networks of base depth 50 score {arguments.clips:,} clips"
-        show(title, ["", "time", "audio s per s"], folds(arguments.corpus, arguments.clips))
+        for name in arguments.only:
+            in_a_process(name, arguments)
+    return None
+
+
+def in_a_process(name: str, arguments: argparse.Namespace) -> None:
+    """Run a part in a fresh process, because an error of a kernel leaves the GPU unusable for its process."""
+    command = [sys.executable, __file__, "--part", name, "--clips", str(arguments.clips)]
+    command += ["--corpus", str(arguments.corpus)] if arguments.corpus else []
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    print(done.stdout, end="", flush=True)
+    if done.returncode:
+        print(f"\n{name}: {done.stderr.strip().splitlines()[-1]}")
 
 
 if __name__ == "__main__":
