@@ -22,14 +22,16 @@ DOCS = Path(__file__).parents[1]
 class Source(NamedTuple):
     """A table with times: its page, a part of the line above it, the column of the times, and their unit.
 
-    ``names`` is the number of cells that name a row. ``unit`` is empty if the cells have one.
+    ``names`` are the cells that name a row. ``unit`` is empty if the cells have one. ``peers`` is the column
+    of the other program, if that is another one.
     """
 
     page: str
     above: str
     column: str
-    names: int = 1
+    names: tuple[int, ...] = (0,)
     unit: str = ""
+    peers: str = ""
 
 
 class Comparison(NamedTuple):
@@ -46,20 +48,26 @@ class Comparison(NamedTuple):
         return number(self.theirs) / number(self.ours)
 
 
-LSEP = Source("measured/losses", "LSEP, forward and backward, 64 x 527", "time", names=2)
+LSEP = Source("measured/losses", "LSEP, forward and backward, 64 x 527", "time", names=(0, 1))
 FEW = Source("measured/lwlrap", "10,000 x 80, 1.2 labels", "median")
 MANY = Source("measured/lwlrap", "2,000 x 527, 158.1 labels", "median")
-SPECTROGRAMS = Source("measured/frontends", "Spectrograms on the CPU", "CPU ms", names=3, unit=" ms")
+SPECTROGRAMS = Source("measured/frontends", "Spectrograms on the CPU", "CPU ms", names=(0, 1, 2), unit=" ms")
 MEL, STFT, ONE = "log-mel, 20 x 10 s", "log-STFT, 20 x 10 s", "log-STFT, 1 x 12 s"
 STATISTICS = Source(
-    "measured/waveform_statistics", "Statistics of 64 clips", "CPU seconds", names=2, unit=" s"
+    "measured/waveform_statistics", "Statistics of 64 clips", "CPU seconds", names=(0, 1), unit=" s"
 )
-STEP = Source("measured/training_step", "20 clips of 10 s", "time")
+STEP = Source("measured/training_step", "20 clips as they are", "CPU time")
+EQUAL_STEP = Source("measured/training_step", "20 clips of 10 s", "CPU time")
 FIRST_STEP = Source("measured/first_place_step", "16 crops of 256 frames", "CPU time")
 SCORING = Source("measured/inference", "2d, base depth 16", "time")
 THRESHOLD = Source("measured/noisy", "Threshold for 1.2 labels", "least time")
 AGREEMENT = Source("measured/noisy", "Agreement, 20,000 x 80", "least time")
-EFFECTS = Source("effects", "", "seconds, median", unit=" s")
+EFFECTS = Source(
+    "measured/effects_speed", "Batches of 20 clips", "ours, ms a batch", (0, 3), " ms", peers="peer, ms"
+)
+FILES = Source("measured/decoding", "12 files", "ours, ms", unit=" ms", peers="soundfile, ms")
+RESAMPLED = FILES._replace(peers="librosa, ms")
+EPOCH = Source("measured/epoch", "3 batches of 20 real clips", "CPU seconds", unit=" s")
 
 # What is compared, with what, the table, the row of ours, and the other row.
 ROWS = (
@@ -75,14 +83,22 @@ ROWS = (
     ("log-STFT, 20 clips", "librosa", SPECTROGRAMS, f"{STFT}, rankaudio", f"{STFT}, librosa"),
     ("log-STFT, 1 clip", "torch.stft", SPECTROGRAMS, f"{ONE}, rankaudio", f"{ONE}, plain torch.stft"),
     ("statistics of waveforms", "numpy", STATISTICS, "noise, rankaudio", "noise, numpy"),
-    ("training step, third place", "written plainly", STEP, "rankaudio", "written plainly"),
-    ("training step, third place", "channels last", STEP, "rankaudio", "... channels last"),
+    ("training step, depth 16", "channels last", STEP, "base 16, rankaudio", "base 16, plain, channels last"),
+    ("training step, depth 50", "channels last", STEP, "base 50, rankaudio", "base 50, plain, channels last"),
+    ("... clips of one length", "channels last", EQUAL_STEP, "base 16, rankaudio",
+     "base 16, plain, channels last"),
     ("training step, first place", "written plainly", FIRST_STEP, "rankaudio", "written plainly"),
     ("training step, first place", "channels last", FIRST_STEP, "rankaudio", "... channels last"),
     ("scores of 400 clips", "random batches", SCORING, "predict", "random order, padding not masked"),
     ("threshold of labels", "numpy.quantile", THRESHOLD, "rankaudio, calibration included", "numpy.quantile"),
     ("noisy labels: agreement", "scikit-learn", AGREEMENT, "label_agreement", "scikit-learn, clip by clip"),
-    ("third-place effects", "sox, two at a time", EFFECTS, "rankaudio, two threads", "`sox`, two at a time"),
+    ("third-place effects", "sox", EFFECTS, "chain, SoX", "chain, SoX"),
+    ("reverb", "pedalboard", EFFECTS, "reverb, pedalboard", "reverb, pedalboard"),
+    ("speed", "soxr", EFFECTS, "speed, soxr HQ", "speed, soxr HQ"),
+    ("an epoch, all augmentation", "plain, with sox", EPOCH, "rankaudio", "written plainly, with SoX"),
+    ("reading 24-bit WAV", "soundfile", FILES, "WAV 24 bits", "WAV 24 bits"),
+    ("reading FLAC", "soundfile", FILES, "FLAC", "FLAC"),
+    ("reading WAV of 48 kHz", "librosa with soxr", RESAMPLED, "WAV 16 bits, 48 kHz", "WAV 16 bits, 48 kHz"),
 )  # fmt: skip
 
 
@@ -110,7 +126,7 @@ def cell_of(source: Source, name: str) -> str:
     """Find the time of a row."""
     for above, (header, *rows) in tables(source.page):
         for row in rows if source.above in above and source.column in header else []:
-            if ", ".join(row[: source.names]) == name:
+            if ", ".join(row[k] for k in source.names if k < len(row)) == name:
                 return row[header.index(source.column)] + source.unit
     raise LookupError(f"docs/{source.page}.md: wanted a row {name!r} with the column {source.column!r}")
 
@@ -118,7 +134,12 @@ def cell_of(source: Source, name: str) -> str:
 def comparisons() -> list[Comparison]:
     """All comparisons, the largest gain first."""
     found = [
-        Comparison(what, peer, cell_of(source, ours), cell_of(source, theirs))
+        Comparison(
+            what,
+            peer,
+            cell_of(source, ours),
+            cell_of(source._replace(column=source.peers or source.column), theirs),
+        )
         for what, peer, source, ours, theirs in ROWS
     ]
     return sorted(found, key=lambda one: -one.ratio)
