@@ -120,17 +120,21 @@ class Bottleneck(nn.Module):
 
 
 def _at_each_place(conv: nn.Module, x: Tensor) -> Tensor:
-    """Apply a convolution of size 1. In training on a CPU, each bin is a row of the batch.
+    """Apply a convolution of size 1. In training on a CPU, each bin is a row of the batch if rows are few.
 
-    With one thread, PyTorch takes its slow convolution for fewer than 16 rows.
+    With one thread, PyTorch takes its slow convolution for fewer than 16 rows. The gradient of the weights
+    has the strides of channels last, and DistributedDataParallel warns of other strides than those of the
+    weights. A view of the weights undoes that.
     """
-    rows = x.shape[0]
-    if not conv.training or torch.compiler.is_compiling() or not 0 < rows < 16 or not _is_channels_last(x):
+    if not conv.training or torch.compiler.is_compiling() or not _is_channels_last(x):
         applied: Tensor = conv(x)
         return applied
+    weight, bias = conv.get_parameter("weight").flatten(1)[..., None, None], conv.get_parameter("bias")
+    if not 0 < x.shape[0] < 16:
+        return F.conv2d(x, weight, bias)
     bins = x.permute(0, 2, 3, 1).flatten(0, 1)[:, None]
-    y: Tensor = conv(bins.permute(0, 3, 1, 2))
-    return y.permute(0, 2, 3, 1).view(rows, x.shape[2], x.shape[3], -1).permute(0, 3, 1, 2)
+    y = F.conv2d(bins.permute(0, 3, 1, 2), weight, bias)
+    return y.permute(0, 2, 3, 1).view(x.shape[0], x.shape[2], x.shape[3], -1).permute(0, 3, 1, 2)
 
 
 def _is_channels_last(x: Tensor) -> bool:
