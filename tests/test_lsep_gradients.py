@@ -76,7 +76,7 @@ def test_the_gradient_is_that_of_the_plain_operations(graded, monkeypatch):
             torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # PyTorch's, in forward mode
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # PyTorch's own, in forward mode
 @pytest.mark.parametrize("graded", [False, True])
 def test_every_way_to_differentiate_agrees(graded):
     scores, target, _, _ = draw(2, rows=3, graded=graded)

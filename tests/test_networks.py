@@ -150,7 +150,7 @@ def test_a_bad_number_of_classes_changes_nothing(name):
 def test_gradients_have_the_strides_of_their_parameters(name, batch):
     """DistributedDataParallel copies a gradient of other strides, and warns.
 
-    PyTorch gives kernels of one input channel other strides. Only a network without encoding has such kernels.
+    PyTorch gives kernels of one input channel other strides. Only a network without encoding has such ones.
     """
     network = SMALL_NETWORKS[name](4).train()
     for lengths in (None, torch.arange(40, 40 - batch, -1)):
