@@ -5,7 +5,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-MOST_BYTES = 400_000
+# It catches stray data. The package alone has 420 kB, all of it Python.
+MOST_BYTES = 500_000
 IN_THE_ARCHIVE = (
     *("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "conftest.py"),
     *("docs/conf.py", "tests/golden/lwlrap.npz", "tests/typed/user_program.py", "examples/freesound2019.py"),
