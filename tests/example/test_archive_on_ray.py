@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-pytest.importorskip("ray", reason="the extra ray is not installed")
-pytest.importorskip("pyarrow", reason="the extra ray is not installed")
-pytest.importorskip("pandas", reason="the extra ray is not installed")
+pytest.importorskip("ray", exc_type=ImportError, reason="the extra ray is not installed")
+pytest.importorskip("pyarrow", exc_type=ImportError, reason="the extra ray is not installed")
+pytest.importorskip("pandas", exc_type=ImportError, reason="the extra ray is not installed")
 
 import numpy as np
 import pandas as pd

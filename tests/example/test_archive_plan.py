@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-pytest.importorskip("pyarrow", reason="the extra ray is not installed")
+pytest.importorskip("pyarrow", exc_type=ImportError, reason="the extra ray is not installed")
 
 import tag_archive
 from archive.command import machine_of, settings_of

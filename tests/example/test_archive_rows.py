@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("pyarrow", reason="the extra ray is not installed")
-pytest.importorskip("pandas", reason="the extra ray is not installed")
+pytest.importorskip("pyarrow", exc_type=ImportError, reason="the extra ray is not installed")
+pytest.importorskip("pandas", exc_type=ImportError, reason="the extra ray is not installed")
 
 import pandas as pd
 import pyarrow as pa

@@ -13,7 +13,8 @@ def rfft_rows(rows: Tensor, size: int) -> Tensor:
     which later steps can enlarge. Therefore a single row is computed twice.
     """
     single = rows.shape[0] == 1
-    spectrum: Tensor = torch.fft.rfft(rows.expand(2, -1) if single else rows, n=size)
+    # With torch 2.7, MKL refuses rows that share memory.
+    spectrum: Tensor = torch.fft.rfft(rows.repeat(2, 1) if single else rows, n=size)
     return spectrum[:1] if single else spectrum
 
 
