@@ -108,7 +108,7 @@ class SomeOf(Augmentation):
             return *self._walk(clips, lengths, draw, generator=generator, new=True), draw
         for index, part in enumerate(self._all_parts()):
             if part.active:
-                draw |= _prefixed(index, part.draw(clips, lengths, generator=generator))
+                draw.update(_prefixed(index, part.draw(clips, lengths, generator=generator)))
         return clips, lengths, draw
 
     def _choose(self, clips: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -138,7 +138,8 @@ class SomeOf(Augmentation):
             # A clip that gets one part has not been changed before.
             source = (clips, lengths) if self.k[1] == 1 else result
             if new and part.active:
-                draw |= _prefixed(index, part.draw(*source, generator=generator))
+                # Compilers of torch 2.7 do not know `draw |= ...`.
+                draw.update(_prefixed(index, part.draw(*source, generator=generator)))
             prefix = f"{index}."
             fields = {name.removeprefix(prefix): draw[name] for name in draw if name.startswith(prefix)}
             if fields:
