@@ -44,7 +44,7 @@ class SomeOf(Augmentation):
             of range.
 
     >>> some = SomeOf([Gain(p=1.0), ShuffleChunks(p=1.0), Overdrive(p=1.0)], k=(1, 2))
-    >>> draw = some.draw(torch.randn(4, 9000))
+    >>> draw = some.draw(torch.randn(64, 9000))
     >>> draw["chosen"].sum(1).unique()
     tensor([1, 2])
     >>> list(draw)
