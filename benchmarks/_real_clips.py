@@ -15,12 +15,12 @@ Batch = tuple[Tensor, Tensor]
 
 
 def batches(count: int, corpus: Path | None, *, seed: int = 0) -> list[Batch]:
-    """Return batches of 20 clips in random order, from the WAV files of a folder or drawn like them."""
+    """Return batches of 20 clips in random order, from the WAV and FLAC files of a folder or drawn like them."""
     generator = torch.Generator().manual_seed(seed)
     if corpus is None:
         clips = _drawn(count * CLIPS, generator)
     else:
-        files = sorted(corpus.rglob("*.wav"))
+        files = sorted(path for path in corpus.rglob("*") if path.suffix in {".wav", ".flac"})
         order = torch.randperm(len(files), generator=generator)[: count * CLIPS]
         clips = [load_audio(files[k], sample_rate=RATE) for k in order.tolist()]
     return [_padded(clips[start : start + CLIPS]) for start in range(0, len(clips), CLIPS)]
