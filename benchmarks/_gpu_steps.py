@@ -14,6 +14,12 @@ from _real_clips import Batch, batches
 from rankaudio import CNN2d, LogMel, LSEPLoss
 from training_step import CLASSES, PlainNetwork, plain_lsep
 
+COMPILERS: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "": lambda network: network,
+    "compiled": torch.compile,
+    "CUDA graphs": lambda network: torch.compile(network, mode="reduce-overhead"),
+}
+
 
 def training_steps(
     arguments: argparse.Namespace, depths: tuple[int, ...], modes: tuple[str, ...]
@@ -38,7 +44,7 @@ def steps_of(batch: Batch, depth: int, modes: tuple[str, ...]) -> list[Row]:
         }
     rows = []
     for mode in modes:
-        compiled = torch.compile if "compiled" in mode else lambda network: network
+        compiled = COMPILERS[mode.partition(", ")[2]]
         dtype = torch.bfloat16 if "bfloat16" in mode else None
         mine, theirs = compiled(copy.deepcopy(ours)), compiled(copy.deepcopy(plain))
         steps = {

@@ -15,7 +15,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 def batches(count: int, corpus: Path | None, *, seed: int = 0) -> list[Batch]:
-    """Return batches of 20 clips in random order, from the WAV and FLAC files of a folder or drawn like them."""
+    """Return batches of 20 clips in random order, from the files of a folder or drawn like them."""
     generator = torch.Generator().manual_seed(seed)
     if corpus is None:
         clips = _drawn(count * CLIPS, generator)

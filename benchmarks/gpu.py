@@ -201,7 +201,10 @@ PARTS: dict[str, Callable[[argparse.Namespace], tuple[str, list[str], list[Row]]
         ["", "time", "audio s per s"],
         folds(given),
     ),
-    "compiled": lambda given: (STEPS, COLUMNS, training_steps(given, (50,), ("bfloat16, compiled",))),
+    **{
+        mode: lambda given, mode=mode: (STEPS, COLUMNS, training_steps(given, (16, 50), (mode,)))
+        for mode in ("float32, compiled", "bfloat16, compiled", "float32, CUDA graphs")
+    },
 }
 
 

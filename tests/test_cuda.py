@@ -108,6 +108,25 @@ def test_float32_is_close(case):
         assert error <= 2e-3 * exact.abs().amax().clamp(min=1) if exact.numel() else True
 
 
+def trained(case, device):
+    """Return the scores, the gradients of all parameters and the statistics after a step with lengths."""
+    module = case.built(torch.float64).to(device).train()
+    for part in module.modules():
+        part.train(not isinstance(part, nn.Dropout))
+    inputs = [x.to(device, torch.float64) for x in case.inputs(3)]
+    lengths = torch.minimum(LENGTHS, torch.tensor(inputs[0].shape[-1])).to(device)
+    torch.manual_seed(0)
+    scores = sum_of_heads(module(*inputs, lengths))
+    scores.square().sum().backward()
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    return [scores, *gradients, *module.buffers()]
+
+
+@cases_with(network=True)
+def test_training_with_lengths_is_that_of_the_cpu(case):
+    assert_close(trained(case, ON_GPU), trained(case, "cpu"), rtol=1e-6, atol=1e-7)
+
+
 @cases_with(network=False)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_autocast_changes_nothing(case, dtype):
