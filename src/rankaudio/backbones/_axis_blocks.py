@@ -99,7 +99,7 @@ class StatisticsGRU(nn.Module):
         for gru in self.layers:
             forwards, backwards = gru(x)[0].chunk(2, dim=-1)
             x = forwards + backwards
-        maximum: Tensor = x.amax(1)
+        maximum: Tensor = x.max(1).values
         return maximum
 
 
@@ -108,7 +108,7 @@ def pool_bin_pairs(x: Tensor, lengths: Tensor | None) -> Tensor:
 
     From ``(B, K, F, N)`` to ``(B, 2 K)``. An odd number of bins gets the last one twice.
     """
-    return mean_of_bin_pairs(zero_beyond(x, lengths, fill=torch.finfo(x.dtype).min).amax(-1))
+    return mean_of_bin_pairs(zero_beyond(x, lengths, fill=torch.finfo(x.dtype).min).max(-1).values)
 
 
 def mean_of_bin_pairs(x: Tensor) -> Tensor:

@@ -63,11 +63,11 @@ class CBAM(nn.Module):
         x = zero_beyond(x, lengths)
         x = x * self._channel_attention(x, lengths)[:, :, None, None]
         # Beyond a clip both maps are 0, as the convolution's padding is beyond the batch.
-        maps = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
+        maps = torch.cat([x.mean(1, keepdim=True), x.max(1, keepdim=True).values], dim=1)
         return x * torch.sigmoid(self.spatial(maps))
 
     def _channel_attention(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        maximum = zero_beyond(x, lengths, fill=torch.finfo(x.dtype).min).amax((2, 3))
+        maximum = zero_beyond(x, lengths, fill=torch.finfo(x.dtype).min).flatten(2).max(-1).values
         pooled = torch.stack([mean_over_places(x, lengths), maximum])
         return torch.sigmoid(self.expand(torch.relu(self.reduce(pooled))).sum(0))
 

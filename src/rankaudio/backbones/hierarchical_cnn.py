@@ -25,6 +25,7 @@ from rankaudio.backbones._layers import (
     GlobalMaxPool,
     GRUPool,
     halo_of_blocks,
+    maximum_of_bins,
     pack_rows,
     pad_to,
     to_channels_last,
@@ -111,7 +112,7 @@ class _HierarchicalCNN(Network):
             return super().step_features(spectrogram, lengths)
         check_integer("context", context, 0)
         outputs = [
-            (x if x.ndim == 3 else x.amax(2), steps)
+            (x if x.ndim == 3 else maximum_of_bins(x), steps)
             for x, steps in self._outputs(*self._input(spectrogram, lengths))
         ]
         n_steps, steps = outputs[0][0].shape[-1], outputs[0][1]
