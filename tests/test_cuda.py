@@ -91,7 +91,9 @@ def run(case, device, *, lengths=False, dtype=torch.float64, autocast=None):
 
 @every_case
 def test_results_and_gradients_are_those_of_the_cpu(case):
-    assert_close(run(case, ON_GPU), run(case, "cpu"), rtol=1e-7, atol=1e-8)
+    # On a CPU the response of each room ends at -120 dB, on a GPU that of the longest room.
+    tolerance = {"rtol": 1e-6, "atol": 1e-6} if case is CASES["third-place effects"] else {}
+    assert_close(run(case, ON_GPU), run(case, "cpu"), **({"rtol": 1e-7, "atol": 1e-8} | tolerance))
 
 
 @cases_with(network=True)

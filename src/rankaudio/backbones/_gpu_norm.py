@@ -8,6 +8,7 @@ one with a negative count. The merged statistics are those of the other values.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -60,10 +61,11 @@ class GPUBatchNorm(torch.autograd.Function):
         near = x[0, :, 0] if x.ndim == 3 else x[0, :, 0, 0]
         filled = _dense(x.where(mask, near.view(1, -1, *(1,) * (x.ndim - 2))))
         mean, scale = torch.batch_norm_stats(filled, eps)
+        groups = torch.stack((mean, near.to(mean.dtype), scale, _scale_of_constants(scale, eps)))
         mean, scale = torch.batch_norm_gather_stats_with_counts(
             filled,
-            torch.stack((mean, near.to(mean.dtype))),
-            torch.stack((scale, torch.full_like(scale, eps**-0.5))),
+            groups[:2],
+            groups[2:],
             running_mean,
             running_var,
             momentum,
@@ -88,6 +90,16 @@ class GPUBatchNorm(torch.autograd.Function):
             of_x = torch.batch_norm_backward_elemt(grad, filled, mean, scale, weight, sums, products, count)
             of_x = of_x * mask
         return of_x, None, of_weight, of_bias, None, None, None, None
+
+
+def _scale_of_constants(like: Tensor, eps: float) -> Tensor:
+    """Return one over the deviation of a group without variance, ``(C,)``."""
+    return _full(len(like), eps**-0.5, like.dtype, like.device)
+
+
+@functools.lru_cache(maxsize=64)
+def _full(size: int, value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.full((size,), value, dtype=dtype, device=device)
 
 
 def _counts_of(mask: Tensor, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
