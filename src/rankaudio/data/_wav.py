@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from rankaudio.data._source import Source, open_source
+from rankaudio.data._source import Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +54,11 @@ class Wav(NamedTuple):
     channels: int
     sample_type: str
     offset: int
+
+    @property
+    def has_integers(self) -> bool:
+        """Whether the samples are integers, which cannot be NaN or infinite."""
+        return "f" not in self.sample_type
 
 
 class _Format(NamedTuple):
@@ -95,21 +100,24 @@ def read_wav_header(path: Source, file: BinaryIO) -> Wav | None:
     offset = file.tell()
     if large_size and size == _SIZE_IN_DS64:
         size = large_size
-    frames = _count_frames(path, file, size, coding.block_align)
+    end = file.seek(0, 2)
+    file.seek(offset)
+    frames = _count_frames(path, file, size, coding.block_align, end)
     sample_type = _sample_type(path, coding)
-    _refuse_second_chunk(path, file, offset + size + size % 2)
+    _refuse_second_chunk(path, file, offset + size + size % 2, end)
     if sample_type is None:
         return None
     return Wav(frames, coding.sample_rate, coding.channels, sample_type, offset)
 
 
-def read_wav_blocks(path: Source, wav: Wav, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
-    """Read ``frames`` samples from sample ``start``, as blocks ``(n, channels)``."""
+def read_wav_blocks(
+    path: Source, wav: Wav, file: BinaryIO, start: int, frames: int
+) -> Iterator[NDArray[np.floating]]:
+    """Read ``frames`` samples from sample ``start`` of an open file, as blocks ``(n, channels)``."""
     most = max(1, _BLOCK // wav.channels)
-    with open_source(path) as file:
-        file.seek(wav.offset + start * wav.channels * int(wav.sample_type[-1]))
-        for first in range(0, frames, most):
-            yield _read_samples(path, file, wav, min(most, frames - first))
+    file.seek(wav.offset + start * wav.channels * int(wav.sample_type[-1]))
+    for first in range(0, frames, most):
+        yield _read_samples(path, file, wav, min(most, frames - first))
 
 
 def _read_samples(path: Source, file: BinaryIO, wav: Wav, frames: int) -> NDArray[np.floating]:
@@ -207,9 +215,8 @@ def _is_container(coding: _Format, width: int, needed: int) -> bool:
     return (needed, width) == (3, 4) and coding.byte_rate != packed_rate
 
 
-def _refuse_second_chunk(path: Source, file: BinaryIO, position: int) -> None:
+def _refuse_second_chunk(path: Source, file: BinaryIO, position: int, end: int) -> None:
     """Refuse a second data or fmt chunk behind the samples: half of such a file would be left out."""
-    end = file.seek(0, 2)
     for _ in range(_MOST_CHUNKS):
         if position >= end:
             return
@@ -232,11 +239,9 @@ def _chunk_head(file: BinaryIO) -> tuple[bytes | None, int]:
     return (chunk, size) if size <= file.seek(0, 2) - here else (None, 0)
 
 
-def _count_frames(path: Source, file: BinaryIO, size: int, block_align: int) -> int:
+def _count_frames(path: Source, file: BinaryIO, size: int, block_align: int, end: int) -> int:
     """Number of samples that the header promises, all of which must be in the file."""
-    start = file.tell()
-    present = file.seek(0, 2) - start
-    file.seek(start)
+    present = end - file.tell()
     if size == 0:
         # Nothing but a chunk may follow a data chunk that is really empty.
         unknown = _chunk_head(file)[0] is None
