@@ -121,8 +121,8 @@ def _check_samples(path: Source, samples: NDArray[np.floating], start: int) -> N
     """Refuse samples that are not finite float32 numbers."""
     import numpy as np
 
-    # The highest bit of the exponent is set from 2 on, and in NaN and infinity. Most files are below 2, and one
-    # pass over the bits shows it.
+    # The highest bit of an exponent is set from 2 on, and in NaN and infinity. Most files are below 2, which
+    # one pass over the bits shows.
     if samples.dtype == np.float32 and not np.bitwise_or.reduce(samples.view(np.uint32), None) & 0x4000_0000:
         return
     largest = np.finfo(np.float32).max
