@@ -240,6 +240,12 @@ def test_floats_that_soundfile_reads_are_checked_too(tmp_path, bad):
     assert load_audio(path, seconds=0.008, sample_rate=None).shape == (64,)
 
 
+def test_large_floats_are_kept(tmp_path):
+    samples = np.array([0.5, -3.0, 2.0, -np.finfo(np.float32).max], np.float32)
+    wavfile.write(tmp_path / "large.wav", 44100, samples)
+    assert np.array_equal(load_audio(tmp_path / "large.wav").numpy(), samples)
+
+
 def test_missing_files_and_directories(tmp_path):
     for read in (load_audio, audio_info):
         with pytest.raises(FileNotFoundError, match=r"gone\.wav"):

@@ -35,7 +35,7 @@ class Sound(NamedTuple):
     skip: int
     mp3: Mp3 | None
     has_integers: bool
-    """Whether the samples are integers, which cannot be NaN or infinite."""
+    """Whether the samples are known to be integers, which cannot be NaN or infinite."""
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def opened_sound(path: Source, head: bytes) -> Iterator[tuple[Sound, Any]]:
             if must_count:
                 in_file = sum(len(block) for block in _blocks(file))
             frames = in_file if mp3 is None or mp3.samples is None else mp3.samples
-            integers = file.subtype.startswith("PCM_")
+            integers = head.startswith(b"fLaC")
             sound = Sound(frames, int(file.samplerate), int(file.channels), in_file - frames, mp3, integers)
         except (soundfile.LibsndfileError, OverflowError) as error:
             raise ValueError(
