@@ -11,7 +11,7 @@ from rankaudio._files import check_regular_file
 from rankaudio.data._formats import find_reader
 from rankaudio.data._soundfile import Sound, opened_sound, read_sound_blocks
 from rankaudio.data._source import Source, open_source
-from rankaudio.data._wav import Wav, read_wav_blocks, read_wav_header
+from rankaudio.data._wav import FIRST_BYTES, Wav, read_wav_blocks, read_wav_header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +33,8 @@ def opened_audio(path: Source) -> Iterator[tuple[Header, Callable[[int, int], ND
     if isinstance(path, Path):
         check_regular_file(path)
     with open_source(path) as file:
-        head = file.read(20)
-        wav = read_wav_header(path, file) if find_reader(path, head) == "wav" else None
+        head = file.read(FIRST_BYTES)
+        wav = read_wav_header(path, file, head) if find_reader(path, head) == "wav" else None
         if wav is not None:
             _check_header(path, wav)
             yield (
