@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,22 +37,10 @@ def opened_audio(path: Source) -> Iterator[tuple[Header, Callable[[int, int], ND
         head = file.read(FIRST_BYTES)
         wav = read_wav_header(path, file, head) if find_reader(path, head) == "wav" else None
         if wav is not None:
-            _check_header(path, wav)
-            yield (
-                wav,
-                lambda start, frames: _read_mono(
-                    path, wav, read_wav_blocks(path, wav, file, start, frames), start, frames
-                ),
-            )
+            yield _checked(path, wav, functools.partial(read_wav_blocks, path, wav, file))
             return
     with opened_sound(path, head) as (sound, opened):
-        _check_header(path, sound)
-        yield (
-            sound,
-            lambda start, frames: _read_mono(
-                path, sound, read_sound_blocks(path, sound, opened, start, frames), start, frames
-            ),
-        )
+        yield _checked(path, sound, functools.partial(read_sound_blocks, path, sound, opened))
 
 
 def read_header(path: Source) -> Header:
@@ -88,7 +77,10 @@ def to_mono(path: Source, header: Header, samples: NDArray[np.floating], start: 
     return mono.astype(np.float32, copy=False)
 
 
-def _check_header(path: Source, header: Header) -> None:
+def _checked(
+    path: Source, header: Header, blocks: Callable[[int, int], Iterator[NDArray[np.floating]]]
+) -> tuple[Header, Callable[[int, int], NDArray[np.float32]]]:
+    """Return a header that can be used, and a function that averages the channels of blocks."""
     if header.frames < 1:
         raise ValueError(f"{path}: wanted at least 1 sample, got 0")
     if not LOWEST_RATE <= header.sample_rate <= HIGHEST_RATE:
@@ -97,6 +89,7 @@ def _check_header(path: Source, header: Header) -> None:
             f"{path}: wanted a sample rate from {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz, "
             f"got {header.sample_rate:,} Hz in its header"
         )
+    return header, lambda start, frames: _read_mono(path, header, blocks(start, frames), start, frames)
 
 
 def _read_mono(
