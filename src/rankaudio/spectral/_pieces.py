@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from rankaudio._autocast import full_precision
 from rankaudio._chunks import rows_per_chunk
 from rankaudio.lengths import PadMode
 from rankaudio.spectral._bands import Group, spread_bands, sum_bands
@@ -103,7 +104,9 @@ class _Spectrogram(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         waveform, *kept = ctx.saved_tensors
         if torch.is_grad_enabled():
-            (of_clips,) = torch.autograd.grad(ctx.again(waveform), waveform, gradients[0], create_graph=True)
+            with full_precision(waveform.device):
+                again = ctx.again(waveform)
+            (of_clips,) = torch.autograd.grad(again, waveform, gradients[0], create_graph=True)
             return of_clips, None, None, None
         pieces = [Piece(*place, *kept[3 * k : 3 * k + 3]) for k, place in enumerate(ctx.places)]
         return _gradient(waveform, gradients[0], pieces, ctx), None, None, None

@@ -63,9 +63,9 @@ def spectrogram(
     Frames after a clip's end hold the value of silence: 0, or ``log(eps)``. With the ``stages`` of
     :func:`~rankaudio.spectral._dft.dft_stages` no step uses complex numbers.
     """
-    window = window.to(waveform.dtype)
+    window = window if window.dtype == waveform.dtype else window.to(waveform.dtype)
     known = filterbank is None or not needs_gradient(filterbank)
-    if known and waveform.device.type == "cpu" and not stages and is_plain(waveform):
+    if known and waveform.is_cpu and not stages and is_plain(waveform):
         groups = [] if filterbank is None else band_groups(filterbank, waveform.dtype)
         recipe = Recipe(window, hop_length, power, pad_mode, groups, eps)
         ends = [waveform.shape[1]] * waveform.shape[0] if lengths is None else lengths.tolist()
