@@ -205,8 +205,8 @@ def _side(module: nn.Module) -> int:
 def maximum_of_bins(x: Tensor) -> Tensor:
     """Return ``(B, depth, N)``, the maximum over frequency of ``(B, depth, F, N)``.
 
-    Pooling keeps the index of the maximum. The gradient of ``amax`` compares all values with the maximum. That
-    takes ten times as long with channels last. It finds no equal value if a compiler rounds to bfloat16
+    Pooling keeps the index of the maximum. The gradient of ``amax`` compares all values with the maximum.
+    That takes ten times as long with channels last. It finds no equal value if a compiler rounds to bfloat16
     between the two.
     """
     if not torch.is_grad_enabled() and has_long_rows(x):
