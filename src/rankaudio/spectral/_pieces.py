@@ -131,7 +131,8 @@ def _compute(
                 torch.add(values, recipe.eps, out=new)
                 new.log_()
     if min(ends, default=0) < waveform.shape[1]:
-        silence = 0.0 if recipe.eps is None else torch.tensor(recipe.eps, dtype=waveform.dtype).log().item()
+        # As many numbers as a vector instruction takes: the logarithm of one number may be rounded otherwise.
+        silence = waveform.new_full((64,), recipe.eps).log_()[0] if recipe.eps is not None else 0.0
         for clip, end in zip(result, ends, strict=True):
             clip[:, recipe.count(end) :] = silence
     return result
