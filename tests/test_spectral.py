@@ -345,7 +345,7 @@ def test_pieces_of_long_clips_and_groups_of_bands_change_nothing(function, pad_m
     settings, lengths = {"n_fft": 256, "hop_length": 64, "pad_mode": pad_mode}, torch.tensor([3000, 1, 1700])
     results = []
     for chunk, groups in [(1 << 19, 1), (500, 8)]:
-        monkeypatch.setattr("rankaudio.spectral._stft._CHUNK_SAMPLES", chunk)
+        monkeypatch.setattr("rankaudio.spectral._pieces._PIECE_SAMPLES", chunk)
         monkeypatch.setattr("rankaudio.spectral._bands._GROUPS", groups)
         clips = waveform.clone().requires_grad_()
         values = function(clips, lengths, **settings)

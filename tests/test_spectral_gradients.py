@@ -70,3 +70,53 @@ def test_transforms_of_functions_see_plain_operations():
     x = clips.clone().requires_grad_()
     log_stft(x, n_fft=64, hop_length=32).sum().backward()
     torch.testing.assert_close(x.grad, each)
+
+
+@pytest.mark.parametrize("piece", [1 << 17, 300])
+@pytest.mark.parametrize("power", [1, 2])
+def test_gradients_of_a_padded_batch_are_those_of_each_clip(power, piece, monkeypatch):
+    monkeypatch.setattr("rankaudio.spectral._pieces._PIECE_SAMPLES", piece)
+    settings, ends = {"n_fft": 64, "hop_length": 20, "power": power}, [90, 500, 200, 200]
+    clips = torch.randn(4, 500, dtype=torch.float64)
+    for clip, end in zip(clips, ends, strict=True):
+        clip[end:] = torch.nan
+    clips.requires_grad_()
+    values = log_stft(clips, torch.tensor(ends), **settings)
+    weight = torch.randn_like(values)
+    (gradient,) = torch.autograd.grad(values, clips, weight)
+    for index, end in enumerate(ends):
+        alone = clips[index : index + 1, :end].detach().requires_grad_()
+        expected = plain(alone, **settings)
+        count = expected.shape[2]
+        torch.testing.assert_close(values[index : index + 1, :, :count], expected)
+        (slope,) = torch.autograd.grad(expected, alone, weight[index : index + 1, :, :count])
+        torch.testing.assert_close(gradient[index : index + 1, :end], slope, rtol=1e-7, atol=1e-8)
+        assert not gradient[index, end:].any()
+
+
+@pytest.mark.parametrize("pad_mode", ["reflect", "constant", "same"])
+@pytest.mark.parametrize(("n_fft", "hop_length"), [(16, 5), (6, 11)])
+def test_gradients_of_short_and_long_clips_in_every_pad_mode(pad_mode, n_fft, hop_length):
+    lengths = torch.tensor([40, 1, 8, 9, 3])
+    clips = torch.randn(5, 40, dtype=torch.float64, requires_grad=True)
+    settings = {"n_fft": n_fft, "hop_length": hop_length, "pad_mode": pad_mode, "power": 2}
+    assert torch.autograd.gradcheck(lambda x: log_stft(x, lengths, **settings), clips, fast_mode=True)
+
+
+def test_the_gradient_does_not_depend_on_threads_that_change_after_the_result(monkeypatch):
+    clips = torch.randn(3, 100, dtype=torch.float64, requires_grad=True)
+    lengths = torch.tensor([100, 30, 60])
+    expected = torch.autograd.grad(log_stft(clips, lengths, n_fft=16, hop_length=4).sum(), clips)
+    values = log_stft(clips, lengths, n_fft=16, hop_length=4).sum()
+    monkeypatch.setattr("rankaudio.spectral._pieces._PIECE_SAMPLES", 50)
+    assert torch.equal(torch.autograd.grad(values, clips)[0], expected[0])
+
+
+def test_pieces_keep_memory_from_being_written_to_twice():
+    """The result and what its gradient needs do not share memory, so the result may be changed."""
+    clips = torch.randn(1, 100, dtype=torch.float64, requires_grad=True)
+    for eps in (None, 1e-4):
+        expected = torch.autograd.grad(log_stft(clips, n_fft=16, eps=eps).sum(), clips)[0]
+        values = log_stft(clips, n_fft=16, eps=eps)
+        values.detach().zero_()
+        assert torch.equal(torch.autograd.grad(values.sum(), clips)[0], expected)

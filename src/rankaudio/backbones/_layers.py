@@ -17,6 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rankaudio._checks import check_floating, describe
+from rankaudio.backbones._evaluation import (
+    can_evaluate,
+    convolved,
+    has_long_rows,
+    max_of_rows,
+    normalised,
+    pooled_by_two,
+    zero_after_end,
+)
 from rankaudio.backbones._masked_norm import MaskedBatchNorm
 from rankaudio.backbones._packing import Packed, pack
 from rankaudio.lengths import time_mask, zero_beyond
@@ -118,6 +127,13 @@ class Bottleneck(nn.Module):
         out: Tensor = self.norm3(_at_each_place(self.conv3, y), mask, residual=x, act=self.act3)
         return out
 
+    def evaluate(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Return the same as ``forward`` if ``can_evaluate``, but the padding may hold anything."""
+        y = zero_after_end(self.act1(convolved(self.conv1, self.norm1, x)), lengths)
+        y = self.act2(convolved(self.conv2, self.norm2, y))
+        out: Tensor = self.act3(convolved(self.conv3, self.norm3, y).add_(x))
+        return out
+
 
 def _at_each_place(conv: nn.Module, x: Tensor) -> Tensor:
     """Apply a convolution of size 1. In training on a CPU, each bin is a row of the batch if rows are few.
@@ -152,11 +168,18 @@ class ConvBlock(nn.Module):
         self.residual = Bottleneck(depth, dims=dims)
 
     def forward(self, x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
-        """Return features of half the size, and their lengths."""
+        """Return features of half the size, and their lengths. In eval mode padding may hold anything."""
+        if not isinstance(lengths, Packed) and can_evaluate(self, x):
+            return self._evaluate(x, lengths)
         x = self.conv(self.norm_in(x, real_steps(x, lengths)))
         x, lengths = max_pool_by_two(x, lengths)
         mask = real_steps(x, lengths)
         return self.residual(self.norm(x, mask, act=self.act), mask), lengths
+
+    def _evaluate(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        x = zero_after_end(normalised(self.norm_in, x), lengths)
+        x, lengths = pooled_by_two(self.conv(x), lengths)
+        return self.residual.evaluate(self.act(normalised(self.norm, x)), lengths), lengths
 
 
 def halo_of_blocks(blocks: nn.ModuleList) -> int:
@@ -182,10 +205,12 @@ def _side(module: nn.Module) -> int:
 def maximum_of_bins(x: Tensor) -> Tensor:
     """Return ``(B, depth, N)``, the maximum over frequency of ``(B, depth, F, N)``.
 
-    Pooling keeps the index of the maximum. The gradient of ``amax`` compares all values with the maximum: it
-    takes ten times as long with channels last, and finds no equal value if a compiler rounds to bfloat16
+    Pooling keeps the index of the maximum. The gradient of ``amax`` compares all values with the maximum.
+    That takes ten times as long with channels last. It finds no equal value if a compiler rounds to bfloat16
     between the two.
     """
+    if not torch.is_grad_enabled() and has_long_rows(x):
+        return max_of_rows(x)
     return F.max_pool2d(x, (x.shape[2], 1)).squeeze(2)
 
 

@@ -83,7 +83,9 @@ def lsep_loss(
         log_weight = None if class_weight is None else class_weight.to(scores.dtype).log()
         log_pairs = graded_log_pairs if graded else binary_log_pairs
         losses = F.softplus(log_pairs(scores, target, mask, log_weight), threshold=SOFTPLUS_THRESHOLD)
-    return reduce_rows(losses.to(scores.dtype), sample_weight, reduction)
+    if losses.dtype != scores.dtype:
+        losses = losses.to(scores.dtype)
+    return reduce_rows(losses, sample_weight, reduction)
 
 
 class LSEPLoss(WeightedLoss):

@@ -45,12 +45,14 @@ class _Binary(torch.autograd.Function):
         ctx: Any, scores: Tensor, target: Tensor, mask: Tensor | None, log_weight: Tensor | None
     ) -> Tensor:
         absent, present = _terms(scores, target, mask, log_weight)
-        absent_share, present_share = absent.softmax(-1), present.softmax(-1)
-        # The largest share is 1 / (sum of e^(term - highest)). Add the two highest first: they may be huge
-        # and nearly cancel. The rest is at most 2 log C.
-        rest = absent_share.amax(-1).mul_(present_share.amax(-1)).log_()
-        log_pairs = absent.amax(-1).add_(present.amax(-1)).sub_(rest)
-        slope = absent_share.sub_(present_share)
+        # Add the two highest first: they may be huge and nearly cancel.
+        log_pairs = absent.amax(-1).add_(present.amax(-1))
+        # Reusing a name frees memory for the next step. New pages of memory take as long as a step.
+        absent = absent.softmax(-1)
+        present = present.softmax(-1)
+        # The largest share is 1 / (sum of e^(term - highest)), so this logarithm is from -2 log C to 0.
+        log_pairs.sub_(absent.amax(-1).mul_(present.amax(-1)).log_())
+        slope = absent.sub_(present)
         ctx.save_for_backward(scores, target, mask, log_weight, log_pairs, slope)
         return F.softplus(log_pairs, threshold=SOFTPLUS_THRESHOLD)
 
@@ -59,7 +61,7 @@ class _Binary(torch.autograd.Function):
         *inputs, log_pairs, slope = ctx.saved_tensors
         if torch.is_grad_enabled():
             return _differentiable(binary_log_pairs, inputs, gradients[0]), None, None, None
-        return (gradients[0] * log_pairs.sigmoid())[..., None] * slope, None, None, None
+        return (gradients[0] * log_pairs.sigmoid()).unsqueeze(-1) * slope, None, None, None
 
 
 def _terms(
@@ -70,19 +72,20 @@ def _terms(
     Masks are numbers here. On a CPU arithmetic takes a fifth of the time of ``masked_fill``.
     """
     info = torch.finfo(scores.dtype)
+    hidden = 0.7 * info.max
     # On a CPU the target has been checked. Elsewhere every non-zero value counts as present.
-    not_absent = (target if target.device.type == "cpu" else target.bool()).to(scores.dtype)
-    not_present = 1 - not_absent
+    labels = target if target.device.type == "cpu" else target.bool()
+    not_absent = labels if labels.dtype == scores.dtype else labels.to(scores.dtype)
+    # In place where that is possible, because new memory takes as long as an operation.
+    present = not_absent.mul(hidden).sub_(hidden)
     if mask is not None:
-        not_absent, not_present = not_absent.masked_fill(~mask, 1), not_present.masked_fill(~mask, 1)
-    scores = scores.clamp(info.min / 4, info.max / 4)
-    absent, present = scores, scores
+        not_absent, present = not_absent.masked_fill(~mask, 1), present.masked_fill_(~mask, -hidden)
+    absent = scores.clamp(info.min / 4, info.max / 4)
+    present.sub_(absent)
     if log_weight is not None:
         log_weight = log_weight.clamp(min=info.min / 5)
-        absent, present = scores + log_weight, scores - log_weight
-    # In place where that is possible, because new memory takes as long as an operation.
-    present = torch.add(present, not_present, alpha=0.7 * info.max, out=not_present).neg_()
-    return absent.sub_(not_absent, alpha=0.7 * info.max), present
+        absent, present = absent.add_(log_weight), present.add_(log_weight)
+    return absent.sub_(not_absent, alpha=hidden), present
 
 
 def graded_losses(

@@ -23,7 +23,7 @@ def reduce_rows(losses: Tensor, sample_weight: Tensor | None, reduction: Reducti
             losses = losses.sum() / torch.where(total > 0, total, 1)
     elif reduction == "sum":
         losses = losses.sum()
-    return losses.to(dtype)
+    return losses if losses.dtype == dtype else losses.to(dtype)
 
 
 def reduce_entries(

@@ -7,6 +7,7 @@ numbers, and the square root never gets a zero. So every gradient is finite at d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -15,16 +16,17 @@ from torch import Tensor
 from rankaudio._autocast import full_precision
 from rankaudio._checks import check_choice, check_number, describe
 from rankaudio._chunks import rows_per_chunk
-from rankaudio._plain import is_quiet
+from rankaudio._plain import is_plain, is_quiet, needs_gradient
 from rankaudio.lengths import PAD_MODES, PadMode, frame_lengths, zero_beyond
-from rankaudio.spectral._bands import sum_bands
+from rankaudio.spectral._bands import band_groups
 from rankaudio.spectral._dft import TRANSFORMS
 from rankaudio.spectral._filterbank import check_frames
 from rankaudio.spectral._magnitudes import magnitudes
 from rankaudio.spectral._padding import pad_for_frames
+from rankaudio.spectral._pieces import Recipe, in_pieces, in_pieces_with_gradient
 
-# Samples in a chunk of a batch on a CPU. Larger chunks need new pages of memory for each step. Smaller
-# chunks spend too much time on starting threads.
+# Samples in a chunk of a batch on a CPU if _pieces.py does not compute it. Larger chunks need new pages of
+# memory for each step. Smaller chunks spend too much time on starting threads.
 _CHUNK_SAMPLES = 1 << 19
 
 
@@ -61,25 +63,20 @@ def spectrogram(
     Frames after a clip's end hold the value of silence: 0, or ``log(eps)``. With the ``stages`` of
     :func:`~rankaudio.spectral._dft.dft_stages` no step uses complex numbers.
     """
-    window = window.to(waveform.dtype)
-    # Nothing else can record operations, so results can be overwritten. New memory takes as long as a step.
-    quiet = is_quiet(waveform) and not (filterbank is not None and filterbank.requires_grad)
-
-    def of_bins(bins: Tensor) -> Tensor:
-        if filterbank is None:
-            return _transpose_in_tiles(bins) if quiet and bins.device.type == "cpu" else bins.mT.contiguous()
-        return sum_bands(bins, filterbank)
+    window = window if window.dtype == waveform.dtype else window.to(waveform.dtype)
+    known = filterbank is None or not needs_gradient(filterbank)
+    if known and waveform.is_cpu and not stages and is_plain(waveform):
+        groups = [] if filterbank is None else band_groups(filterbank, waveform.dtype)
+        recipe = Recipe(window, hop_length, power, pad_mode, groups, eps)
+        ends = [waveform.shape[1]] * waveform.shape[0] if lengths is None else lengths.tolist()
+        if not needs_gradient(waveform):
+            return in_pieces(waveform, ends, recipe)
+        again = partial(_in_operations, lengths=lengths, recipe=recipe, filterbank=filterbank)
+        return in_pieces_with_gradient(waveform, ends, recipe, again)
+    recipe = Recipe(window, hop_length, power, pad_mode, [], eps)
 
     def of_chunk(clips: Tensor, ends: Tensor | None) -> Tensor:
-        padded = pad_for_frames(clips, ends, window.shape[0], hop_length, pad_mode)
-        some = magnitudes(padded, window, hop_length, power, stages, quiet=quiet, piece=_CHUNK_SAMPLES)
-        parts = [of_bins(bins) for bins in some]
-        bins = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
-        if ends is not None:
-            bins = zero_beyond(bins, frame_lengths(ends, hop_length=hop_length, pad_mode=pad_mode))
-        if eps is None:
-            return bins
-        return bins.add_(eps).log_() if quiet else (bins + eps).log()
+        return _in_operations(clips, ends, recipe, filterbank, stages)
 
     with full_precision(waveform.device):
         if waveform.shape[0] == 0:  # FFT libraries refuse an empty batch
@@ -87,12 +84,28 @@ def spectrogram(
         return _in_chunks(of_chunk, waveform, lengths)
 
 
-def _transpose_in_tiles(bins: Tensor) -> Tensor:
-    """Return bins ``(B, N, F)`` as ``(B, F, N)``. PyTorch transposes matrices in tiles, but no batches."""
-    result = bins.new_empty(bins.shape[0], bins.shape[2], bins.shape[1])
-    for clip, new in zip(bins, result, strict=True):
-        new.copy_(clip.t())
-    return result
+def _in_operations(
+    waveform: Tensor,
+    lengths: Tensor | None,
+    recipe: Recipe,
+    filterbank: Tensor | None,
+    stages: Sequence[Tensor] = (),
+) -> Tensor:
+    """Return the spectrogram in operations that PyTorch can compile, export and differentiate."""
+    # Nothing else can record operations, so results can be overwritten. New memory takes as long as a step.
+    quiet = is_quiet(waveform) and not (filterbank is not None and filterbank.requires_grad)
+    frames = pad_for_frames(waveform, lengths, *recipe.settings).unfold(
+        -1, recipe.window.shape[0], recipe.hop_length
+    )
+    bins = magnitudes(frames * recipe.window, recipe.power, stages, quiet=quiet)
+    # With the filterbank on the left, the product is (B, M, N) in memory too, without a copy.
+    bins = bins.mT.contiguous() if filterbank is None else filterbank.to(bins.dtype) @ bins.mT
+    if lengths is not None:
+        counts = frame_lengths(lengths, hop_length=recipe.hop_length, pad_mode=recipe.pad_mode)
+        bins = zero_beyond(bins, counts)
+    if recipe.eps is None:
+        return bins
+    return bins.add_(recipe.eps).log_() if quiet else (bins + recipe.eps).log()
 
 
 def _in_chunks(
