@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from rankaudio._checks import check_floating, describe
 from rankaudio.backbones._masked_norm import MaskedBatchNorm
 from rankaudio.backbones._packing import Packed, pack
+from rankaudio.backbones._pooled_conv import PooledConv, has_large_output
 from rankaudio.lengths import time_mask, zero_beyond
 
 Lengths = Tensor | Packed | None
@@ -83,17 +84,31 @@ def real_steps(x: Tensor, lengths: Lengths) -> Tensor | None:
     return lengths.mask(x) if isinstance(lengths, Packed) else time_mask(x, lengths)
 
 
-def max_pool_by_two(x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
-    """Take the maximum of pairs on every axis after the channels. An axis of one keeps its size."""
+def lengths_after_pooling(lengths: AnyLengths) -> AnyLengths:
+    """Halve lengths and round them down, but never below one."""
     if isinstance(lengths, Packed):
-        x, lengths = lengths.before_pooling(x), lengths.pooled()
-    elif lengths is not None:
-        # For a clip of one frame the pair (0, 1) would include padding, so the frame is repeated.
-        single = lengths == 1
-        # Reading `single` makes an accelerator wait. On a CPU it saves a copy of the batch.
-        if x.device.type != "cpu" or torch.compiler.is_compiling() or bool(single.any()):
-            x = torch.where(single.reshape(-1, *(1,) * (x.ndim - 1)), x[..., :1], x)
-        lengths = (lengths // 2).clamp(min=1)
+        return lengths.pooled()
+    return lengths if lengths is None else (lengths // 2).clamp(min=1)
+
+
+def hidden_steps(x: Tensor, lengths: Tensor | Packed) -> Tensor | None:
+    """Return where the step after a clip of one step is, because a pair of steps would include it."""
+    if isinstance(lengths, Packed):
+        return lengths.hidden(x)
+    single = lengths == 1
+    # Reading `single` makes an accelerator wait. On a CPU it saves a copy of the batch.
+    if x.device.type == "cpu" and not torch.compiler.is_compiling() and not bool(single.any()):
+        return None
+    second = torch.arange(x.shape[-1], device=x.device) == 1
+    return (single[:, None] & second).reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1])
+
+
+def max_pool_by_two(x: Tensor, lengths: AnyLengths) -> tuple[Tensor, AnyLengths]:
+    """Take the maximum of pairs on every axis after the channels. An axis of one keeps its size."""
+    hidden = None if lengths is None else hidden_steps(x, lengths)
+    if hidden is not None:
+        x = x.masked_fill(hidden, torch.finfo(x.dtype).min)
+    lengths = lengths_after_pooling(lengths)
     if x.ndim == 3:
         # max_pool1d cannot be exported with a dynamic time axis; max_pool2d with one bin can.
         return F.max_pool2d(x.unsqueeze(2), (1, 2)).squeeze(2), lengths
@@ -153,10 +168,32 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
         """Return features of half the size, and their lengths."""
-        x = self.conv(self.norm_in(x, real_steps(x, lengths)))
-        x, lengths = max_pool_by_two(x, lengths)
+        if self._may_fuse(x):
+            x, lengths = self._fused(x, lengths)
+        else:
+            x = self.conv(self.norm_in(x, real_steps(x, lengths)))
+            x, lengths = max_pool_by_two(x, lengths)
         mask = real_steps(x, lengths)
         return self.residual(self.norm(x, mask, act=self.act), mask), lengths
+
+    def _may_fuse(self, x: Tensor) -> bool:
+        """Tell whether this is training on a CPU, and nobody watches the layers one by one."""
+        hooks = (*self.norm_in._forward_hooks, *self.conv._forward_hooks)
+        eager = self.training and self.norm_in.training and not torch.compiler.is_compiling()
+        return eager and not hooks and _is_channels_last(x) and x.numel() > x.shape[1]
+
+    def _fused(self, x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
+        """Normalise, convolve and pool with fewer passes over the batch, and with the same result."""
+        mask, weight, bias = real_steps(x, lengths), self.conv.weight, self.conv.bias
+        if x.requires_grad:
+            x = self.norm_in(x, mask)
+        else:
+            x, weight = self.norm_in.as_weights(x, mask, weight)
+        if not has_large_output(x, weight):
+            return max_pool_by_two(F.conv2d(x, weight, bias, padding=1), lengths)
+        hidden = None if lengths is None else hidden_steps(x, lengths)
+        pooled: Tensor = PooledConv.apply(x, weight, bias, hidden)  # type: ignore[no-untyped-call]
+        return pooled, lengths_after_pooling(lengths)
 
 
 def halo_of_blocks(blocks: nn.ModuleList) -> int:
