@@ -79,12 +79,17 @@ def pack_rows(x: Tensor, lengths: Tensor | None, size: int) -> tuple[Tensor, Len
     return (x, lengths) if packed is None else packed
 
 
+def finite_padding(x: Tensor, lengths: Lengths) -> Tensor:
+    """Replace the padding by zeros. Packed rows have zeros there already."""
+    return x if isinstance(lengths, Packed) else zero_beyond(x, lengths)
+
+
 def real_steps(x: Tensor, lengths: Lengths) -> Tensor | None:
     """Return ``(B, 1, ..., N)``, true in the clips of ``x``, or None without lengths."""
     return lengths.mask(x) if isinstance(lengths, Packed) else time_mask(x, lengths)
 
 
-def lengths_after_pooling(lengths: AnyLengths) -> AnyLengths:
+def lengths_after_pooling(lengths: Lengths) -> Lengths:
     """Halve lengths and round them down, but never below one."""
     if isinstance(lengths, Packed):
         return lengths.pooled()
@@ -103,7 +108,7 @@ def hidden_steps(x: Tensor, lengths: Tensor | Packed) -> Tensor | None:
     return (single[:, None] & second).reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1])
 
 
-def max_pool_by_two(x: Tensor, lengths: AnyLengths) -> tuple[Tensor, AnyLengths]:
+def max_pool_by_two(x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
     """Take the maximum of pairs on every axis after the channels. An axis of one keeps its size."""
     hidden = None if lengths is None else hidden_steps(x, lengths)
     if hidden is not None:

@@ -79,10 +79,9 @@ class NormGrid:
             return sums.sum(1).unbind()
         if sums.shape[1] > self._shape[0]:  # several chunks of each clip
             sums = sums.view(len(partials), self._shape[0], -1, sums.shape[-1]).sum(2)
-        sums = sums.view(len(partials), -1, self.channels)
-        if self._real is None:
-            return sums.sum(1).unbind()
-        return torch.matmul(self._real.view(1, -1), sums).squeeze(1).unbind()
+        # Not a product of matrices, which PyTorch may be told to compute in bfloat16.
+        sums = sums.view(len(partials), -1, self.steps, self.channels)
+        return (sums if self._real is None else sums * self._real[:, 0]).sum((1, 2)).unbind()
 
     def chunks(self, x: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:
         """Iterate over a few rows at a time.

@@ -45,12 +45,13 @@ class PooledConv(torch.autograd.Function):
         size = _pool_size(x)
         shape = (x.shape[0], weight.shape[0], x.shape[2] // size[0], x.shape[3] // 2)
         pooled = _channels_last(shape, x)
-        places = torch.empty_like(pooled, dtype=torch.long)
+        # Half the memory of PyTorch's int64, and enough for 2^31 places in a plane.
+        places = torch.empty_like(pooled, dtype=torch.int32)
         for rows in _pieces(x, weight):
             y = F.conv2d(x[rows], weight, bias, padding=1)
             if hidden is not None:
                 y.masked_fill_(hidden[rows], torch.finfo(y.dtype).min)
-            torch.ops.aten.max_pool2d_with_indices.out(y, size, out=pooled[rows], indices=places[rows])
+            pooled[rows], places[rows] = torch.ops.aten.max_pool2d_with_indices(y, size)
         ctx.mark_non_differentiable(places)
         ctx.save_for_backward(x, weight, places)
         return pooled
@@ -72,7 +73,7 @@ class PooledConv(torch.autograd.Function):
                 # PyTorch wants to see the output of the convolution, but reads its shape alone.
                 of_conv, like = _channels_last(shape, x), _channels_last(shape, x)
             _backward_of_pool(
-                grad[rows], like, size, size, [0, 0], [1, 1], False, places[rows], grad_input=of_conv
+                grad[rows], like, size, size, [0, 0], [1, 1], False, places[rows].long(), grad_input=of_conv
             )
             grads = _backward_of_conv(
                 of_conv, some, weight, [shape[1]], [1, 1], [1, 1], [1, 1], False, [0, 0], 1, wanted
