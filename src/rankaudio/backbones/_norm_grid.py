@@ -39,9 +39,14 @@ class NormGrid:
             shape = (-1, 1, self.steps, 1) if self.channels_last else (-1, 1, self._shape[2])
             self._real = (real if self.channels_last else real.expand(-1, 1, *x.shape[2:])).reshape(shape)
 
-    def empty_like(self, x: Tensor) -> Tensor:
-        """Return new memory in the format of the batch."""
-        return torch.empty_like(x, memory_format=self.format)
+    def empty_like(self, x: Tensor, channels: int | None = None) -> Tensor:
+        """Return new memory in the format of the batch, with as many channels or others."""
+        shape = (x.shape[0], channels or x.shape[1], *x.shape[2:])
+        return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=self.format)
+
+    def places(self, table: Tensor) -> Tensor:
+        """Return a part of a table with channels last as ``(places, channels)``."""
+        return table.view(-1, table.shape[-1] // self.steps)
 
     def columns(self, values: Tensor) -> Tensor:
         """Return numbers of the channels ``(C,)`` as ``(1, 1, L)`` or ``(1, C, 1)``."""
@@ -83,13 +88,13 @@ class NormGrid:
         sums = sums.view(len(partials), -1, self.steps, self.channels)
         return (sums if self._real is None else sums * self._real[:, 0]).sum((1, 2)).unbind()
 
-    def chunks(self, x: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:
+    def chunks(self, *tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
         """Iterate over a few rows at a time.
 
         The first value cuts numbers of the columns to the clips of the chunk. The others are the parts of the
         tensors.
         """
-        tables = [None if value is None else self._table(value) for value in (x, *others)]
+        tables = [None if value is None else self._table(value) for value in tensors]
         clips, rows, columns = self._shape
         if clips * rows * columns <= _CHUNK_VALUES:
             yield _all, *tables
