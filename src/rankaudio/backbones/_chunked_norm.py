@@ -49,7 +49,7 @@ class ChunkedBatchNorm(torch.autograd.Function):
         relu: bool,  # noqa: FBT001
         keep: bool,  # noqa: FBT001
     ) -> tuple[Tensor | None, ...]:
-        """Return the result ``(B, C, ...)``; mean and variance ``(C,)``; the number of values; the convolution.
+        """Return the result ``(B, C, ...)``, mean and variance ``(C,)``, the number of values, the convolution.
 
         The input is kept, and the backward pass computes the intermediate results again. After ReLU the
         result is kept too. That costs no memory, because the next layer keeps it anyway. The residual is the
@@ -117,7 +117,7 @@ def _before_activation(
     tensors: tuple[Tensor | None, ...],
     parameters: tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None],
 ) -> tuple[Tensor | None, ...]:
-    """Write the gradient before the activation, and return those of bias, weight, slope and the convolution."""
+    """Write the gradient before the activation, and return those of bias, weight, slope and convolution."""
     mean, scale, weight, bias, slope, mix = parameters
     scales, shifts = grid.masked(scale), grid.masked(-mean * scale)
     weights, biases = grid.columns(weight), grid.masked(bias)

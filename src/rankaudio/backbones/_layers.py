@@ -168,6 +168,10 @@ def _at_each_place(conv: nn.Module, x: Tensor) -> Tensor:
     return y.permute(0, 2, 3, 1).view(x.shape[0], x.shape[2], x.shape[3], -1).permute(0, 3, 1, 2)
 
 
+def _has_hooks(layer: nn.Module) -> bool:
+    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
+
+
 def _is_channels_last(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
 
@@ -196,14 +200,15 @@ class ConvBlock(nn.Module):
         return self.residual(self.norm(x, mask, act=self.act), mask), lengths
 
     def _may_fuse(self, x: Tensor) -> bool:
-        """Tell whether this is training on a CPU, and nobody watches the layers one by one."""
+        """Tell whether this is training on a CPU, and nobody watches or replaces the layers one by one."""
         if not _is_channels_last(x) or x.numel() <= x.shape[1] or torch.compiler.is_compiling():
             return False
         if x.dtype not in (torch.float32, torch.float64) or x.dtype != self.conv.weight.dtype:
             return False
-        if torch.is_autocast_enabled("cpu"):
+        convs = (self.conv, self.residual.conv1, self.residual.conv2, self.residual.conv3)
+        if torch.is_autocast_enabled("cpu") or any(type(conv) is not nn.Conv2d for conv in convs):
             return False
-        return all(layer.training and not layer._forward_hooks for layer in self.modules())
+        return all(layer.training and not _has_hooks(layer) for layer in self.modules())
 
     def _fused(self, x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
         """Normalise, convolve and pool with fewer passes over the batch, and with the same result."""

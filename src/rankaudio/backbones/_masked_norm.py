@@ -63,7 +63,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         *,
         keep: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """Normalise, apply ``act`` and then ``conv``, which has size 1, to a training batch with channels last.
+        """Normalise, apply ``act`` and a ``conv`` of size 1 to a training batch with channels last.
 
         Return the input of the convolution, which has no meaning unless ``keep``, and its output.
         """
@@ -81,9 +81,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         keep: bool = True,
         affine: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        weight, bias = self.weight, self.bias
-        if not affine:
-            weight, bias = torch.ones_like(weight), torch.zeros_like(bias)
+        weight = self.weight if affine else torch.ones_like(self.weight)
+        bias = self.bias if affine else torch.zeros_like(self.bias)
         y, *statistics, mixed = ChunkedBatchNorm.apply(  # type: ignore[no-untyped-call]
             x, weight, bias, slope, residual, *mix, mask, self.eps, relu, keep
         )

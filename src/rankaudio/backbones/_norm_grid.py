@@ -32,7 +32,7 @@ class NormGrid:
         self.channels, self.steps = x.shape[1], x.shape[-1]
         self.dtype = torch.promote_types(x.dtype, torch.float32)
         self._shape = self._table(x).shape
-        # 1 and 0: with channels last for each step of a clip, (B, 1, N, 1), otherwise for each column, (B, 1, L).
+        # 1 and 0: of each step of a clip with channels last, (B, 1, N, 1), otherwise of each column, (B, 1, L).
         self._real: Tensor | None = None
         if mask is not None:
             real = mask.to(self.dtype)

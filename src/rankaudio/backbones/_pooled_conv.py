@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 _LARGE = 2**22
 _PIECE_VALUES = 2**20
 
+_CEIL_MODE = _TRANSPOSED = False
 _backward_of_pool = torch.ops.aten.max_pool2d_with_indices_backward.grad_input
 _backward_of_conv = torch.ops.aten.convolution_backward
 
@@ -36,7 +37,7 @@ class PooledConv(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, hidden: Tensor | None) -> Tensor:
-        """Return ``(B, C, H // 2, N // 2)`` with channels last. The input and the places of maxima are kept."""
+        """Return ``(B, C, H // 2, N // 2)`` with channels last. Input and places of maxima are kept."""
         size = _pool_size(x)
         shape = (x.shape[0], weight.shape[0], x.shape[2] // size[0], x.shape[3] // 2)
         pooled = _channels_last(shape, x)
@@ -68,10 +69,18 @@ class PooledConv(torch.autograd.Function):
                 # PyTorch wants to see the output of the convolution, but reads its shape alone.
                 of_conv, like = _channels_last(shape, x), _channels_last(shape, x)
             _backward_of_pool(
-                grad[rows], like, size, size, [0, 0], [1, 1], False, places[rows].long(), grad_input=of_conv
+                grad[rows],
+                like,
+                size,
+                size,
+                [0, 0],
+                [1, 1],
+                _CEIL_MODE,
+                places[rows].long(),
+                grad_input=of_conv,
             )
             grads = _backward_of_conv(
-                of_conv, some, weight, [shape[1]], [1, 1], [1, 1], [1, 1], False, [0, 0], 1, wanted
+                of_conv, some, weight, [shape[1]], [1, 1], [1, 1], [1, 1], _TRANSPOSED, [0, 0], 1, wanted
             )
             if grad_x is not None:
                 grad_x[rows] = grads[0]
