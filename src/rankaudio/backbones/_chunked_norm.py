@@ -28,10 +28,6 @@ class ChunkedBatchNorm(torch.autograd.Function):
     With :math:`\hat x = (x - \mu) / \sigma` the gradient of the normalisation is
     :math:`\frac{w}{\sigma} (g - \overline{g} - \hat x \, \overline{g \hat x})`. The means do not include
     padding. The residual must be zero in the padding.
-
-    With channels last and PReLU, a convolution of size 1 may follow, with weights ``mix`` ``(D, C)`` and
-    ``mix_bias``. It works on the same rows while they are in the cache. Only with ``keep`` its input is a
-    result too.
     """
 
     @staticmethod
@@ -42,14 +38,11 @@ class ChunkedBatchNorm(torch.autograd.Function):
         bias: Tensor,
         slope: Tensor | None,
         residual: Tensor | None,
-        mix: Tensor | None,
-        mix_bias: Tensor | None,
         mask: Tensor | None,
         eps: float,
         relu: bool,  # noqa: FBT001
-        keep: bool,  # noqa: FBT001
-    ) -> tuple[Tensor | None, ...]:
-        """Return the result ``(B, C, ...)``, mean and variance ``(C,)``, the number of values, the convolution.
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the result ``(B, C, ...)``; mean and variance ``(C,)``; the number of values.
 
         The input is kept, and the backward pass computes the intermediate results again. After ReLU the
         result is kept too. That costs no memory, because the next layer keeps it anyway. The residual is the
@@ -62,39 +55,33 @@ class ChunkedBatchNorm(torch.autograd.Function):
         factor = weight.to(scale.dtype) * scale
         factors, shifts = grid.masked(factor), grid.masked(bias.to(scale.dtype) - mean * factor)
         slopes = None if slope is None else grid.columns(slope.to(scale.dtype))
-        y = grid.empty_like(x) if keep else None
-        mixed = None if mix is None else grid.empty_like(x, channels=mix.shape[0])
+        y = grid.empty_like(x)
         # A result in low precision is rounded once, at the end.
-        direct = slope is None and y is not None and y.dtype == grid.dtype
-        for cut, chunk, out, added, of_mix in grid.chunks(x, y, residual, mixed):
+        direct = slope is None and y.dtype == grid.dtype
+        for cut, chunk, out, added in grid.chunks(x, y, residual):
             z = torch.addcmul(cut(shifts), chunk, cut(factors), out=out if direct else None)
             z = grid.without_padding(z, cut)
             z = z if added is None else z.add_(added)
             z = z if slopes is None else grid.prelu(z, slopes)
             z = z.clamp_(min=0) if relu else z
-            if mix is not None and mix_bias is not None:
-                torch.addmm(mix_bias, grid.places(z), mix.T, out=grid.places(of_mix))
-            if out is not None and not direct:
+            if not direct:
                 out.copy_(z)
         ctx.mark_non_differentiable(mean, variance, count)
-        ctx.set_materialize_grads(False)
         ctx.grid, kept = grid, y if relu else None
-        ctx.save_for_backward(x, weight, bias, slope, residual, mix, mean, scale, count, kept)
-        return y, mean, variance, count, mixed
+        ctx.save_for_backward(x, weight, bias, slope, residual, mean, scale, count, kept)
+        return y, mean, variance, count
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor | None, *others: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Return the gradients of the input, weight, bias, slope, residual, and the convolution."""
-        x, weight, bias, slope, residual, mix, mean, scale, count, y = ctx.saved_tensors
-        if grad is None and others[-1] is None:
-            return (None,) * 11
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the input, weight, bias, slope and residual."""
+        x, weight, bias, slope, residual, mean, scale, count, y = ctx.saved_tensors
         grid = ctx.grid
         after = grid.empty_like(x)  # the gradient after the normalisation
         weight, bias = weight.to(grid.dtype), bias.to(grid.dtype)
         slope = None if slope is None else slope.to(grid.dtype)
-        grad_bias, grad_weight, grad_slope, *of_mix = _before_activation(
-            grid, (x, after, grad, y, residual, others[-1]), (mean, scale, weight, bias, slope, mix)
+        grad_bias, grad_weight, grad_slope = _before_activation(
+            grid, (x, grad, after, y, residual), (mean, scale, weight, bias, slope)
         )
         grad_x = after if residual is None else grid.empty_like(x)
         factor = weight * scale
@@ -109,61 +96,34 @@ class ChunkedBatchNorm(torch.autograd.Function):
             if not direct:
                 out.copy_(z)
         grad_residual = None if residual is None else after
-        return grad_x, grad_weight, grad_bias, grad_slope, grad_residual, *of_mix, *(None,) * 4
+        return grad_x, grad_weight, grad_bias, grad_slope, grad_residual, None, None, None
 
 
 def _before_activation(
     grid: NormGrid,
-    tensors: tuple[Tensor | None, ...],
-    parameters: tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None],
-) -> tuple[Tensor | None, ...]:
-    """Write the gradient before the activation, and return those of bias, weight, slope and convolution."""
-    mean, scale, weight, bias, slope, mix = parameters
+    tensors: tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None],
+    parameters: tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None],
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Write the gradient before the activation, and return those of bias, weight and slope, each ``(C,)``."""
+    mean, scale, weight, bias, slope = parameters
     scales, shifts = grid.masked(scale), grid.masked(-mean * scale)
     weights, biases = grid.columns(weight), grid.masked(bias)
     slopes = None if slope is None else grid.columns(slope)
-    sums = _Sums()
-    for cut, chunk, out, grad, result, added, grad_mixed in grid.chunks(*tensors):
-        g = grad if result is None else torch.ops.aten.threshold_backward(grad, result, 0)
-        if grad_mixed is not None and mix is not None:
-            sums.add_bias(grid.places(grad_mixed))
-            before = torch.mm(grid.places(grad_mixed), mix).view_as(chunk)
-            g = before if g is None else before.add_(g)
+    of_bias, of_weight, of_slope = [], [], []
+    for cut, chunk, grad_out, out, result, added in grid.chunks(*tensors):
+        g = grad_out if result is None else torch.ops.aten.threshold_backward(grad_out, result, 0)
         g = g.to(grid.dtype)
         standardised = grid.without_padding(torch.addcmul(cut(shifts), chunk, cut(scales)), cut)
         if slopes is not None:
             z = grid.without_padding(torch.addcmul(cut(biases), standardised, weights), cut)
             z = z if added is None else z.add_(added)
-            if grad_mixed is not None:
-                sums.add_product(grid.places(grad_mixed), grid.places(grid.prelu(z, slopes)))
             # g where z > 0, slope * g elsewhere. torch.where takes twenty times as long.
             above = torch.ops.aten.threshold_backward(g, z, 0)
-            sums.slope.append(grid.partial(z.clamp_(max=0).mul_(g)))
+            of_slope.append(grid.partial(z.clamp_(max=0).mul_(g)))
             g = torch.lerp(above, g, slopes, out=out if out.dtype == g.dtype else None)
-        sums.bias.append(grid.partial(g, cut))
-        sums.weight.append(grid.partial(standardised.mul_(g)))
+        of_bias.append(grid.partial(g, cut))
+        of_weight.append(grid.partial(standardised.mul_(g)))
         if g is not out:
             out.copy_(g)
-    totals = grid.totals(sums.bias, sums.weight, *([sums.slope] if sums.slope else []))
-    return totals[0], totals[1], totals[2] if sums.slope else None, sums.mix, sums.mix_bias
-
-
-class _Sums:
-    """Sums over the chunks for the gradients of parameters."""
-
-    def __init__(self) -> None:
-        self.bias: list[Tensor] = []
-        self.weight: list[Tensor] = []
-        self.slope: list[Tensor] = []
-        self.mix: Tensor | None = None
-        self.mix_bias: Tensor | None = None
-
-    def add_bias(self, grad_mixed: Tensor) -> None:
-        """Add the gradient of the bias of the convolution."""
-        total = grad_mixed.sum(0)
-        self.mix_bias = total if self.mix_bias is None else self.mix_bias.add_(total)
-
-    def add_product(self, grad_mixed: Tensor, given: Tensor) -> None:
-        """Add the gradient of the weights of the convolution."""
-        product = torch.mm(grad_mixed.T, given)
-        self.mix = product if self.mix is None else self.mix.add_(product)
+    sums = grid.totals(of_bias, of_weight, *([of_slope] if of_slope else []))
+    return sums[0], sums[1], sums[2] if of_slope else None

@@ -138,17 +138,6 @@ class Bottleneck(nn.Module):
         out: Tensor = self.norm3(_at_each_place(self.conv3, y), mask, residual=x, act=self.act3)
         return out
 
-    def after(self, norm: MaskedBatchNorm, act: nn.PReLU, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the same for ``act(norm(x))``, with fewer passes over a training batch with channels last.
-
-        A convolution of size 1 works on the chunks of the normalisation before it.
-        """
-        x, y = norm.then_conv(x, mask, act, self.conv1, keep=True)
-        y = self.conv2(self.norm1(y, mask, act=self.act1))
-        _, y = self.norm2.then_conv(y, mask, self.act2, self.conv3)
-        out: Tensor = self.norm3(y, mask, residual=x, act=self.act3)
-        return out
-
 
 def _at_each_place(conv: nn.Module, x: Tensor) -> Tensor:
     """Apply a convolution of size 1. In training on a CPU, each bin is a row of the batch if rows are few.
@@ -190,13 +179,10 @@ class ConvBlock(nn.Module):
         """Return features of half the size, and their lengths."""
         if self._may_fuse(x):
             x, lengths = self._fused(x, lengths)
-            mask = real_steps(x, lengths)
-            if _is_channels_last(x):
-                return self.residual.after(self.norm, self.act, x, mask), lengths
         else:
             x = self.conv(self.norm_in(x, real_steps(x, lengths)))
             x, lengths = max_pool_by_two(x, lengths)
-            mask = real_steps(x, lengths)
+        mask = real_steps(x, lengths)
         return self.residual(self.norm(x, mask, act=self.act), mask), lengths
 
     def _may_fuse(self, x: Tensor) -> bool:
@@ -205,10 +191,9 @@ class ConvBlock(nn.Module):
             return False
         if x.dtype not in (torch.float32, torch.float64) or x.dtype != self.conv.weight.dtype:
             return False
-        convs = (self.conv, self.residual.conv1, self.residual.conv2, self.residual.conv3)
-        if torch.is_autocast_enabled("cpu") or any(type(conv) is not nn.Conv2d for conv in convs):
+        if torch.is_autocast_enabled("cpu") or type(self.conv) is not nn.Conv2d:
             return False
-        return all(layer.training and not _has_hooks(layer) for layer in self.modules())
+        return all(layer.training and not _has_hooks(layer) for layer in (self.norm_in, self.conv))
 
     def _fused(self, x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
         """Normalise, convolve and pool with fewer passes over the batch, and with the same result."""

@@ -45,7 +45,11 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         eager_cpu = x.device.type == "cpu" and not torch.compiler.is_compiling()
         if self.training and x.numel() > x.shape[1] and eager_cpu:
             slope = None if act is None else act.weight
-            normalised, _ = self._in_chunks(x, slope, residual, (None, None), mask, relu=relu)
+            y, *statistics = ChunkedBatchNorm.apply(  # type: ignore[no-untyped-call]
+                x, self.weight, self.bias, slope, residual, mask, self.eps, relu
+            )
+            self._track(*statistics)
+            normalised: Tensor = y
             return normalised
         # In place is safe, because `y` is new.
         y = self._normalise(x, mask)
@@ -54,41 +58,6 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         y = F.relu(y, inplace=True) if relu else y
         return y if residual is not None else _without_padding(y, mask)
 
-    def then_conv(
-        self,
-        x: Tensor,
-        mask: Tensor | None,
-        act: nn.PReLU,
-        conv: nn.Conv1d | nn.Conv2d,
-        *,
-        keep: bool = False,
-    ) -> tuple[Tensor, Tensor]:
-        """Normalise, apply ``act`` and a ``conv`` of size 1 to a training batch with channels last.
-
-        Return the input of the convolution, which has no meaning unless ``keep``, and its output.
-        """
-        return self._in_chunks(x, act.weight, None, (conv.weight.flatten(1), conv.bias), mask, keep=keep)
-
-    def _in_chunks(
-        self,
-        x: Tensor,
-        slope: Tensor | None,
-        residual: Tensor | None,
-        mix: tuple[Tensor | None, Tensor | None],
-        mask: Tensor | None,
-        *,
-        relu: bool = False,
-        keep: bool = True,
-        affine: bool = True,
-    ) -> tuple[Tensor, Tensor]:
-        weight = self.weight if affine else torch.ones_like(self.weight)
-        bias = self.bias if affine else torch.zeros_like(self.bias)
-        y, *statistics, mixed = ChunkedBatchNorm.apply(  # type: ignore[no-untyped-call]
-            x, weight, bias, slope, residual, *mix, mask, self.eps, relu, keep
-        )
-        self._track(*statistics)
-        return y, mixed
-
     def as_weights(self, x: Tensor, mask: Tensor | None, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Return the input and the weights of a convolution that stands for this and the next convolution.
 
@@ -96,7 +65,11 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         become the weight of one more channel, which is 1 in the clips and 0 in the padding. So the
         convolution needs no gradient of its input, and that is half the time of its backward pass.
         """
-        standardised = self._in_chunks(x, None, None, (None, None), mask, affine=False)[0]
+        ones, zeros, relu = torch.ones_like(self.weight), torch.zeros_like(self.bias), False
+        standardised, *statistics = ChunkedBatchNorm.apply(  # type: ignore[no-untyped-call]
+            x, ones, zeros, None, None, mask, self.eps, relu
+        )
+        self._track(*statistics)
         shape = (x.shape[0], x.shape[1] + 1, *x.shape[2:])
         with_real = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
         with_real[:, :-1] = standardised

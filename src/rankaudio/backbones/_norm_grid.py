@@ -32,21 +32,16 @@ class NormGrid:
         self.channels, self.steps = x.shape[1], x.shape[-1]
         self.dtype = torch.promote_types(x.dtype, torch.float32)
         self._shape = self._table(x).shape
-        # 1 and 0: of each step of a clip with channels last, (B, 1, N, 1), otherwise of each column, (B, 1, L).
+        # 1 and 0 of each step of a clip with channels last, (B, 1, N, 1), else of each column, (B, 1, L).
         self._real: Tensor | None = None
         if mask is not None:
             real = mask.to(self.dtype)
             shape = (-1, 1, self.steps, 1) if self.channels_last else (-1, 1, self._shape[2])
             self._real = (real if self.channels_last else real.expand(-1, 1, *x.shape[2:])).reshape(shape)
 
-    def empty_like(self, x: Tensor, channels: int | None = None) -> Tensor:
-        """Return new memory in the format of the batch, with as many channels or others."""
-        shape = (x.shape[0], channels or x.shape[1], *x.shape[2:])
-        return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=self.format)
-
-    def places(self, table: Tensor) -> Tensor:
-        """Return a part of a table with channels last as ``(places, channels)``."""
-        return table.view(-1, table.shape[-1] // self.steps)
+    def empty_like(self, x: Tensor) -> Tensor:
+        """Return new memory in the format of the batch."""
+        return torch.empty_like(x, memory_format=self.format)
 
     def columns(self, values: Tensor) -> Tensor:
         """Return numbers of the channels ``(C,)`` as ``(1, 1, L)`` or ``(1, C, 1)``."""
@@ -88,13 +83,13 @@ class NormGrid:
         sums = sums.view(len(partials), -1, self.steps, self.channels)
         return (sums if self._real is None else sums * self._real[:, 0]).sum((1, 2)).unbind()
 
-    def chunks(self, *tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
+    def chunks(self, x: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:
         """Iterate over a few rows at a time.
 
         The first value cuts numbers of the columns to the clips of the chunk. The others are the parts of the
         tensors.
         """
-        tables = [None if value is None else self._table(value) for value in tensors]
+        tables = [None if value is None else self._table(value) for value in (x, *others)]
         clips, rows, columns = self._shape
         if clips * rows * columns <= _CHUNK_VALUES:
             yield _all, *tables
