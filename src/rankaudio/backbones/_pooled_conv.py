@@ -49,7 +49,6 @@ class PooledConv(torch.autograd.Function):
             if hidden is not None:
                 y.masked_fill_(hidden[rows], torch.finfo(y.dtype).min)
             pooled[rows], places[rows] = torch.ops.aten.max_pool2d_with_indices(y, size)
-        ctx.mark_non_differentiable(places)
         ctx.save_for_backward(x, weight, places)
         return pooled
 
