@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rankaudio._checks import check_integer
+from rankaudio.effects._chunks import take_frames
+from rankaudio.effects._parameters import can_read
 
 # Frames that contain a sample.
 _OVERLAP = 3
@@ -60,6 +62,9 @@ def _frames(padded: Tensor, centre: Tensor, n_fft: int) -> Tensor:
     The clips have ``n_fft`` samples of silence at both ends, and centres farther out get only silence.
     """
     start = (centre + n_fft // 2).clamp(0, padded.shape[1] - n_fft)
+    if can_read(padded) and not padded.requires_grad:
+        first = torch.arange(padded.shape[0])[:, None] * padded.shape[1]
+        return take_frames(padded, first + start, n_fft).view(*start.shape, n_fft)
     if not padded.requires_grad:
         rows = torch.arange(padded.shape[0], device=padded.device)[:, None]
         return padded.unfold(-1, n_fft, 1)[rows, start]
