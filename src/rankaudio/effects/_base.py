@@ -145,8 +145,11 @@ class RandomEffect(Augmentation):
 def take_clips(clips: Tensor, rows: list[int], ends: list[int]) -> Tensor:
     """Return the given rows, as long as the longest of their clips, with silence as padding.
 
-    Only the clips themselves are read, because a mask of a padded batch takes longer than most effects.
+    Only the clips themselves are read, because a mask of a padded batch takes longer than most effects. A
+    single clip needs no copy.
     """
+    if len(rows) == 1:
+        return clips[rows[0] : rows[0] + 1, : ends[rows[0]]]
     some = silence(clips, len(rows), max((ends[row] for row in rows), default=1))
     for k, row in enumerate(rows):
         some[k, : ends[row]] = clips[row, : ends[row]]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rankaudio._autocast import full_precision
 from rankaudio._checks import check_integer, check_number
-from rankaudio.effects._base import RandomEffect, check_and_mask
+from rankaudio.effects._base import RandomEffect, check_and_mask, silence
 from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._convolve import add_convolved, block_size
 from rankaudio.effects._fft import fast_size
@@ -203,11 +203,16 @@ def _own_sizes(room: Mapping[str, Tensor], most: int, rate: int) -> list[int]:
 
 def _room_by_room(clips: Tensor, ends: list[int], rooms: Rooms, sizes: list[int]) -> Tensor:
     """Compute one clip at a time, as long as it is, with a response as long as its room needs."""
-    result = torch.zeros_like(clips)
+    wet = []
     with full_precision(clips.device):
         for row, (end, size) in enumerate(zip(ends, sizes, strict=True)):
             with torch.no_grad():
                 response = impulse_response(rooms.row(row), size=size, dtype=clips.dtype)
             clip, block = clips[row : row + 1, :end], block_size(end)
-            result[row, :end] = add_convolved(clip, response[:, :end], block=block)[0]
+            wet.append(add_convolved(clip, response[:, :end], block=block))
+    if ends == [clips.shape[1]]:
+        return wet[0]
+    result = silence(clips, *clips.shape)
+    for row, (end, one) in enumerate(zip(ends, wet, strict=True)):
+        result[row, :end] = one[0]
     return result
