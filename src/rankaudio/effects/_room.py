@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from rankaudio.effects._cached import cached
 from rankaudio.effects._fft import irfft_rows
 from rankaudio.effects._parameters import can_read
 
@@ -39,6 +40,22 @@ def longest_tail(
     rounds = math.log(_END) / math.log(feedback) + 1
     # The longest all-pass loses half of its energy every 556 samples.
     return (rounds * longest + 20 * _ALLPASSES[-1]) / 44100 + pre_delay / 1000
+
+
+def own_tail(
+    *, reverberance: float, room_scale: float, stereo_depth: float, pre_delay: float = 0.0
+) -> float:
+    """Return the seconds until less than 1e-6 of the response is left, at most those of ``longest_tail``.
+
+    Combs and all-passes decay at the same time, and the slower of them decides. The rest of the time was
+    measured.
+    """
+    longest = longest_tail(
+        reverberance=reverberance, room_scale=room_scale, stereo_depth=stereo_depth, pre_delay=pre_delay
+    )
+    allpasses = 20 * _ALLPASSES[-1] / 44100
+    combs = longest - pre_delay / 1000 - allpasses
+    return min(longest, max(combs, allpasses) + 7 * _ALLPASSES[-1] / 44100 + pre_delay / 1000)
 
 
 class Rooms(NamedTuple):
@@ -75,17 +92,19 @@ def rooms_of(parameters: Mapping[str, Tensor], *, rate: int, stereo: bool) -> Ro
 
 def _delays(room_scale: Tensor, depth: Tensor, rate: int) -> Tensor:
     """Compute the delays ``(channels, 12, B)``, where a channel is detuned by ``depth`` ``(channels, B)``."""
-    combs = torch.tensor(_COMBS, dtype=depth.dtype, device=depth.device)[:, None]
-    allpasses = torch.tensor(_ALLPASSES, dtype=depth.dtype, device=depth.device)[:, None]
-    scale = room_scale / 100 * 0.9 + 0.1
-    signs = torch.ones_like(combs)
+    nominal, signs, scaled = _constants(depth.device, depth.dtype)
+    scale = torch.where(scaled, room_scale / 100 * 0.9 + 0.1, 1.0) * (rate * (1 / 44100))
+    exact = scale * (nominal + _STEREO * depth[:, None] * signs)
+    return exact.add_(0.5).floor_().clamp_(min=1)
+
+
+@cached
+def _constants(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the delay of each filter, the sign of its detuning, and if the room scales it, ``(12, 1)``."""
+    nominal = torch.tensor([*_COMBS, *_ALLPASSES], dtype=dtype, device=device)[:, None]
+    signs = torch.ones_like(nominal)
     signs[1::2] = -1
-    detuned = _STEREO * depth[:, None] * signs
-    exact = [
-        scale * (rate * (1 / 44100)) * (combs + detuned),
-        rate * (1 / 44100) * (allpasses + detuned[:, :4]),
-    ]
-    return torch.floor(torch.cat(exact, 1) + 0.5).clamp(min=1)
+    return nominal, signs, (torch.arange(_FILTERS, device=device) < len(_COMBS))[:, None]
 
 
 def impulse_response(rooms: Rooms, *, size: int, dtype: torch.dtype) -> Tensor:
