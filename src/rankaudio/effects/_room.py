@@ -45,7 +45,7 @@ def longest_tail(
 def own_tail(
     *, reverberance: float, room_scale: float, stereo_depth: float, pre_delay: float = 0.0
 ) -> float:
-    """Return the seconds until less than 1e-6 of the response is left, at most those of ``longest_tail``.
+    """Return the seconds until about 1e-7 of the response is left, at most those of ``longest_tail``.
 
     Combs and all-passes decay at the same time, and the slower of them decides. The rest of the time was
     measured.
@@ -55,7 +55,7 @@ def own_tail(
     )
     allpasses = 20 * _ALLPASSES[-1] / 44100
     combs = longest - pre_delay / 1000 - allpasses
-    return min(longest, max(combs, allpasses) + 7 * _ALLPASSES[-1] / 44100 + pre_delay / 1000)
+    return min(longest, max(combs, allpasses) + 11 * _ALLPASSES[-1] / 44100 + pre_delay / 1000)
 
 
 class Rooms(NamedTuple):

@@ -84,8 +84,17 @@ def _phase_correction(current: Tensor, previous: Tensor, one_hop_before: Tensor)
     # The parts are copied, because a CPU needs 15 times as long for the angle of strided numbers.
     total = torch.atan2(advance.imag.contiguous(), advance.real + floor).cumsum(1)
     # At an onset all bins of a band start again from the clip's own phases.
-    total = total - _at_onset(total, onset)
-    return torch.complex(total.cos(), total.sin())
+    return _phasors(total - _at_onset(total, onset))
+
+
+def _phasors(angle: Tensor) -> Tensor:
+    """Compute ``exp(i angle)``. For float32, numpy takes a third of the time, because it uses more registers."""
+    if not can_read(angle) or angle.requires_grad or angle.dtype != torch.float32:
+        return torch.complex(angle.cos(), angle.sin())
+    import numpy as np
+
+    values = angle.numpy()
+    return torch.complex(torch.from_numpy(np.cos(values)), torch.from_numpy(np.sin(values)))
 
 
 def _at_onset(total: Tensor, onset: Tensor) -> Tensor:
