@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
@@ -28,7 +26,6 @@ def irfft_rows(spectrum: Tensor, size: int) -> Tensor:
     return rows[:1] if single else rows
 
 
-@lru_cache(maxsize=1 << 12)
 def fast_size(least: int) -> int:
     """Return the smallest even 2^a 3^b 5^c that is at least ``least``, because such FFTs are fast."""
     best, three = 1 << max(1, (least - 1).bit_length()), 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -194,11 +194,15 @@ def reverberate(
     return zero_beyond(in_chunks(partial(add_convolved, block=size), clips, response), lengths)
 
 
+# A compiler cannot look into a store, and does not come here.
+_stored_fast_size = lru_cache(maxsize=1 << 12)(fast_size)
+
+
 def _own_sizes(room: Mapping[str, Tensor], most: int, rate: int) -> list[int]:
     """Return the samples of each room's response, at most ``most``."""
     rows = zip(*(room[name].tolist() for name in _LENGTHENING), strict=True)
     tails = [own_tail(**dict(zip(_LENGTHENING, row, strict=True))) for row in rows]
-    return [min(most, fast_size(math.ceil(tail * rate) + 1)) for tail in tails]
+    return [min(most, _stored_fast_size(math.ceil(tail * rate) + 1)) for tail in tails]
 
 
 def _room_by_room(clips: Tensor, ends: list[int], rooms: Rooms, sizes: list[int]) -> Tensor:

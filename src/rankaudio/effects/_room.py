@@ -42,9 +42,7 @@ def longest_tail(
     return (rounds * longest + 20 * _ALLPASSES[-1]) / 44100 + pre_delay / 1000
 
 
-def own_tail(
-    *, reverberance: float, room_scale: float, stereo_depth: float, pre_delay: float = 0.0
-) -> float:
+def own_tail(*, reverberance: float, room_scale: float, stereo_depth: float, pre_delay: float = 0.0) -> float:
     """Return the seconds until about 1e-7 of the response is left, at most those of ``longest_tail``.
 
     Combs and all-passes decay at the same time, and the slower of them decides. The rest of the time was
@@ -144,12 +142,11 @@ def _spectrum(starts: Tensor, places: Tensor, rooms: Rooms) -> Tensor:
     f = rooms.feedback.to(places.dtype)[:, None, None]
     # -f L(z) = f (1 - h) / (h z - 1), the same for all combs of a room.
     loop = (starts[0] * (h * places[0])).sub_(1).reciprocal_().mul_(f * (1 - h))
-    filters = starts[2:].unflatten(0, (-1, _FILTERS)), places[2:].unflatten(0, (-1, _FILTERS))
-    combs, allpasses = (slice(len(_COMBS)), slice(len(_COMBS), None))
-    total = torch.addcmul(loop, *(f[:, combs] for f in filters)).reciprocal_().sum(1)
-    factors = (filters[0][:, allpasses] * filters[1][:, allpasses]).sub_(0.5).reciprocal_().sub_(1)
-    for k in range(len(_ALLPASSES)):
-        total.mul_(factors[:, k])
+    combs = len(_COMBS)
+    first, rest = (part[2:].view(-1, _FILTERS, *part.shape[1:]) for part in (starts, places))
+    total = torch.addcmul(loop, first[:, :combs], rest[:, :combs]).reciprocal_().sum(1)
+    for factor in (first[:, combs:] * rest[:, combs:]).sub_(0.5).reciprocal_().sub_(1).unbind(1):
+        total *= factor
     if can_read(rooms.pre_delay) and not rooms.pre_delay.any():
         return total.sum(0)
     return total.sum(0).mul_(starts[1] * places[1])

@@ -88,7 +88,7 @@ def _phase_correction(current: Tensor, previous: Tensor, one_hop_before: Tensor)
 
 
 def _phasors(angle: Tensor) -> Tensor:
-    """Compute ``exp(i angle)``. For float32, numpy takes a third of the time, because it uses more registers."""
+    """Compute ``exp(i angle)``. For float32 on a CPU, numpy takes 0.4 of the time of PyTorch."""
     if not can_read(angle) or angle.requires_grad or angle.dtype != torch.float32:
         return torch.complex(angle.cos(), angle.sin())
     import numpy as np
