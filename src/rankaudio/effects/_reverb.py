@@ -16,7 +16,7 @@ from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._convolve import add_convolved, block_size
 from rankaudio.effects._fft import fast_size
 from rankaudio.effects._parameters import Range, can_read, check_parameters, largest
-from rankaudio.effects._room import Rooms, impulse_response, longest_tail, own_tail, rooms_of
+from rankaudio.effects._room import Rooms, impulse_response, longest_tail, rooms_of
 from rankaudio.lengths import zero_beyond
 
 LIMITS = {
@@ -201,7 +201,7 @@ _stored_fast_size = lru_cache(maxsize=1 << 12)(fast_size)
 def _own_sizes(room: Mapping[str, Tensor], most: int, rate: int) -> list[int]:
     """Return the samples of each room's response, at most ``most``."""
     rows = zip(*(room[name].tolist() for name in _LENGTHENING), strict=True)
-    tails = [own_tail(**dict(zip(_LENGTHENING, row, strict=True))) for row in rows]
+    tails = [longest_tail(**dict(zip(_LENGTHENING, row, strict=True))) for row in rows]
     return [min(most, _stored_fast_size(math.ceil(tail * rate) + 1)) for tail in tails]
 
 

@@ -42,20 +42,6 @@ def longest_tail(
     return (rounds * longest + 20 * _ALLPASSES[-1]) / 44100 + pre_delay / 1000
 
 
-def own_tail(*, reverberance: float, room_scale: float, stereo_depth: float, pre_delay: float = 0.0) -> float:
-    """Return the seconds until about 1e-7 of the response is left, at most those of ``longest_tail``.
-
-    Combs and all-passes decay at the same time, and the slower of them decides. The rest of the time was
-    measured.
-    """
-    longest = longest_tail(
-        reverberance=reverberance, room_scale=room_scale, stereo_depth=stereo_depth, pre_delay=pre_delay
-    )
-    allpasses = 20 * _ALLPASSES[-1] / 44100
-    combs = longest - pre_delay / 1000 - allpasses
-    return min(longest, max(combs, allpasses) + 11 * _ALLPASSES[-1] / 44100 + pre_delay / 1000)
-
-
 class Rooms(NamedTuple):
     """The numbers that define the rooms of a batch."""
 
