@@ -4,7 +4,8 @@
 
 All take turns on the same batches of 20 clips in random order, with the same clips chosen at p 0.75 and the
 same parameters. Times are CPU seconds, those of child processes included. SoX runs one process a clip and
-reads and writes its files. A ratio is the median of the ratios of neighbours.
+reads and writes its files. The libraries change one clip after the other, and fill a padded batch as ours
+does. A ratio is the median of the ratios of neighbours.
 """
 
 from __future__ import annotations
@@ -82,6 +83,18 @@ def by_library(name: str, clip: np.ndarray, drawn: dict[str, float]) -> np.ndarr
     return pedalboard.Reverb(room, damping, wet_level=0.3, dry_level=0.7)(clip, RATE)
 
 
+def fill_batch(name: str, batch: Batch, draw: Draw, size: int) -> np.ndarray:
+    """Return a padded batch of ``size`` samples, changed by the library clip by clip."""
+    waveform, lengths = batch
+    result = np.zeros((len(waveform), size), np.float32)
+    for row, (end, chosen) in enumerate(zip(lengths.tolist(), draw["chosen"].tolist(), strict=True)):
+        clip = waveform[row, :end].numpy()
+        if chosen:
+            clip = by_library(name, clip, {key: value[row].item() for key, value in draw.items()})
+        result[row, : len(clip)] = clip
+    return result
+
+
 LIBRARIES = {"reverb": "pedalboard", "speed": "soxr HQ", "gain": "pedalboard"}
 
 
@@ -132,7 +145,13 @@ def compare(name: str, data: list[Batch], repeats: int, folder: Path) -> list[li
         "SoX": lambda: [subprocess.run(words, check=True) for words in commands],
     }
     if name in LIBRARIES:
-        runs[LIBRARIES[name]] = lambda: [by_library(name, *clip) for clip in clips]
+        sizes = [
+            effect.replay(waveform, draw, lengths)[0].shape[1]
+            for (waveform, lengths), draw in zip(data, draws, strict=True)
+        ]
+        runs[LIBRARIES[name]] = lambda: [
+            fill_batch(name, *each) for each in zip(data, draws, sizes, strict=True)
+        ]
     used = turns(runs, repeats)
     error, rows = error_of(name, data, draws, folder), []
     for who in list(runs)[1:]:

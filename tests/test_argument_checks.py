@@ -131,6 +131,12 @@ def test_values_are_checked_with_the_first_bad_one():
     for bad in (2.0, 0.5, -1.0):
         with pytest.raises(ValueError, match=f"it: wanted only 0 and 1; a hint, got {bad}"):
             checks.check_zeros_and_ones("it", torch.tensor([0.0, 1.0, bad]), "; a hint")
+    for dtype in (torch.int8, torch.int64):
+        checks.check_zeros_and_ones("it", torch.tensor([0, 1], dtype=dtype))
+        checks.check_zeros_and_ones("it", torch.zeros(0, 3, dtype=dtype))
+        for bad in (2, -1):
+            with pytest.raises(ValueError, match=f"it: wanted only 0 and 1, got {bad}"):
+                checks.check_zeros_and_ones("it", torch.tensor([0, 1, bad], dtype=dtype))
 
 
 def test_nan_is_counted():

@@ -228,6 +228,24 @@ def test_samples_that_are_not_float32_numbers(tmp_path, bad):
         load_audio(path)
 
 
+@pytest.mark.parametrize("bad", [math.nan, -math.inf])
+def test_floats_that_soundfile_reads_are_checked_too(tmp_path, bad):
+    path, samples = tmp_path / "nan.aiff", np.zeros(100, np.float32)
+    samples[70] = bad
+    soundfile.write(path, samples, 8000, subtype="FLOAT")
+    with pytest.raises(
+        ValueError, match=rf"nan\.aiff: wanted finite float32 samples, got {bad} at sample 70"
+    ):
+        load_audio(path)
+    assert load_audio(path, seconds=0.008, sample_rate=None).shape == (64,)
+
+
+def test_large_floats_are_kept(tmp_path):
+    samples = np.array([0.5, -3.0, 2.0, -np.finfo(np.float32).max], np.float32)
+    wavfile.write(tmp_path / "large.wav", 44100, samples)
+    assert np.array_equal(load_audio(tmp_path / "large.wav").numpy(), samples)
+
+
 def test_missing_files_and_directories(tmp_path):
     for read in (load_audio, audio_info):
         with pytest.raises(FileNotFoundError, match=r"gone\.wav"):

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.signal import lfilter
 
-from rankaudio.effects import gain, overdrive, reverb
+from rankaudio.effects import _vocoder, gain, overdrive, reverb
+from rankaudio.effects._chunks import take_frames
 from rankaudio.effects._convolve import add_convolved
 from rankaudio.effects._fft import fast_size
 from rankaudio.effects._room import longest_tail
@@ -78,6 +79,21 @@ def test_convolution_in_blocks_is_the_plain_sum(samples, response):
     np.testing.assert_allclose(add_convolved(x, h, block=8).numpy(), np.stack(wanted), rtol=0, atol=1e-12)
 
 
+def test_frames_are_slices_of_the_rows():
+    x = noise(3, 40)
+    start = torch.tensor([[0, 7], [40, 69], [80, 112]])
+    wanted = torch.stack([x.flatten()[k : k + 8] for k in start.flatten().tolist()])
+    torch.testing.assert_close(take_frames(x, start, 8), wanted, rtol=0, atol=0)
+
+
+def test_phasors_of_large_angles():
+    """numpy computes them for float32, and angles of a long clip are large."""
+    angle = (3e4 * noise(5, 700)).float()
+    exact = np.exp(1j * angle.double().numpy())
+    np.testing.assert_allclose(_vocoder._phasors(angle).numpy(), exact, rtol=0, atol=5e-7)
+    assert _vocoder._phasors(angle.double()).dtype == torch.complex128
+
+
 def test_fast_sizes_are_the_smallest_even_products_of_2_3_and_5():
     even = [n for n in range(2, 2100, 2) if 30**11 % n == 0]
     for least in range(1, 2000):
@@ -118,7 +134,7 @@ def test_a_longer_tail_than_needed_changes_nothing():
     torch.testing.assert_close(ours, longer, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("samples", [1, 2, 64, 65, 5000])
+@pytest.mark.parametrize("samples", [1, 2, 64, 65, 5000, 64**3 + 70_000])
 def test_overdrive_by_definition(samples):
     x, factor = noise(1, samples) / 3, 10 ** (12 / 20)
     bent = (factor * x[0].numpy() + 35 / 200).clip(-1, 1)

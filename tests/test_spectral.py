@@ -352,3 +352,21 @@ def test_pieces_of_long_clips_and_groups_of_bands_change_nothing(function, pad_m
         results.append((values, *torch.autograd.grad(values.sin().sum(), clips)))
     for whole, pieces in zip(*results, strict=True):
         torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("pad_mode", ["reflect", "same"])
+@pytest.mark.parametrize("frontend", [LogMel, LogSTFT])
+def test_clips_of_very_different_lengths_have_the_frames_that_each_has_alone(frontend, pad_mode, monkeypatch):
+    """Chunks end with their longest clip. What comes after is silence, to the last bit."""
+    module = frontend(n_fft=64, hop_length=24, pad_mode=pad_mode)
+    waveform = noise(7, 900, dtype=torch.float32)
+    lengths = torch.tensor([60, 1, 300, 900, 20, 30, 40])
+    whole = module(waveform, lengths)
+    monkeypatch.setattr("rankaudio.spectral._pieces._PIECE_SAMPLES", 700)
+    pieces = module(waveform, lengths)
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=2e-6)
+    silence = module(torch.zeros(1, 900), torch.tensor([1]))[0, :, -1:]
+    for clip, length, frames in zip(pieces, lengths, module.frame_lengths(lengths), strict=True):
+        alone = module(waveform[lengths == length, :length])[0]
+        torch.testing.assert_close(clip[:, :frames], alone, rtol=0, atol=2e-6)
+        assert torch.equal(clip[:, frames:], silence.expand(-1, clip.shape[1] - frames))

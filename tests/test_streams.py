@@ -13,7 +13,7 @@ from torch import nn
 
 from rankaudio import CNN1d, CNN2d, LogMel, LogSTFT, Tagger, load_audio
 from rankaudio.backbones import NETWORKS, AxisPoolCNN, Network
-from rankaudio.backbones._layers import halo_of_blocks
+from rankaudio.backbones._conv_block import halo_of_blocks
 from rankaudio.inference import FramewiseTagger, Stream, WindowedTagger, score_stream
 from rankaudio.spectral import DecibelMel
 from small_networks import (

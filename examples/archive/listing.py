@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freesound.regular_file import read_text
-from rankaudio.data._audio import read_header
 from rankaudio.data._audio_folder import list_files
+from rankaudio.data._decode import read_header
 from rankaudio.data._file_names import AUDIO_SUFFIXES, check_name
 from rankaudio.data._soundfile import Sound
 from rankaudio.data._wav import Wav

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,41 +38,41 @@ def sort_rows(scores: Tensor) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     return key & 0xFFFFFFFF, ranked[:, 1:] != ranked[:, :-1]
 
 
-def sort_labelled_rows(
-    scores: Tensor, labels: Tensor, hidden: Tensor | None
-) -> tuple[NDArray[np.signedinteger], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Sort each row as :func:`sort_rows` does, with hidden entries before all others, and take labels along.
+class LabelledRows(NamedTuple):
+    """Sorted rows ``(R, C)``."""
 
-    Returns:
-        The column and the label of each sorted score, ``(R, C)``, and whether the score is not the one
-        before, ``(R, C - 1)``.
+    entries: NDArray[np.signedinteger]
+    """Numbers whose lowest 32 bits are twice the column, plus 1 for a label."""
+    scores: NDArray[np.int64]
+    """Numbers in the order of the scores. Without the lowest bits they are the same for equal scores."""
+    lowest_bits: int
+
+
+def sort_labelled_rows(scores: Tensor, labels: Tensor, hidden: Tensor | None) -> LabelledRows:
+    """Sort each row as :func:`sort_rows` does, with hidden entries before all others, and take labels along.
 
     >>> scores, labels = (
     ...     torch.tensor([[2.0, 5.0, 1.0]]),
     ...     torch.tensor([[True, False, False]]),
     ... )
-    >>> columns, sorted_labels, changes = sort_labelled_rows(scores, labels, None)
-    >>> columns.tolist(), sorted_labels.tolist()
-    ([[2, 0, 1]], [[False, True, False]])
+    >>> (sort_labelled_rows(scores, labels, None).entries & 0xFFFFFFFF).tolist()
+    [[4, 1, 2]]
     """
     import numpy as np
 
     key = _order_of_floats(scores)
     if hidden is not None:
         key[hidden.numpy()] = np.iinfo(key.dtype).min  # below negative infinity
-    if key.dtype == np.int64:
+    low = np.add(labels.numpy(), np.arange(0, 2 * key.shape[1], 2, dtype=np.int32), dtype=np.int32)
+    if key.dtype == np.int64:  # no room for a column
         order = np.argsort(key, axis=-1)
-        ranked = np.take_along_axis(key, order, axis=-1)
-        return order, np.take_along_axis(labels.numpy(), order, axis=-1), ranked[:, 1:] != ranked[:, :-1]
-    # The low half holds twice the column, and the label.
+        order += np.arange(0, key.size, key.shape[1])[:, None]
+        return LabelledRows(low.take(order), key.take(order), 0)
     joined = key.astype(np.int64)
     joined <<= 32
-    joined |= np.add(labels.numpy(), np.arange(0, 2 * key.shape[1], 2, dtype=np.int32), dtype=np.int32)
+    joined |= low
     joined.sort(axis=-1)
-    low = joined.astype(np.int32)  # modulo 2^32
-    joined >>= 32
-    high = joined.astype(np.int32)
-    return low >> 1, (low & 1).astype(np.bool_), high[:, 1:] != high[:, :-1]
+    return LabelledRows(joined, joined, 32)
 
 
 def _order_of_floats(scores: Tensor) -> NDArray[np.signedinteger]:
@@ -81,12 +81,11 @@ def _order_of_floats(scores: Tensor) -> NDArray[np.signedinteger]:
 
     wide = (scores if scores.dtype == torch.float64 else scores.float()).contiguous()
     # Adding 0 turns -0 into 0. Bits of negative floats have the opposite order.
-    key: NDArray[np.signedinteger]
-    if wide.dtype == torch.float64:
-        key = (wide + 0.0).numpy().view(np.int64)
-        return key ^ ((key >> 63) & 0x7FFFFFFFFFFFFFFF)
-    key = (wide + 0.0).numpy().view(np.int32)
-    return key ^ ((key >> 31) & 0x7FFFFFFF)
+    key: NDArray[np.signedinteger] = (wide + 0.0).numpy().view(f"i{wide.element_size()}")
+    others = key >> (8 * wide.element_size() - 1)
+    others &= np.iinfo(key.dtype).max
+    key ^= others
+    return key
 
 
 def tie_starts(changes: NDArray[np.bool_]) -> NDArray[np.int32]:

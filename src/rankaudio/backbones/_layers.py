@@ -17,23 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rankaudio._checks import check_floating, describe
-from rankaudio.backbones._evaluation import (
-    can_evaluate,
-    convolved,
-    has_long_rows,
-    max_of_rows,
-    normalised,
-    pooled_by_two,
-    zero_after_end,
-)
-from rankaudio.backbones._masked_norm import MaskedBatchNorm
+from rankaudio.backbones._evaluation import has_long_rows, max_of_rows
 from rankaudio.backbones._packing import Packed, pack
 from rankaudio.lengths import time_mask, zero_beyond
 
 Lengths = Tensor | Packed | None
 AnyLengths = TypeVar("AnyLengths", bound=Lengths)
-
-CONV: dict[int, type[nn.Conv1d | nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
 
 
 def with_channels(spectrogram: Tensor, in_channels: int) -> Tensor:
@@ -87,119 +76,45 @@ def pack_rows(x: Tensor, lengths: Tensor | None, size: int) -> tuple[Tensor, Len
     return (x, lengths) if packed is None else packed
 
 
+def finite_padding(x: Tensor, lengths: Lengths) -> Tensor:
+    """Replace the padding by zeros. Packed rows have zeros there already."""
+    return x if isinstance(lengths, Packed) else zero_beyond(x, lengths)
+
+
 def real_steps(x: Tensor, lengths: Lengths) -> Tensor | None:
     """Return ``(B, 1, ..., N)``, true in the clips of ``x``, or None without lengths."""
     return lengths.mask(x) if isinstance(lengths, Packed) else time_mask(x, lengths)
 
 
+def lengths_after_pooling(lengths: Lengths) -> Lengths:
+    """Halve lengths and round them down, but never below one."""
+    if isinstance(lengths, Packed):
+        return lengths.pooled()
+    return lengths if lengths is None else (lengths // 2).clamp(min=1)
+
+
+def hidden_steps(x: Tensor, lengths: Tensor | Packed) -> Tensor | None:
+    """Return where the step after a clip of one step is, because a pair of steps would include it."""
+    if isinstance(lengths, Packed):
+        return lengths.hidden(x)
+    single = lengths == 1
+    # Reading `single` makes an accelerator wait. On a CPU it saves a copy of the batch.
+    if x.device.type == "cpu" and not torch.compiler.is_compiling() and not bool(single.any()):
+        return None
+    second = torch.arange(x.shape[-1], device=x.device) == 1
+    return (single[:, None] & second).reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1])
+
+
 def max_pool_by_two(x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
     """Take the maximum of pairs on every axis after the channels. An axis of one keeps its size."""
-    if isinstance(lengths, Packed):
-        x, lengths = lengths.before_pooling(x), lengths.pooled()
-    elif lengths is not None:
-        # For a clip of one frame the pair (0, 1) would include padding, so the frame is repeated.
-        single = lengths == 1
-        # Reading `single` makes an accelerator wait. On a CPU it saves a copy of the batch.
-        if x.device.type != "cpu" or torch.compiler.is_compiling() or bool(single.any()):
-            x = torch.where(single.reshape(-1, *(1,) * (x.ndim - 1)), x[..., :1], x)
-        lengths = (lengths // 2).clamp(min=1)
+    hidden = None if lengths is None else hidden_steps(x, lengths)
+    if hidden is not None:
+        x = x.masked_fill(hidden, torch.finfo(x.dtype).min)
+    lengths = lengths_after_pooling(lengths)
     if x.ndim == 3:
         # max_pool1d cannot be exported with a dynamic time axis; max_pool2d with one bin can.
         return F.max_pool2d(x.unsqueeze(2), (1, 2)).squeeze(2), lengths
     return F.max_pool2d(x, (min(x.shape[2], 2), 2)), lengths
-
-
-class Bottleneck(nn.Module):
-    """Residual bottleneck of constant depth: Conv 1, Conv 3, Conv 1, each with batch norm."""
-
-    def __init__(self, depth: int, *, dims: int) -> None:
-        super().__init__()
-        conv = CONV[dims]
-        self.conv1, self.norm1, self.act1 = conv(depth, depth, 1), MaskedBatchNorm(depth), nn.PReLU(depth)
-        self.conv2 = conv(depth, depth, 3, padding=1)
-        self.norm2, self.act2 = MaskedBatchNorm(depth), nn.PReLU(depth)
-        self.conv3, self.norm3, self.act3 = conv(depth, depth, 1), MaskedBatchNorm(depth), nn.PReLU(depth)
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Return ``(B, depth, ..., N)``. Padding is zero in ``x`` and in the result."""
-        y = self.norm1(_at_each_place(self.conv1, x), mask, act=self.act1)
-        y = self.norm2(self.conv2(y), mask, act=self.act2)
-        out: Tensor = self.norm3(_at_each_place(self.conv3, y), mask, residual=x, act=self.act3)
-        return out
-
-    def evaluate(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        """Return the same as ``forward`` if ``can_evaluate``, but the padding may hold anything."""
-        y = zero_after_end(self.act1(convolved(self.conv1, self.norm1, x)), lengths)
-        y = self.act2(convolved(self.conv2, self.norm2, y))
-        out: Tensor = self.act3(convolved(self.conv3, self.norm3, y).add_(x))
-        return out
-
-
-def _at_each_place(conv: nn.Module, x: Tensor) -> Tensor:
-    """Apply a convolution of size 1. In training on a CPU, each bin is a row of the batch if rows are few.
-
-    With one thread, PyTorch takes its slow convolution for fewer than 16 rows. The gradient of the weights
-    has the strides of channels last, and DistributedDataParallel warns of other strides than those of the
-    weights. A view of the weights undoes that.
-    """
-    if not conv.training or torch.compiler.is_compiling() or not _is_channels_last(x):
-        applied: Tensor = conv(x)
-        return applied
-    weight, bias = conv.get_parameter("weight").flatten(1)[..., None, None], conv.get_parameter("bias")
-    if not 0 < x.shape[0] < 16:
-        return F.conv2d(x, weight, bias)
-    bins = x.permute(0, 2, 3, 1).flatten(0, 1)[:, None]
-    y = F.conv2d(bins.permute(0, 3, 1, 2), weight, bias)
-    return y.permute(0, 2, 3, 1).view(x.shape[0], x.shape[2], x.shape[3], -1).permute(0, 3, 1, 2)
-
-
-def _is_channels_last(x: Tensor) -> bool:
-    return x.device.type == "cpu" and x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
-
-
-class ConvBlock(nn.Module):
-    """Batch norm, Conv 3, max pooling by 2, batch norm, PReLU and a residual bottleneck."""
-
-    def __init__(self, in_depth: int, depth: int, *, dims: int) -> None:
-        super().__init__()
-        self.norm_in = MaskedBatchNorm(in_depth)
-        self.conv = CONV[dims](in_depth, depth, 3, padding=1)
-        self.norm, self.act = MaskedBatchNorm(depth), nn.PReLU(depth)
-        self.residual = Bottleneck(depth, dims=dims)
-
-    def forward(self, x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
-        """Return features of half the size, and their lengths. In eval mode padding may hold anything."""
-        if not isinstance(lengths, Packed) and can_evaluate(self, x):
-            return self._evaluate(x, lengths)
-        x = self.conv(self.norm_in(x, real_steps(x, lengths)))
-        x, lengths = max_pool_by_two(x, lengths)
-        mask = real_steps(x, lengths)
-        return self.residual(self.norm(x, mask, act=self.act), mask), lengths
-
-    def _evaluate(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        x = zero_after_end(normalised(self.norm_in, x), lengths)
-        x, lengths = pooled_by_two(self.conv(x), lengths)
-        return self.residual.evaluate(self.act(normalised(self.norm, x)), lengths), lengths
-
-
-def halo_of_blocks(blocks: nn.ModuleList) -> int:
-    """Return the frames on each side of a cell that the outputs of all blocks in it depend on.
-
-    A cell is the frames of one output of the last block. Pooling by two never crosses the end of a cell.
-    """
-    frames, halo = 1, 0
-    for block in blocks:
-        halo += frames * sum(map(_side, block.get_submodule("conv").modules()))
-        frames *= 2
-        halo += frames * sum(map(_side, block.get_submodule("residual").modules()))
-    return halo
-
-
-def _side(module: nn.Module) -> int:
-    """Return the places on each side of its own that a convolution sees along time."""
-    if not isinstance(module, (nn.Conv1d, nn.Conv2d)):
-        return 0
-    return module.dilation[-1] * (module.kernel_size[-1] // 2)
 
 
 def maximum_of_bins(x: Tensor) -> Tensor:

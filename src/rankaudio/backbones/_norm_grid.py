@@ -31,14 +31,13 @@ class NormGrid:
         self.format = torch.channels_last if self.channels_last else torch.contiguous_format
         self.channels, self.steps = x.shape[1], x.shape[-1]
         self.dtype = torch.promote_types(x.dtype, torch.float32)
-        self._real: Tensor | None = None  # 1 and 0 for each column, (B, 1, L)
-        if mask is None:
-            return
-        real = mask.to(self.dtype)
-        if self.channels_last:
-            self._real = real.flatten(1)[:, None, :, None].expand(-1, 1, -1, self.channels).flatten(2)
-        else:
-            self._real = real.expand(-1, 1, *x.shape[2:]).flatten(2)
+        self._shape = self._table(x).shape
+        # 1 and 0 of each step of a clip with channels last, (B, 1, N, 1), else of each column, (B, 1, L).
+        self._real: Tensor | None = None
+        if mask is not None:
+            real = mask.to(self.dtype)
+            shape = (-1, 1, self.steps, 1) if self.channels_last else (-1, 1, self._shape[2])
+            self._real = (real if self.channels_last else real.expand(-1, 1, *x.shape[2:])).reshape(shape)
 
     def empty_like(self, x: Tensor) -> Tensor:
         """Return new memory in the format of the batch."""
@@ -52,8 +51,9 @@ class NormGrid:
 
     def masked(self, values: Tensor) -> Tensor:
         """Return :meth:`columns`, which are zero in the padding with channels last."""
-        columns = self.columns(values)
-        return columns * self._real if self.channels_last and self._real is not None else columns
+        if not self.channels_last or self._real is None:
+            return self.columns(values)
+        return (self._real * values).view(self._shape[0], 1, -1)
 
     def without_padding(self, z: Tensor, cut: Cut) -> Tensor:
         """Set the padding to zero in place, if :meth:`masked` numbers have not done so."""
@@ -72,15 +72,16 @@ class NormGrid:
         masked = cut is not None and self._real is not None
         return (chunk * cut(self._real) if masked else chunk).sum(-1)  # type: ignore[misc, arg-type]
 
-    def total(self, partials: list[Tensor], *, masked: bool = False) -> Tensor:
-        """Sum the :meth:`partial` sums of all chunks to ``(C,)``, with ``masked`` without the padding."""
-        sums = torch.cat(partials)
+    def totals(self, *partials: list[Tensor]) -> tuple[Tensor, ...]:
+        """Sum the :meth:`partial` sums of all chunks to ``(C,)`` each, without the padding."""
+        sums = torch.stack([torch.cat(each) if len(each) > 1 else each[0] for each in partials])
         if not self.channels_last:
-            return sums.sum(0)
-        if masked and self._real is not None:
-            # A clip has several sums if it has several chunks.
-            sums = (sums.view(len(self._real), -1, sums.shape[-1]) * self._real).flatten(0, 1)
-        return sums.sum(0).view(self.steps, self.channels).sum(0)
+            return sums.sum(1).unbind()
+        if sums.shape[1] > self._shape[0]:  # several chunks of each clip
+            sums = sums.view(len(partials), self._shape[0], -1, sums.shape[-1]).sum(2)
+        # Not a product of matrices, which PyTorch may be told to compute in bfloat16.
+        sums = sums.view(len(partials), -1, self.steps, self.channels)
+        return (sums if self._real is None else sums * self._real[:, 0]).sum((1, 2)).unbind()
 
     def chunks(self, x: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:
         """Iterate over a few rows at a time.
@@ -89,7 +90,10 @@ class NormGrid:
         tensors.
         """
         tables = [None if value is None else self._table(value) for value in (x, *others)]
-        clips, rows, columns = self._table(x).shape
+        clips, rows, columns = self._shape
+        if clips * rows * columns <= _CHUNK_VALUES:
+            yield _all, *tables
+            return
         at_once = max(1, _CHUNK_VALUES // columns)
         some_clips, some_rows = max(1, at_once // rows), min(at_once, rows) if self.channels_last else rows
         for first in range(0, clips, some_clips):
@@ -109,23 +113,24 @@ class NormGrid:
         difference of two large numbers does not cost the digits of the variance.
         """
         near = self._near_mean(x)
-        columns, sums, squares = self.columns(near), [], []
+        columns = self.columns(near)
+        sums: list[Tensor] = []
+        squares: list[Tensor] = []
         for cut, chunk in self.chunks(x):
             distance = chunk - columns
             sums.append(self.partial(distance, cut))
             squares.append(self.partial(distance.mul_(distance), cut))
-        offset = self.total(sums, masked=True) / count
-        variance = self.total(squares, masked=True) / count - offset.square()
-        return near + offset, variance.clamp_(min=0)
+        offset, square = (total / count for total in self.totals(sums, squares))
+        return near + offset, square.addcmul_(offset, offset, value=-1).clamp_(min=0)
 
     def _near_mean(self, x: Tensor) -> Tensor:
         """Return the mean of each channel in the first clip, or in the first bin of it."""
-        row = self._table(x[:1])[0].to(self.dtype)
-        row = row[:1].view(self.steps, self.channels).mT if self.channels_last else row
+        row = self._table(x)[0].to(self.dtype)
+        row = row[0].view(self.steps, self.channels).mT if self.channels_last else row
         if self._real is None:
             return row.mean(-1)
-        real = self._real[0, 0, :: self.channels] if self.channels_last else self._real[0, 0]
-        return (row * real).sum(-1) / real.sum().clamp(min=1)
+        real = self._real[0].flatten()
+        return torch.mv(row, real).div_(real.sum().clamp_(min=1))
 
     def _table(self, x: Tensor) -> Tensor:
         """Return ``(B, R, L)``, which is a view if ``x`` has the format of the batch."""
@@ -133,3 +138,7 @@ class NormGrid:
         if self.channels_last:
             x = x.permute(0, 2, 3, 1)
         return x.view(*x.shape[:2], -1)
+
+
+def _all(values: Tensor) -> Tensor:
+    return values

@@ -41,14 +41,14 @@ class Packed:
         inside.index_add_(0, self.row, of_clip.to(torch.int32))
         return (inside > 0).reshape(self.n_rows, *(1,) * (x.ndim - 2), -1)
 
-    def before_pooling(self, x: Tensor) -> Tensor:
-        """Hide the step after each clip of one step, because a pair of steps would include it."""
+    def hidden(self, x: Tensor) -> Tensor | None:
+        """Return where the step after a clip of one step is, because a pair of steps would include it."""
         single = self.lengths == 1
         if not bool(single.any()):
-            return x
+            return None
         after = torch.zeros(self.n_rows, x.shape[-1], dtype=torch.bool)
         after[self.row[single], self.start[single] + 1] = True
-        return x.masked_fill(after.reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1]), torch.finfo(x.dtype).min)
+        return after.reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1])
 
     def pooled(self) -> Packed:
         """Return the places after pooling by two, which rounds each length down to one step at least."""

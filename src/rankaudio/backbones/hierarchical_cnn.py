@@ -19,12 +19,12 @@ from rankaudio._checks import (
     check_number,
     describe,
 )
+from rankaudio.backbones._conv_block import ConvBlock, halo_of_blocks
 from rankaudio.backbones._layers import (
     AnyLengths,
-    ConvBlock,
     GlobalMaxPool,
     GRUPool,
-    halo_of_blocks,
+    finite_padding,
     maximum_of_bins,
     pack_rows,
     pad_to,
@@ -90,8 +90,12 @@ class _HierarchicalCNN(Network):
         self.frames_per_step: int | None = 2 ** (start + 1) if self.pooling == "max" else None
 
     def _channels(self, spectrogram: Tensor) -> Tensor:
-        """Check the spectrogram, and return the input of the first block."""
+        """Check the spectrogram, and return it with its channels."""
         raise NotImplementedError
+
+    def _encoded(self, x: Tensor) -> Tensor:
+        """Append the channels that the network adds."""
+        return x
 
     def features(self, spectrogram: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the pooled outputs of the blocks, side by side: ``(B, d)``. ``lengths`` are in frames."""
@@ -123,17 +127,16 @@ class _HierarchicalCNN(Network):
         return zero_beyond(max_of_neighbours(features, context), steps), steps
 
     def _input(self, spectrogram: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return the input of the first block, long enough for all poolings, and its lengths."""
+        """Return the spectrogram with channels, long enough for all poolings, and its lengths."""
         x = self._channels(spectrogram)
         if lengths is not None:
             lengths = check_lengths(lengths, batch=x.shape[0], longest=x.shape[-1], like=x)
-        x, lengths = pad_to(x, lengths, 2**self.n_blocks)
-        # The padding may hold anything, even NaN. From here on it is zero.
-        return zero_beyond(x, lengths), lengths
+        return pad_to(x, lengths, 2**self.n_blocks)
 
     def _outputs(self, x: Tensor, lengths: AnyLengths) -> Iterator[tuple[Tensor, AnyLengths]]:
         """Yield the output of each block that the classifier gets, and its steps."""
-        x = to_channels_last(x)
+        # The padding may hold anything, even NaN. From here on it is finite, and each block makes it zero.
+        x = to_channels_last(self._encoded(finite_padding(x, lengths)))
         for k, block in enumerate(self.blocks):
             x, lengths = block(x, lengths)
             if k >= self.start_deep_supervision_on:
@@ -264,7 +267,9 @@ class CNN2d(_HierarchicalCNN):
         self._build(check_integer("in_channels", self.in_channels) + encoding, dims=2)
 
     def _channels(self, spectrogram: Tensor) -> Tensor:
-        x = with_channels(spectrogram, self.in_channels)
+        return with_channels(spectrogram, self.in_channels)
+
+    def _encoded(self, x: Tensor) -> Tensor:
         return frequency_encoding(x) if self.frequency_encoding else x
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from rankaudio._checks import check_integer, check_number
-from rankaudio._files import check_regular_file
-from rankaudio.data._formats import find_reader
-from rankaudio.data._soundfile import Sound, read_sound_blocks, read_sound_header
-from rankaudio.data._source import AudioData, Source, check_source, open_source
-from rankaudio.data._wav import Wav, read_wav_blocks, read_wav_header
+from rankaudio.data._decode import Header, opened_audio, read_header
+from rankaudio.data._source import AudioData, Source, check_source
 from rankaudio.resampling import part_to_resample, resample, resampled_length
 
 if TYPE_CHECKING:
@@ -25,10 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AudioInfo", "audio_info", "load_audio"]
 
-_MANY_CHANNELS = 32
 # The memory of a resampling filter grows with the old rate, divided by the common factor of both rates.
 _LARGEST_RATIO = 500_000
-LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000
 
 
 class AudioInfo(NamedTuple):
@@ -141,13 +134,14 @@ def load_audio(
     check_number("start", start, 0)
     if seconds is not None:
         check_number("seconds", seconds, 0)
-    header = read_header(source)
-    rate = sample_rate or header.sample_rate
-    return cut_part(source, header, rate, *find_part(source, header, rate, start, seconds))
+    with opened_audio(source) as (header, read_mono):
+        rate = sample_rate or header.sample_rate
+        part = find_part(source, header, rate, start, seconds)
+        return cut_part(source, header, rate, *part, read_mono=read_mono)
 
 
 def find_part(
-    source: Source, header: Wav | Sound, rate: int, start: float, seconds: float | None
+    source: Source, header: Header, rate: int, start: float, seconds: float | None
 ) -> tuple[int, int]:
     """Return the first sample of a part at the wanted rate, and the number of its samples."""
     total = resampled_length(header.frames, header.sample_rate, rate)
@@ -162,11 +156,11 @@ def find_part(
 
 def load_part(path: Source, sample_rate: int, first: int, count: int) -> Tensor:
     """Read ``count`` samples from ``first``, both at the wanted rate: the same ones as in the whole file."""
-    header = read_header(path)
-    total = resampled_length(header.frames, header.sample_rate, sample_rate)
-    if total < first + count:
-        raise ValueError(f"{path}: wanted {first + count} samples, got {total}: the file has changed")
-    return cut_part(path, header, sample_rate, first, count)
+    with opened_audio(path) as (header, read_mono):
+        total = resampled_length(header.frames, header.sample_rate, sample_rate)
+        if total < first + count:
+            raise ValueError(f"{path}: wanted {first + count} samples, got {total}: the file has changed")
+        return cut_part(path, header, sample_rate, first, count, read_mono=read_mono)
 
 
 def check_rates_of_file(path: Source, old_rate: int, new_rate: int) -> None:
@@ -180,24 +174,23 @@ def check_rates_of_file(path: Source, old_rate: int, new_rate: int) -> None:
 
 def cut_part(
     path: Source,
-    header: Wav | Sound,
+    header: Header,
     rate: int,
     first: int,
     count: int,
     *,
-    read: Callable[[int, int], NDArray[np.float32]] | None = None,
+    read_mono: Callable[[int, int], NDArray[np.float32]],
 ) -> Tensor:
-    """Resample the samples that the part needs; ``read`` returns them in place of a new reader."""
-    read = functools.partial(_read_mono, path, header) if read is None else read
+    """Resample the samples that the part needs, which ``read_mono`` returns."""
     if rate == header.sample_rate:
-        waveform = torch.from_numpy(read(first, count))
-        if header.channels > 1:
+        waveform = torch.from_numpy(read_mono(first, count))
+        if header.channels > 1 and not header.has_integers:
             _check_finite(path, waveform, rate)
         return waveform
     check_rates_of_file(path, header.sample_rate, rate)
     part = part_to_resample(first, first + count, header.sample_rate, rate)
     stop = min(part.stop, header.frames)
-    old = torch.from_numpy(read(part.start, stop - part.start))[None]
+    old = torch.from_numpy(read_mono(part.start, stop - part.start))[None]
     new = resample(old, old_rate=header.sample_rate, new_rate=rate)[0][0]
     cut = new[part.new_first : part.new_first + count]
     _check_finite(path, cut, rate)
@@ -209,70 +202,3 @@ def _check_finite(path: Source, waveform: Tensor, rate: int) -> None:
     # A minimum and a maximum pass NaN on, and take a tenth of the time of a mask.
     if not all(math.isfinite(end.item()) for end in waveform.aminmax()):
         raise ValueError(f"{path}: wanted finite float32 samples, got values that are too large at {rate} Hz")
-
-
-def read_header(path: Source) -> Wav | Sound:
-    """Read the header, and refuse a file that cannot be used before anything is decoded."""
-    if isinstance(path, Path):
-        check_regular_file(path)
-    header: Wav | Sound | None = None
-    with open_source(path) as file:
-        if find_reader(path, file.read(20)) == "wav":
-            header = read_wav_header(path, file)
-    header = read_sound_header(path) if header is None else header
-    if header.frames < 1:
-        raise ValueError(f"{path}: wanted at least 1 sample, got 0")
-    if not LOWEST_RATE <= header.sample_rate <= HIGHEST_RATE:
-        # The rates decide how much memory resampling takes, so a damaged header must not choose them.
-        raise ValueError(
-            f"{path}: wanted a sample rate from {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz, "
-            f"got {header.sample_rate:,} Hz in its header"
-        )
-    return header
-
-
-def _read_mono(path: Source, header: Wav | Sound, start: int, frames: int) -> NDArray[np.float32]:
-    """Decode in blocks, and average their channels.
-
-    The memory grows with what is decoded. What the header promises may not be there.
-    """
-    import numpy as np
-
-    blocks = read_blocks(path, header, start, frames)
-    mono = to_mono(path, next(blocks), start)
-    if len(mono) == frames:
-        return mono
-    joined = bytearray(mono.tobytes())
-    for block in blocks:
-        joined += to_mono(path, block, start + len(joined) // 4).tobytes()
-    return np.frombuffer(joined, np.float32)
-
-
-def read_blocks(path: Source, header: Wav | Sound, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
-    if isinstance(header, Wav):
-        return read_wav_blocks(path, header, start, frames)
-    return read_sound_blocks(path, header, start, frames)
-
-
-def to_mono(path: Source, samples: NDArray[np.floating], start: int) -> NDArray[np.float32]:
-    """Average the channels. Float files may hold NaN, which would spoil a training run, so it is refused."""
-    import numpy as np
-
-    largest = np.finfo(np.float32).max
-    # A minimum and a maximum need no memory, and pass NaN on. NaN is not larger, so this is written the other
-    # way round.
-    if not (-largest <= samples.min() and samples.max() <= largest):
-        sample, channel = np.argwhere(~(np.abs(samples) <= largest))[0]
-        got = f"{samples[sample, channel]} at sample {start + sample}"
-        raise ValueError(f"{path}: wanted finite float32 samples, got {got}")
-    channels = samples.shape[1]
-    share = samples.dtype.type(1 / channels)
-    mono: NDArray[np.floating] = samples[:, 0]
-    if channels > _MANY_CHANNELS:
-        mono = samples.sum(axis=1) * share
-    elif channels > 1:
-        # A sum of columns is faster, and unlike a product with a matrix it is the same in every block.
-        mono = mono * share
-        for channel in range(1, channels):
-            mono += samples[:, channel] * share
-    return mono.astype(np.float32, copy=False)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from rankaudio.data._audio import check_rates_of_file, cut_part, read_blocks, read_header, to_mono
+from rankaudio.data._audio import check_rates_of_file, cut_part
+from rankaudio.data._decode import read_blocks, read_header, to_mono
 from rankaudio.data._source import Source
 from rankaudio.resampling import resampled_length
 
@@ -34,7 +35,7 @@ class AudioStream:
 
     def read(self, first: int, count: int) -> Tensor:
         """Return ``count`` samples from ``first``, both at the wanted rate."""
-        return cut_part(self.path, self._header, self.sample_rate, first, count, read=self._read_mono)
+        return cut_part(self.path, self._header, self.sample_rate, first, count, read_mono=self._read_mono)
 
     def _restart(self) -> None:
         self._blocks = read_blocks(self.path, self._header, 0, self._header.frames)
@@ -48,7 +49,7 @@ class AudioStream:
         while self._start + len(self._kept) // 4 < start + frames:
             self._forget(start)
             stop = self._start + len(self._kept) // 4
-            self._kept += to_mono(self.path, next(self._blocks), stop).tobytes()
+            self._kept += to_mono(self.path, self._header, next(self._blocks), stop).tobytes()
         self._forget(start)
         return np.frombuffer(self._kept[: 4 * frames], np.float32)
 

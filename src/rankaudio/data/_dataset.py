@@ -23,7 +23,8 @@ from rankaudio._checks import (
     describe,
 )
 from rankaudio._random import below
-from rankaudio.data._audio import check_rates_of_file, find_part, load_part, read_header
+from rankaudio.data._audio import check_rates_of_file, find_part, load_part
+from rankaudio.data._decode import read_header
 from rankaudio.data._source import AudioData, Source, check_sources
 from rankaudio.data._tables import LabelTable
 

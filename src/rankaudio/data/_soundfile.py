@@ -6,7 +6,7 @@ import functools
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -34,40 +34,63 @@ class Sound(NamedTuple):
     channels: int
     skip: int
     mp3: Mp3 | None
+    has_integers: bool
+    """Whether the samples are known to be integers, which cannot be NaN or infinite."""
 
 
-def read_sound_header(path: Source) -> Sound:
-    """Read the header with soundfile. A file without a length is counted, which may mean decoding it."""
+@contextmanager
+def opened_sound(path: Source, head: bytes) -> Iterator[tuple[Sound, Any]]:
+    """Read the header with soundfile. A file without a length is counted, which may mean decoding it.
+
+    Args:
+        path: where the audio comes from.
+        head: its first bytes.
+
+    Yields:
+        The header, and the file at its first sample for :func:`read_sound_blocks`; None if it was counted.
+    """
     soundfile = _import_soundfile(path)
-    mp3 = _find_mp3(path)
-    try:
-        with _opened(soundfile, path, mp3) as file:
-            frames, rate, channels = int(file.frames), int(file.samplerate), int(file.channels)
-            skip = 0
-            if mp3 is not None and mp3.samples is not None:
-                skip = frames - mp3.samples
-                frames = mp3.samples
-            elif mp3 is not None or frames >= _UNKNOWN:
-                frames = sum(len(block) for block in _blocks(file))
-    except (soundfile.LibsndfileError, OverflowError) as error:
-        raise ValueError(f"{path}: wanted an audio file, got one that soundfile refuses: {error}") from error
+    mp3 = _find_mp3(path, head)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(_opened(soundfile, path, mp3))
+            in_file = int(file.frames)
+            must_count = in_file >= _UNKNOWN if mp3 is None else mp3.samples is None
+            if must_count:
+                in_file = sum(len(block) for block in _blocks(file))
+            frames = in_file if mp3 is None or mp3.samples is None else mp3.samples
+            integers = head.startswith(b"fLaC")
+            sound = Sound(frames, int(file.samplerate), int(file.channels), in_file - frames, mp3, integers)
+        except (soundfile.LibsndfileError, OverflowError) as error:
+            raise ValueError(
+                f"{path}: wanted an audio file, got one that soundfile refuses: {error}"
+            ) from error
+        _check_length(path, sound)
+        yield sound, None if must_count else file
+
+
+def _check_length(path: Source, sound: Sound) -> None:
     size = size_of(path)
-    if frames > _MOST_PER_BYTE * size:
+    if sound.frames > _MOST_PER_BYTE * size:
         raise ValueError(
-            f"{path}: broken audio file: its header promises {frames:,} samples per channel, "
+            f"{path}: broken audio file: its header promises {sound.frames:,} samples per channel, "
             f"which do not fit into {size:,} bytes"
         )
-    if skip < 0:
-        raise ValueError(f"{path}: wanted {mp3.samples if mp3 else 0} samples, got {frames + skip}")
-    return Sound(frames, rate, channels, skip, mp3)
+    if sound.skip < 0:
+        raise ValueError(f"{path}: wanted {sound.frames} samples, got {sound.frames + sound.skip}")
 
 
-def read_sound_blocks(path: Source, sound: Sound, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
-    """Decode ``frames`` samples from sample ``start``, as blocks ``(n, channels)`` of float32."""
+def read_sound_blocks(
+    path: Source, sound: Sound, opened: Any, start: int, frames: int
+) -> Iterator[NDArray[np.floating]]:
+    """Decode ``frames`` samples from sample ``start``, as blocks ``(n, channels)`` of float32.
+
+    The file may be open at its first sample. If ``opened`` is None, it is opened here.
+    """
     soundfile = _import_soundfile(path)
     left = frames
     try:
-        with _opened(soundfile, path, sound.mp3) as file:
+        with _opened(soundfile, path, sound.mp3) if opened is None else nullcontext(opened) as file:
             for block in _blocks(file, sound.skip + start, frames):
                 yield block[:left]
                 left -= min(left, len(block))
@@ -106,13 +129,14 @@ def _blocks(file: Any, start: int = 0, frames: int = _UNKNOWN) -> Iterator[NDArr
 @contextmanager
 def _opened(soundfile: ModuleType, path: Source, mp3: Mp3 | None) -> Iterator[Any]:
     """Open a file for decoding from the first to the last sample."""
-    with open_source(path) as raw:
-        replaced = mp3 is not None and mp3.replacement
-        # The name of a file would count more than its content if it ends in .raw.
-        by_name = isinstance(path, Path) and path.suffix.lower() != ".raw" and not replaced
-        source = str(path) if by_name else _Replaced(raw, mp3)
-        with _sequential(soundfile)(source) as file:
+    sequential = _sequential(soundfile)
+    # The name of a file would count more than its content if it ends in .raw.
+    if isinstance(path, Path) and path.suffix.lower() != ".raw" and not (mp3 and mp3.replacement):
+        with sequential(str(path)) as file:
             yield file
+        return
+    with open_source(path) as raw, sequential(_Replaced(raw, mp3)) as file:
+        yield file
 
 
 @functools.cache
@@ -154,14 +178,13 @@ class _Replaced:
         return content
 
 
-def _find_mp3(path: Source) -> Mp3 | None:
+def _find_mp3(path: Source, head: bytes) -> Mp3 | None:
     """Count the frames of a file that may be MP3. A file on disk is mapped, because it may be large."""
+    if not head.startswith(b"ID3") and not (head[0] == 0xFF and head[1:2] >= b"\xe0"):
+        return None
     with open_source(path) as file:
-        head = file.read(3)
-        if head != b"ID3" and not (head[0] == 0xFF and head[1:2] >= b"\xe0"):
-            return None
         if not isinstance(path, Path):
-            return find_mp3_length(path, head + file.read())
+            return find_mp3_length(path, file.read())
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return find_mp3_length(path, data)
 

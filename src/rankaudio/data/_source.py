@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -38,6 +38,8 @@ Source = Path | OpenSource
 
 def check_source(name: str, value: object, *, shown_as: str | None = None) -> Source:
     """Return where audio comes from. In messages, ``shown_as`` or the name of an open file names it."""
+    if isinstance(value, Path):
+        return value
     if isinstance(value, (str, os.PathLike)):
         return Path(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -65,21 +67,21 @@ def check_sources(name: str, values: object, names: tuple[str, ...] | None) -> t
     return tuple(each if isinstance(each, Path) else OpenSource(each.name, each.read()) for each in sources)
 
 
-@contextmanager
-def open_source(source: Source) -> Iterator[BinaryIO]:
+def open_source(source: Source) -> AbstractContextManager[BinaryIO]:
     """Open a source at its first byte. An open file gets its position back, and stays open."""
     if isinstance(source, Path):
-        with source.open("rb") as file:
-            yield file
-    elif isinstance(source.data, bytes):
-        yield io.BytesIO(source.data)
-    else:
-        position = source.data.tell()
-        source.data.seek(0)
-        try:
-            yield source.data
-        finally:
-            source.data.seek(position)
+        return source.open("rb")
+    return io.BytesIO(source.data) if isinstance(source.data, bytes) else _rewound(source.data)
+
+
+@contextmanager
+def _rewound(file: BinaryIO) -> Iterator[BinaryIO]:
+    position = file.tell()
+    file.seek(0)
+    try:
+        yield file
+    finally:
+        file.seek(position)
 
 
 def size_of(source: Source) -> int:

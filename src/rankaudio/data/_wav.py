@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from rankaudio.data._source import Source, open_source
+from rankaudio.data._source import Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,8 @@ _PLACEHOLDERS = (range(0x7FFF_F000, 0x8000_0001), range(0xFFFF_F000, 0x1_0000_00
 _SIZE_IN_DS64 = 0xFFFF_FFFF
 # More chunks than this are an attack.
 _MOST_CHUNKS = 10_000
+# Bytes that are read at first: the chunks before the samples of most files.
+FIRST_BYTES = 1024
 # Values of a block, in all channels together.
 _BLOCK = 1 << 20
 # By format and bytes per sample. A sample with fewer bits than its bytes hold uses the upper bits, so the
@@ -55,6 +57,11 @@ class Wav(NamedTuple):
     sample_type: str
     offset: int
 
+    @property
+    def has_integers(self) -> bool:
+        """Whether the samples are integers, which cannot be NaN or infinite."""
+        return "f" not in self.sample_type
+
 
 class _Format(NamedTuple):
     tag: int
@@ -67,49 +74,53 @@ class _Format(NamedTuple):
     """Bits in use, from an EXTENSIBLE header only."""
 
 
-def read_wav_header(path: Source, file: BinaryIO) -> Wav | None:
+def read_wav_header(path: Source, file: BinaryIO, head: bytes) -> Wav | None:
     """Read the chunks of a file up to its samples. None means a coding other than PCM and float.
 
-    RF64 and BW64 files have a 64-bit size of their samples in a ds64 chunk.
+    RF64 and BW64 files have a 64-bit size of their samples in a ds64 chunk. ``head`` has the first bytes.
     """
-    file.seek(12)
+    start, position = 0, 12
     coding: _Format | None = None
     large_size: int | None = None
     for _ in range(_MOST_CHUNKS):
-        head = file.read(8)
-        if len(head) < 8:
+        if position + 48 > start + len(head):
+            file.seek(position)
+            start, head = position, file.read(FIRST_BYTES)
+        body = position - start + 8
+        if len(head) < body:
             raise ValueError(f"{path}: broken WAV file: it ends before any samples (no data chunk)")
-        chunk, size = struct.unpack("<4sI", head)
+        chunk, size = struct.unpack_from("<4sI", head, body - 8)
         if chunk == b"data":
             break
-        start = file.tell()
         if chunk == b"fmt ":
-            coding = _one_format(path, coding, _read_format(path, file.read(min(size, 40))))
+            coding = _one_format(path, coding, _read_format(path, head[body : body + min(size, 40)]))
         elif chunk == b"ds64" and size >= 16:
-            (large_size,) = struct.unpack("<8xQ", file.read(16).ljust(16, b"\0"))
-        file.seek(start + size + size % 2)
+            (large_size,) = struct.unpack("<8xQ", head[body : body + 16].ljust(16, b"\0"))
+        position += 8 + size + size % 2
     else:
         raise ValueError(f"{path}: broken WAV file: it has {_MOST_CHUNKS:,} chunks and no samples")
     if coding is None:
         raise ValueError(f"{path}: broken WAV file: it does not say how its samples are coded (no fmt chunk)")
-    offset = file.tell()
+    offset, end = position + 8, file.seek(0, 2)
     if large_size and size == _SIZE_IN_DS64:
         size = large_size
-    frames = _count_frames(path, file, size, coding.block_align)
+    unknown = _is_unknown(file, size, offset, end)
+    frames = _count_frames(path, end - offset, None if unknown else size, coding.block_align)
     sample_type = _sample_type(path, coding)
-    _refuse_second_chunk(path, file, offset + size + size % 2)
+    _refuse_second_chunk(path, file, offset + size + size % 2, end)
     if sample_type is None:
         return None
     return Wav(frames, coding.sample_rate, coding.channels, sample_type, offset)
 
 
-def read_wav_blocks(path: Source, wav: Wav, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
-    """Read ``frames`` samples from sample ``start``, as blocks ``(n, channels)``."""
+def read_wav_blocks(
+    path: Source, wav: Wav, file: BinaryIO, start: int, frames: int
+) -> Iterator[NDArray[np.floating]]:
+    """Read ``frames`` samples from sample ``start`` of an open file, as blocks ``(n, channels)``."""
     most = max(1, _BLOCK // wav.channels)
-    with open_source(path) as file:
-        file.seek(wav.offset + start * wav.channels * int(wav.sample_type[-1]))
-        for first in range(0, frames, most):
-            yield _read_samples(path, file, wav, min(most, frames - first))
+    file.seek(wav.offset + start * wav.channels * int(wav.sample_type[-1]))
+    for first in range(0, frames, most):
+        yield _read_samples(path, file, wav, min(most, frames - first))
 
 
 def _read_samples(path: Source, file: BinaryIO, wav: Wav, frames: int) -> NDArray[np.floating]:
@@ -207,9 +218,8 @@ def _is_container(coding: _Format, width: int, needed: int) -> bool:
     return (needed, width) == (3, 4) and coding.byte_rate != packed_rate
 
 
-def _refuse_second_chunk(path: Source, file: BinaryIO, position: int) -> None:
+def _refuse_second_chunk(path: Source, file: BinaryIO, position: int, end: int) -> None:
     """Refuse a second data or fmt chunk behind the samples: half of such a file would be left out."""
-    end = file.seek(0, 2)
     for _ in range(_MOST_CHUNKS):
         if position >= end:
             return
@@ -232,17 +242,18 @@ def _chunk_head(file: BinaryIO) -> tuple[bytes | None, int]:
     return (chunk, size) if size <= file.seek(0, 2) - here else (None, 0)
 
 
-def _count_frames(path: Source, file: BinaryIO, size: int, block_align: int) -> int:
-    """Number of samples that the header promises, all of which must be in the file."""
-    start = file.tell()
-    present = file.seek(0, 2) - start
-    file.seek(start)
+def _is_unknown(file: BinaryIO, size: int, offset: int, end: int) -> bool:
+    """Tell whether the size of the samples was never filled in."""
     if size == 0:
         # Nothing but a chunk may follow a data chunk that is really empty.
-        unknown = _chunk_head(file)[0] is None
-    else:
-        unknown = present < size and any(size in values for values in _PLACEHOLDERS)
-    promised = (present if unknown else size) // block_align
+        file.seek(offset)
+        return _chunk_head(file)[0] is None
+    return end - offset < size and any(size in values for values in _PLACEHOLDERS)
+
+
+def _count_frames(path: Source, present: int, size: int | None, block_align: int) -> int:
+    """Number of samples that the header promises, all of which must be in the file."""
+    promised = (present if size is None else size) // block_align
     if present // block_align < promised:
         raise ValueError(
             f"{path}: truncated: wanted {promised} samples per channel, as its header says, "

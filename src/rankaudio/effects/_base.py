@@ -119,7 +119,8 @@ class RandomEffect(Augmentation):
             some_lengths = None if lengths is None else lengths[index]
             some = {name: values[index] for name, values in parameters.items()}
             changed, new_lengths = self._change(take_clips(clips, rows, ends), some_lengths, some)
-            result[index, : changed.shape[1]] = changed
+            shown = some_lengths if new_lengths is None else new_lengths
+            _put_rows(result, rows, changed, None if shown is None else shown.tolist())
             if new_lengths is not None:
                 if after is None:
                     after = new_lengths.new_full((batch,), longest) if lengths is None else lengths.clone()
@@ -144,12 +145,22 @@ class RandomEffect(Augmentation):
 def take_clips(clips: Tensor, rows: list[int], ends: list[int]) -> Tensor:
     """Return the given rows, as long as the longest of their clips, with silence as padding.
 
-    Only the clips themselves are read, because a mask of a padded batch takes longer than most effects.
+    Only the clips themselves are read, because a mask of a padded batch takes longer than most effects. A
+    single clip needs no copy.
     """
+    if len(rows) == 1:
+        return clips[rows[0] : rows[0] + 1, : ends[rows[0]]]
     some = silence(clips, len(rows), max((ends[row] for row in rows), default=1))
     for k, row in enumerate(rows):
         some[k, : ends[row]] = clips[row, : ends[row]]
     return some
+
+
+def _put_rows(result: Tensor, rows: list[int], changed: Tensor, ends: list[int] | None) -> None:
+    """Write each clip up to its end, because the rest of ``result`` is silent already."""
+    for k, row in enumerate(rows):
+        end = changed.shape[1] if ends is None else ends[k]
+        result[row, :end] = changed[k, :end]
 
 
 def silence(like: Tensor, rows: int, samples: int) -> Tensor:

@@ -14,7 +14,7 @@ def rfft_rows(rows: Tensor, size: int) -> Tensor:
     """
     single = rows.shape[0] == 1
     # With torch 2.7, MKL refuses rows that share memory.
-    spectrum: Tensor = torch.fft.rfft(rows.repeat(2, 1) if single else rows, n=size)
+    spectrum: Tensor = torch.fft.rfft(torch.cat([rows, rows]) if single else rows, n=size)
     return spectrum[:1] if single else spectrum
 
 

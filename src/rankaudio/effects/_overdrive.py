@@ -15,6 +15,8 @@ LIMITS = {"decibels": (-100.0, 100.0), "colour": (0.0, 100.0)}
 
 _POLE = 0.995
 _BLOCK = 64
+# Enough for 64^5 samples.
+_LEVELS = 5
 
 
 def overdrive(
@@ -109,7 +111,7 @@ def _without_offset(shaped: Tensor, clips: Tensor) -> Tensor:
     batch = shaped.shape[0]
     blocks = shaped.view(batch, -1, _BLOCK)
     inside, decay = _weights(shaped.device, shaped.dtype)
-    before = _decaying_sum((blocks @ decay.flip(0))[:, :-1], _POLE**_BLOCK)
+    before = _decaying_sum((blocks @ decay.flip(0))[:, :-1])
     carried = F.pad(before, (1, 0))[..., None] * (0.75 * (_POLE - 1) * decay)
     carried = torch.add(carried.view(batch, -1), clips, alpha=0.5).view(-1, _BLOCK)
     return carried.addmm_(blocks.flatten(0, 1), inside).view(batch, -1)
@@ -125,18 +127,30 @@ def _weights(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return 0.75 * (late + eye), _POLE ** step.to(dtype)
 
 
-def _decaying_sum(values: Tensor, pole: float) -> Tensor:
-    """Compute ``y[t] = x[t] + pole y[t - 1]`` along the last axis of ``(B, T)``, in the same way."""
+def _decaying_sum(values: Tensor, level: int = 1) -> Tensor:
+    """Compute ``y[t] = x[t] + pole y[t - 1]`` along the last axis of ``(B, T)``, in the same way.
+
+    The pole of a level is that of the level below to the power _BLOCK.
+    """
     batch, samples = values.shape
     if samples <= 1:
         return values
-    blocks = -(-samples // _BLOCK)
-    step = torch.arange(_BLOCK, device=values.device)
-    age = step - step[:, None]
-    weight = torch.where(age >= 0, float(pole) ** age.clamp(min=0).to(values.dtype), 0.0)
+    blocks, (weight, decay) = -(-samples // _BLOCK), _levels(values.device, values.dtype)[level]
     inside = F.pad(values, (0, blocks * _BLOCK - samples)).view(batch, blocks, _BLOCK) @ weight
     if blocks > 1:
-        before = _decaying_sum(inside[:, :-1, -1], pole**_BLOCK)
-        decay = pole ** (step + 1).to(values.dtype)
+        before = _decaying_sum(inside[:, :-1, -1], level + 1)
         inside = inside + F.pad(before, (1, 0))[..., None] * decay
     return inside.reshape(batch, -1)[:, :samples]
+
+
+@cached
+def _levels(device: torch.device, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
+    """Return the triangular matrix of each level, and the powers of its pole from 1 on."""
+    step = torch.arange(_BLOCK, device=device)
+    age = step - step[:, None]
+    levels = []
+    for level in range(_LEVELS):
+        pole = _POLE ** (_BLOCK**level)
+        weight = torch.where(age >= 0, pole ** age.clamp(min=0).to(dtype), 0.0)
+        levels.append((weight, pole ** (step + 1).to(dtype)))
+    return levels

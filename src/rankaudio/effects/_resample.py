@@ -108,14 +108,14 @@ def _response(factor: Tensor, dtype: torch.dtype) -> Tensor:
     """
     frequency = torch.arange(_BLOCK // 2 + 1, device=factor.device, dtype=factor.dtype) / _BLOCK
     edge = 0.5 / factor.clamp(min=1) - _TRANSITION
-    passed = torch.special.erfc((frequency - edge[:, None]) / (_SPREAD * math.sqrt(2))) / 2
-    gain: Tensor = passed * _inverse_of_kernel(factor.device, factor.dtype)
-    return gain.to(dtype)
+    passed = torch.special.erfc(((frequency - edge[:, None]) / (_SPREAD * math.sqrt(2))).to(dtype))
+    gain: Tensor = passed * _inverse_of_kernel(factor.device, factor.dtype).to(dtype)
+    return gain
 
 
 @cached
 def _inverse_of_kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Compute 1 over the spectrum of the kernel.
+    """Compute 1/2 over the spectrum of the kernel, because erfc is twice the low-pass filter.
 
     This is a quadrature, because the kernel is even and almost 0 at its ends.
     """
@@ -124,5 +124,5 @@ def _inverse_of_kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
     x = (torch.arange(steps, device=device, dtype=dtype) + 0.5) / steps
     width = _SIDE_TAPS + 0.5
     waves = torch.cos(frequency[:, None] * (2 * math.pi * width / _OVERSAMPLING) * x)
-    inverse: Tensor = _OVERSAMPLING / ((waves * _kernel(x)).sum(-1) * (2 * width / steps))
+    inverse: Tensor = _OVERSAMPLING / 2 / ((waves * _kernel(x)).sum(-1) * (2 * width / steps))
     return inverse

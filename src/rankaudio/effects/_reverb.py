@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 
 from rankaudio._autocast import full_precision
 from rankaudio._checks import check_integer, check_number
-from rankaudio.effects._base import RandomEffect, check_and_mask
+from rankaudio.effects._base import RandomEffect, check_and_mask, silence
 from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._convolve import add_convolved, block_size
 from rankaudio.effects._fft import fast_size
@@ -194,20 +194,29 @@ def reverberate(
     return zero_beyond(in_chunks(partial(add_convolved, block=size), clips, response), lengths)
 
 
+# A compiler cannot look into a store, and does not come here.
+_stored_fast_size = lru_cache(maxsize=1 << 12)(fast_size)
+
+
 def _own_sizes(room: Mapping[str, Tensor], most: int, rate: int) -> list[int]:
     """Return the samples of each room's response, at most ``most``."""
     rows = zip(*(room[name].tolist() for name in _LENGTHENING), strict=True)
     tails = [longest_tail(**dict(zip(_LENGTHENING, row, strict=True))) for row in rows]
-    return [min(most, fast_size(math.ceil(tail * rate) + 1)) for tail in tails]
+    return [min(most, _stored_fast_size(math.ceil(tail * rate) + 1)) for tail in tails]
 
 
 def _room_by_room(clips: Tensor, ends: list[int], rooms: Rooms, sizes: list[int]) -> Tensor:
     """Compute one clip at a time, as long as it is, with a response as long as its room needs."""
-    result = torch.zeros_like(clips)
+    wet = []
     with full_precision(clips.device):
         for row, (end, size) in enumerate(zip(ends, sizes, strict=True)):
             with torch.no_grad():
                 response = impulse_response(rooms.row(row), size=size, dtype=clips.dtype)
             clip, block = clips[row : row + 1, :end], block_size(end)
-            result[row, :end] = add_convolved(clip, response[:, :end], block=block)[0]
+            wet.append(add_convolved(clip, response[:, :end], block=block))
+    if ends == [clips.shape[1]]:
+        return wet[0]
+    result = silence(clips, *clips.shape)
+    for row, (end, one) in enumerate(zip(ends, wet, strict=True)):
+        result[row, :end] = one[0]
     return result

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from rankaudio.effects._cached import cached
 from rankaudio.effects._fft import irfft_rows
 from rankaudio.effects._parameters import can_read
 
@@ -26,6 +27,8 @@ _END = 1e-6
 # computed in the same way in every row. A following pitch shift can enlarge a difference in the last bit a
 # thousand times.
 _LINE = 256
+# Lines that are computed together on a CPU. Intermediate results stay in its second cache.
+_LINES = 64
 
 
 def longest_tail(
@@ -73,76 +76,63 @@ def rooms_of(parameters: Mapping[str, Tensor], *, rate: int, stereo: bool) -> Ro
 
 def _delays(room_scale: Tensor, depth: Tensor, rate: int) -> Tensor:
     """Compute the delays ``(channels, 12, B)``, where a channel is detuned by ``depth`` ``(channels, B)``."""
-    combs = torch.tensor(_COMBS, dtype=depth.dtype, device=depth.device)[:, None]
-    allpasses = torch.tensor(_ALLPASSES, dtype=depth.dtype, device=depth.device)[:, None]
-    scale = room_scale / 100 * 0.9 + 0.1
-    signs = torch.ones_like(combs)
+    nominal, signs, scaled = _constants(depth.device, depth.dtype)
+    scale = torch.where(scaled, room_scale / 100 * 0.9 + 0.1, 1.0) * (rate * (1 / 44100))
+    exact = scale * (nominal + _STEREO * depth[:, None] * signs)
+    return exact.add_(0.5).floor_().clamp_(min=1)
+
+
+@cached
+def _constants(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the delay of each filter, the sign of its detuning, and if the room scales it, ``(12, 1)``."""
+    nominal = torch.tensor([*_COMBS, *_ALLPASSES], dtype=dtype, device=device)[:, None]
+    signs = torch.ones_like(nominal)
     signs[1::2] = -1
-    detuned = _STEREO * depth[:, None] * signs
-    exact = [
-        scale * (rate * (1 / 44100)) * (combs + detuned),
-        rate * (1 / 44100) * (allpasses + detuned[:, :4]),
-    ]
-    return torch.floor(torch.cat(exact, 1) + 0.5).clamp(min=1)
+    return nominal, signs, (torch.arange(_FILTERS, device=device) < len(_COMBS))[:, None]
 
 
 def impulse_response(rooms: Rooms, *, size: int, dtype: torch.dtype) -> Tensor:
     """Compute the impulse response of the reverberation, without the clip itself, ``(B, size)``."""
     ones = torch.ones_like(rooms.gain)
-    turns = torch.cat([ones[None], rooms.pre_delay[None], rooms.delays.flatten(1).T])
-    starts, places = _two_phasors(turns, size, dtype)
-    # f L(z) = f (1 - h) / (1 - h z), the same for all combs of a room.
-    h = rooms.damping.to(dtype)[:, None, None]
-    cosine, sine = _phasor(starts[:, 0], places[:, 0])
-    scale = rooms.feedback.to(dtype)[:, None, None] * (1 - h) / (1 + h * h - 2 * h * cosine)
-    loop = (scale * (1 - h * cosine), scale * (-h * sine))
-    networks = []
-    for first in range(2, len(turns), _FILTERS):
-        one = slice(first, first + _FILTERS)
-        networks.append(_network(starts[:, one], places[:, one], loop))
-    total = networks[0].add_(networks[1]) if len(networks) > 1 else networks[0]
-    if not (can_read(rooms.pre_delay) and not rooms.pre_delay.any()):
-        cosine, sine = _phasor(starts[:, 1], places[:, 1])
-        total = total * torch.complex(cosine, -sine)
-    response = irfft_rows(total.flatten(1)[:, : size // 2 + 1], size)
+    delays = torch.cat([-ones[None], -rooms.pre_delay[None], rooms.delays.flatten(1).T])
+    starts, places = _phasors(delays, size, dtype)
+    lines = starts.shape[2]
+    step = _LINES if can_read(rooms.gain) else lines
+    pieces = [_spectrum(starts[:, :, k : k + step], places, rooms) for k in range(0, lines, step)]
+    spectrum = pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
+    response = irfft_rows(spectrum.flatten(1)[:, : size // 2 + 1], size)
     return response.mul_(rooms.gain.to(dtype)[:, None])
 
 
-def _two_phasors(delays: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Compute cosine and sine of ``delay x bin / size`` turns of a line's first bin, and of its places.
+def _phasors(delays: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    r"""Compute :math:`e^{i \omega d}` of a line's first bin and of its places.
 
-    Their shapes are ``(2, *, lines, 1)`` and ``(2, *, 1, _LINE)``. The products of the two take a tenth of
-    the time of a sine and a cosine for each bin.
+    Their shapes are ``(*, lines, 1)`` and ``(*, 1, _LINE)``. The products of the two take a tenth of the time
+    of a sine and a cosine for each bin.
     """
     lines = size // 2 // _LINE + 1
     bins = torch.arange(lines * _LINE, dtype=delays.dtype, device=delays.device) / size
     # Whole turns are removed before the conversion to ``dtype``, so no precision is lost.
     turns = delays[..., None] * torch.cat([bins[::_LINE], bins[:_LINE]])
     angle = (turns - turns.round()).to(dtype) * (2 * math.pi)
-    both = torch.stack([angle.cos(), angle.sin()])
+    both = torch.complex(angle.cos(), angle.sin())
     return both[..., :lines, None], both[..., None, lines:]
 
 
-def _phasor(starts: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Multiply the phasors of lines and places: cosine and sine of each bin, ``(*, lines, _LINE)``."""
-    (c, s), (cosine, sine) = starts, places
-    return (c * cosine).addcmul_(s, sine, value=-1), (s * cosine).addcmul_(c, sine)
+def _spectrum(starts: Tensor, places: Tensor, rooms: Rooms) -> Tensor:
+    r"""Compute the spectrum of the rooms on some lines of the grid, ``(B, lines, _LINE)``.
 
-
-def _network(starts: Tensor, places: Tensor, loop: tuple[Tensor, Tensor]) -> Tensor:
-    r"""Compute combs and all-passes of one channel on the grid, ``(B, lines, _LINE)`` complex.
-
-    With :math:`u = z^{-d}`, whose magnitude is 1: a comb is :math:`1 / (u - f L)`, an all-pass
-    :math:`(1.5 - u) / (u - 0.5) = (2 \cos - 1.75 - i \sin) / (1.25 - \cos)`.
+    With :math:`u = z^{-d}`, a comb is :math:`1 / (u - f L)`, and an all-pass :math:`1 / (u - 0.5) - 1`.
     """
+    h = rooms.damping.to(places.dtype)[:, None, None]
+    f = rooms.feedback.to(places.dtype)[:, None, None]
+    # -f L(z) = f (1 - h) / (h z - 1), the same for all combs of a room.
+    loop = (starts[0] * (h * places[0])).sub_(1).reciprocal_().mul_(f * (1 - h))
     combs = len(_COMBS)
-    cosine, sine = _phasor(starts[:, :combs], places[:, :combs])
-    cosine, sine = cosine.sub_(loop[0]), sine.sub_(loop[1])
-    squared = (cosine * cosine).addcmul_(sine, sine)
-    total = torch.complex(cosine.div_(squared).sum(0), sine.div_(squared).sum(0).neg_())
-    cosine, sine = _phasor(starts[:, combs:], places[:, combs:])
-    denominator = 1.25 - cosine
-    factors = torch.complex(cosine.mul_(2).sub_(1.75).div_(denominator), sine.div_(denominator).neg_())
-    for factor in factors:
-        total = total * factor
-    return total
+    first, rest = (part[2:].view(-1, _FILTERS, *part.shape[1:]) for part in (starts, places))
+    total = torch.addcmul(loop, first[:, :combs], rest[:, :combs]).reciprocal_().sum(1)
+    for factor in (first[:, combs:] * rest[:, combs:]).sub_(0.5).reciprocal_().sub_(1).unbind(1):
+        total *= factor
+    if can_read(rooms.pre_delay) and not rooms.pre_delay.any():
+        return total.sum(0)
+    return total.sum(0).mul_(starts[1] * places[1])

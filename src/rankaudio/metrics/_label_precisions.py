@@ -26,8 +26,11 @@ CHUNK, CHUNK_ON_DEVICE = 2**18, 2**22
 # Comparisons in one operation: just too few for PyTorch to split them between threads. Comparisons are so
 # cheap that threads would lose more time waiting for each other on a busy CPU, such as one that loads data.
 COMPARISONS = 2**15 - 1
-# Labels per row from which the sort is faster on the CPU (measured: 6 at 80 classes, 14 at 527, 18 at 2,000).
+# Labels per row from which the sort is faster on the CPU (measured: 9 at 527 classes, 18 at 2,000). numpy
+# sorts rows of up to 256 numbers in a fifth of the time per number. There half of the labels are enough, or a
+# quarter if score and column fit into one number (measured at 80 classes: 6 for float64, otherwise 2).
 LABELS_TO_SORT = 16
+SHORT_ROW = 256
 
 
 class PrecisionSums(NamedTuple):
@@ -123,29 +126,47 @@ def _sum_precisions(
     """Weighted precisions and labels of classes ``(C,)``, then precisions and labels of rows ``(R,)``."""
     if scores.device.type != "cpu":
         return _by_sorting(scores, present, hidden, weight)
+    import numpy as np
+
     labels = present.sum(-1)
-    dense = int(labels.sum()) >= LABELS_TO_SORT * len(scores)
-    rows, classes, precision = (_by_ranking if dense else _by_comparing)(scores, present, hidden)
-    precision, label_weight = precision.to(weight.dtype), weight.index_select(0, rows)
-    width = scores.shape[-1]
+    share = 1 if scores.shape[-1] > SHORT_ROW else 2 if scores.dtype == torch.float64 else 4
+    dense = int(labels.sum()) * share >= LABELS_TO_SORT * len(scores)
+    classes, precision = (_by_ranking if dense else _by_comparing)(scores, present, hidden, labels)
+    label_weight = torch.from_numpy(np.repeat(weight.numpy(), labels.numpy()))
+    none = weight.new_zeros(scores.shape[-1])
     return (
-        torch.bincount(classes, precision * label_weight, minlength=width),
-        torch.bincount(classes, label_weight, minlength=width),
-        torch.segment_reduce(precision, "sum", lengths=labels),
+        none.scatter_add(0, classes, precision * label_weight),
+        none.scatter_add(0, classes, label_weight),
+        _sum_rows(precision, labels),
         labels,
     )
 
 
-def _by_comparing(scores: Tensor, present: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Compare each label with its row and with the labels of its row: row, class and precision of each."""
+def _sum_rows(precision: Tensor, labels: Tensor) -> Tensor:
+    """Sum the precisions of each row, which has so many of them."""
+    import numpy as np
+
+    by_row = torch.zeros(len(labels), dtype=precision.dtype)
+    some = labels > 0
+    start = (labels.cumsum(0) - labels)[some]
+    if len(start):
+        # A fifth of the time of segment_reduce. It cannot sum what is empty.
+        by_row[some] = torch.from_numpy(np.add.reduceat(precision.numpy(), start.numpy()))
+    return by_row
+
+
+def _by_comparing(
+    scores: Tensor, present: Tensor, hidden: Tensor | None, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Compare each label with its row and with the labels of its row: class and precision of each label."""
     rows, classes = present.nonzero(as_tuple=True)
-    own, labels = scores[rows, classes], present.sum(-1)
+    own = scores[rows, classes]
     column = torch.arange(len(rows), device=rows.device) - (labels.cumsum(0) - labels)[rows]
     # A table of the labels' scores only. Unused entries stay NaN, and NaN >= score is false.
     label_scores = scores.new_full((len(scores), int(labels.max())), float("nan"))
     label_scores[rows, column] = own
     hits = _count_at_least(label_scores, rows, own, None)
-    return rows, classes, hits.double() / _count_at_least(scores, rows, own, hidden)
+    return classes, hits.double() / _count_at_least(scores, rows, own, hidden)
 
 
 def _count_at_least(table: Tensor, rows: Tensor, scores: Tensor, hidden: Tensor | None) -> Tensor:
@@ -160,29 +181,39 @@ def _count_at_least(table: Tensor, rows: Tensor, scores: Tensor, hidden: Tensor 
     return torch.cat(counts)
 
 
-def _by_ranking(scores: Tensor, present: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Sort each row on the CPU, and count from each label to the end: row, class and precision.
+def _by_ranking(
+    scores: Tensor, present: Tensor, hidden: Tensor | None, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Sort each row on the CPU, and count from each label to the end: class and precision of each label.
 
     In numpy, because its sort and its search for set flags take a tenth of PyTorch's time.
     """
     import numpy as np
 
-    width = scores.shape[-1]
-    columns, labels, changes = sort_labelled_rows(scores, present, hidden)
-    at, count = np.flatnonzero(labels), np.count_nonzero(labels, axis=1)
-    end = np.cumsum(count)
-    row = np.repeat(np.arange(len(scores)), count)
-    place, hits = at - row * width, np.repeat(end, count) - np.arange(len(at))
-    tied = ~np.logical_and.reduce(changes, axis=1)
-    if tied.any():
-        # In the few rows with ties, count from the start of each label's tie. Hidden entries come first.
-        mine = np.flatnonzero(tied[row])
-        of_row = row[mine]
-        start = tie_starts(changes[tied])[(np.cumsum(tied) - 1)[of_row], place[mine]]
-        hits[mine] = end[of_row] - np.searchsorted(at, of_row * width + start)
-        place[mine] = start
-    classes = columns.ravel()[at].astype(np.int64)
-    return torch.from_numpy(row), torch.from_numpy(classes), torch.from_numpy(hits / (width - place))
+    width, count = scores.shape[-1], labels.numpy()
+    entries, ranked, lowest_bits = sort_labelled_rows(scores, present, hidden)
+    at = np.flatnonzero((entries.astype(np.uint8) & 1).view(np.bool_))
+    own, difference = entries.take(at), ranked.take(at - 1)
+    difference ^= own if ranked is entries else ranked.take(at)
+    difference >>= lowest_bits
+    first = np.arange(0, ranked.size, width)
+    place, hits = np.repeat(first, count), np.repeat(np.cumsum(count), count)
+    np.subtract(at, place, out=place)
+    hits -= np.arange(len(at))
+    tied = np.flatnonzero(difference == 0)
+    tied = tied[place[tied] > 0]
+    if len(tied):
+        # Few labels are tied. These count from the start of their tie. Hidden entries come first.
+        row = (at[tied] - place[tied]) // width
+        has_ties = np.bincount(row, minlength=len(scores)) > 0
+        high = ranked[has_ties] >> lowest_bits
+        starts = tie_starts(high[:, 1:] != high[:, :-1])
+        start = starts[(np.cumsum(has_ties) - 1)[row], place[tied]]
+        hits[tied] = np.cumsum(count)[row] - np.searchsorted(at, first[row] + start)
+        place[tied] = start
+    np.subtract(width, place, out=place)
+    classes = (own.astype(np.int32) >> 1).astype(np.int64)  # the lowest 32 bits, without the label
+    return torch.from_numpy(classes), torch.from_numpy(hits / place)
 
 
 def _by_sorting(

@@ -133,7 +133,8 @@ class ORMixup(Mixer):
         check_values("draw", gain, (gain >= 0) & (gain <= 1), "gains from 0 to 1")
         inside = (offset >= 0) & (offset <= (real - real[partner]).abs())
         check_values("draw", offset, inside, "offsets inside the longer clip")
-        clips = zero_beyond(waveform, lengths)
+        # The loop over rows reads clips alone, and no padding.
+        clips = waveform if can_loop_over_rows(waveform) else zero_beyond(waveform, lengths)
         mixed = _add_pairs(clips, real, partner=partner, gain=gain, offset=offset)
         new_lengths = None if lengths is None else torch.maximum(real, real[partner]).to(lengths.dtype)
         return mixed, torch.maximum(target, target[partner]), new_lengths
@@ -161,11 +162,13 @@ def _add_pairs(clips: Tensor, real: Tensor, *, partner: Tensor, gain: Tensor, of
 def _add_rows(
     clips: Tensor, longer: Tensor, shorter: Tensor, *, longer_gain: Tensor, offset: Tensor, real: Tensor
 ) -> Tensor:
-    """Return the same sums, but read and write only the samples of the shorter clips."""
-    mixed = clips[longer] * longer_gain
-    rest = 1 - longer_gain
-    for row, (source, start) in enumerate(zip(shorter.tolist(), offset.tolist(), strict=True)):
-        if rest[row] != 0:
-            part = clips[source, : real[source]]
-            mixed[row, start : start + len(part)] += part * rest[row]
+    """Return the same sums, but read and write only samples of clips."""
+    mixed = longer_gain.new_zeros(clips.shape)
+    sizes, starts = real.tolist(), offset.tolist()
+    for row, (long, short) in enumerate(zip(longer.tolist(), shorter.tolist(), strict=True)):
+        gain = longer_gain[row]
+        new = mixed[row, : sizes[long]]
+        new.copy_(clips[long, : sizes[long]] * gain)
+        if gain != 1:
+            new[starts[row] : starts[row] + sizes[short]] += clips[short, : sizes[short]] * (1 - gain)
     return mixed.to(clips.dtype)

@@ -1,0 +1,141 @@
+"""Blocks of the 2d network in training on a CPU: what is fused equals the layers one by one."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from rankaudio import CNN2d
+from rankaudio.backbones import _norm_grid, _pooled_conv
+from rankaudio.backbones._conv_block import ConvBlock
+from rankaudio.backbones._layers import pack_rows
+from rankaudio.backbones._pooled_conv import PooledConv
+
+LENGTHS = torch.tensor([40, 1, 9, 2, 17, 1, 25, 3])
+
+
+def channels_last(*shape):
+    return torch.randn(*shape, dtype=torch.float64).to(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("size", [(8, 12), (7, 11), (1, 9), (2, 2)])
+@pytest.mark.parametrize("values", [1, 350, 10**6])
+@pytest.mark.parametrize("hide", [False, True])
+def test_convolution_and_pooling_in_pieces_equal_both_as_a_whole(monkeypatch, size, values, hide):
+    monkeypatch.setattr(_pooled_conv, "_PIECE_VALUES", values)
+    torch.manual_seed(0)
+    x, weight, bias = channels_last(5, 3, *size), torch.randn(4, 3, 3, 3).double(), torch.randn(4).double()
+    leaves = [each.requires_grad_() for each in (x, weight, bias)]
+    hidden = (torch.arange(size[1]) == 1).expand(5, 1, 1, -1) if hide else None
+    whole = F.conv2d(x, weight, bias, padding=1)
+    whole = whole if hidden is None else whole.masked_fill(hidden, -1e300)
+    expected, got = F.max_pool2d(whole, (min(size[0], 2), 2)), PooledConv.apply(x, weight, bias, hidden)
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(got, expected)
+    towards = torch.randn_like(expected)
+    pairs = zip(
+        torch.autograd.grad(got, leaves, towards), torch.autograd.grad(expected, leaves, towards), strict=True
+    )
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs)
+
+
+def block_results(block, x, lengths):
+    block.zero_grad()
+    x = x.detach().requires_grad_(x.requires_grad)
+    out, steps = block(x, lengths)
+    towards = torch.sin(torch.arange(out.numel(), dtype=out.dtype)).view(out.shape)
+    (out * towards).sum().backward()
+    results = {"out": out.detach(), "input": x.grad, **dict(block.named_buffers())}
+    return results | {key: value.grad for key, value in block.named_parameters()}, steps
+
+
+def fresh_block(in_depth, dtype=torch.float64):
+    block = ConvBlock(in_depth, 4, dims=2).to(dtype).train()
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return block
+
+
+@pytest.mark.parametrize("kind", ["whole", "padded", "packed"])
+@pytest.mark.parametrize("with_gradient", [False, True])
+@pytest.mark.parametrize("chunk", [200, 2**18])
+def test_a_fused_block_equals_its_layers_one_by_one(monkeypatch, kind, with_gradient, chunk):
+    monkeypatch.setattr(_pooled_conv, "_LARGE", 0)
+    monkeypatch.setattr(_pooled_conv, "_PIECE_VALUES", 3000)
+    monkeypatch.setattr(_norm_grid, "_CHUNK_VALUES", chunk)
+    torch.manual_seed(0)
+    x, lengths = channels_last(8, 2, 10, 40) * 3 - 4, None if kind == "whole" else LENGTHS
+    if kind == "packed":
+        x, lengths = pack_rows(x, lengths, 8)
+        assert x.shape[0] < 8
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_(with_gradient)
+    fused = fresh_block(2)
+    plain = copy.deepcopy(fused)
+    monkeypatch.setattr(plain, "_may_fuse", lambda _: False)
+    assert fused._may_fuse(x)
+    (ours, _), (theirs, _) = block_results(fused, x, lengths), block_results(plain, x, lengths)
+    assert (ours["input"] is not None) == with_gradient
+    for key, expected in theirs.items():
+        torch.testing.assert_close(ours[key], expected, msg=lambda m, k=key: f"{k}: {m}")
+
+
+def test_gradients_have_the_strides_of_their_parameters(monkeypatch):
+    """DistributedDataParallel warns of others."""
+    monkeypatch.setattr(_pooled_conv, "_LARGE", 0)
+    block = fresh_block(2)
+    block_results(block, channels_last(4, 2, 10, 20).requires_grad_(), None)
+    for name, parameter in block.named_parameters():
+        assert parameter.grad.stride() == parameter.stride(), name
+
+
+@pytest.mark.parametrize("layer", ["conv", "norm_in"])
+def test_a_hook_of_a_layer_still_runs(layer):
+    block, seen = fresh_block(2), []
+    block.get_submodule(layer).register_forward_hook(lambda *_: seen.append(layer))
+    assert not block._may_fuse(channels_last(4, 2, 16, 64))
+    block(channels_last(4, 2, 16, 64), None)
+    assert seen == [layer]
+
+
+def test_evaluation_frozen_layers_and_autocast_are_not_fused():
+    block, x = fresh_block(2), channels_last(4, 2, 10, 20)
+    assert block._may_fuse(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not block._may_fuse(x)
+    assert not block._may_fuse(x.float())
+    assert not block._may_fuse(x.contiguous())
+    assert not block._may_fuse(x[:0])
+    block.norm_in.eval()
+    assert not block._may_fuse(x)
+    assert not block.eval()._may_fuse(x)
+
+
+def test_autocast_trains_and_gives_nearly_the_same():
+    torch.manual_seed(0)
+    network = CNN2d(3, base_depth=4, n_blocks=2).train()
+    spectrogram = torch.randn(8, 10, 40)
+    expected = network(spectrogram, LENGTHS)
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = network(spectrogram, LENGTHS)
+    scores.float().sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
+    torch.testing.assert_close(scores.float(), expected, rtol=0.1, atol=0.3)
+
+
+def test_a_second_gradient_of_the_pooled_convolution_is_refused():
+    x, weight, bias = channels_last(2, 3, 4, 6).requires_grad_(), torch.randn(4, 3, 3, 3), torch.zeros(4)
+    pooled = PooledConv.apply(x, weight.double(), bias.double(), None)
+    (grad,) = torch.autograd.grad(pooled.square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
+def test_other_layers_in_place_of_a_convolution_are_used():
+    block = fresh_block(2)
+    nn.utils.parametrizations.weight_norm(block.conv)
+    assert not block._may_fuse(channels_last(4, 2, 10, 20))
+    block_results(block, channels_last(4, 2, 10, 20), None)
+    assert block.conv.parametrizations.weight.original0.grad is not None
