@@ -116,7 +116,7 @@ def error_of(name: str, data: list[Batch], draws: list[Draw], folder: Path) -> s
         worst = max(tone_errors(f, lambda x, f=f: _played(x, f))[0] for f in (0.9, 1.037, 1.1))
         return f"{worst:.0f} dB"
     rows = [
-        changed[row, : lengths[row]].numpy()
+        changed[row, : lengths[row]].clamp(-1, 1).numpy()  # SoX clips
         for (waveform, lengths), draw in zip(data, draws, strict=True)
         for changed in [EFFECTS[name].replay(waveform, draw, lengths)[0]]
         for row in draw["chosen"].nonzero().flatten().tolist()
