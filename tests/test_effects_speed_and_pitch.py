@@ -1,13 +1,14 @@
 """Speed, tempo and pitch shift of tones and clicks."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import soxr
 import torch
 
-from rankaudio.effects import _resample, pitch_shift, speed, tempo
+from rankaudio.effects import _pitch_shift, _resample, _speed, pitch_shift, speed, tempo
 
 RATE = 44100
 SAMPLES = 40000
@@ -169,3 +170,26 @@ def test_a_very_loud_clip_is_a_quiet_one_made_louder(effect, peak):
     torch.testing.assert_close(result[1], effect(quiet)[1], rtol=0, atol=1e-6)
     (slope,) = torch.autograd.grad(result[0].sum() / peak, loud)
     assert slope.isfinite().all()
+
+
+@pytest.mark.parametrize("change", [partial(speed, factor=0.93), partial(pitch_shift, cents=70.0, n_fft=48)])
+def test_padding_is_not_computed(change, monkeypatch):
+    """A function computes clips of similar length together, as its Module does."""
+    sizes = []
+    monkeypatch.setattr(_pitch_shift, "resample", spied(_resample.resample, sizes))
+    monkeypatch.setattr(_speed, "resample", spied(_resample.resample, sizes))
+    waveform, lengths = torch.randn(4, 3000), torch.tensor([3000, 200, 190, 1200])
+    changed, ends = change(waveform, lengths)
+    assert sum(sizes) < 1.2 * int(lengths.sum())
+    for row, (length, end) in enumerate(zip(lengths.tolist(), ends.tolist(), strict=True)):
+        alone, _ = change(waveform[row : row + 1, :length])
+        torch.testing.assert_close(changed[row, :end], alone[0, :end], rtol=0, atol=1e-5)
+        assert not changed[row, end:].any()
+
+
+def spied(function, sizes):
+    def run(clips, *arguments, **settings):
+        sizes.append(clips.numel())
+        return function(clips, *arguments, **settings)
+
+    return run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,10 @@ from rankaudio._draws import take_fields
 from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.effects._parameters import Range, can_read, check_parameters
 from rankaudio.lengths import zero_beyond
+
+Parameters = dict[str, Tensor]
+# From clips, lengths and parameters to changed clips and their lengths. Arguments are checked and masked.
+Change = Callable[[Tensor, Tensor | None, Parameters], tuple[Tensor, Tensor | None]]
 
 # Clips of one group have at least this share of the longest clip's length.
 _SIMILAR = 0.8
@@ -109,23 +113,11 @@ class RandomEffect(Augmentation):
         """Return the same as ``_change_all``, but change the chosen clips only, without most padding."""
         batch, longest = clips.shape
         ends = [longest] * batch if lengths is None else lengths.tolist()
-        result, after = silence(clips, batch, self._samples_after(longest)), None
+        result = silence(clips, batch, self._samples_after(longest))
         for row in (~chosen).nonzero().flatten().tolist():
             result[row, : ends[row]] = clips[row, : ends[row]]
-        for rows in _groups_of_similar_length(
-            chosen.nonzero().flatten().tolist(), ends, whole=lengths is None
-        ):
-            index = torch.tensor(rows, dtype=torch.long)
-            some_lengths = None if lengths is None else lengths[index]
-            some = {name: values[index] for name, values in parameters.items()}
-            changed, new_lengths = self._change(take_clips(clips, rows, ends), some_lengths, some)
-            shown = some_lengths if new_lengths is None else new_lengths
-            _put_rows(result, rows, changed, None if shown is None else shown.tolist())
-            if new_lengths is not None:
-                if after is None:
-                    after = new_lengths.new_full((batch,), longest) if lengths is None else lengths.clone()
-                after[index] = new_lengths
-        return result, after
+        rows = chosen.nonzero().flatten().tolist()
+        return result, _change_rows(self._change, clips, lengths, parameters, rows=rows, result=result)
 
     def _samples_after(self, samples: int) -> int:
         """Return the samples of the changed batch, which do not depend on the draw."""
@@ -140,6 +132,43 @@ class RandomEffect(Augmentation):
     def extra_repr(self) -> str:
         """Show the settings."""
         return ", ".join([f"p={self.p}", *(f"{name}={value}" for name, value in self.ranges.items())])
+
+
+def change_padded(
+    change: Change, clips: Tensor, lengths: Tensor | None, parameters: Parameters, *, size: int
+) -> Tensor:
+    """Change all clips of a checked batch, ``(B, T)`` to ``(B, size)``. A CPU skips most padding."""
+    if lengths is None or not can_read(clips) or len(clips) == 0:
+        return pad_to(change(zero_beyond(clips, lengths), lengths, parameters)[0], size)
+    result = silence(clips, len(clips), size)
+    _change_rows(change, clips, lengths, parameters, rows=list(range(len(clips))), result=result)
+    return result
+
+
+def _change_rows(
+    change: Change,
+    clips: Tensor,
+    lengths: Tensor | None,
+    parameters: Parameters,
+    *,
+    rows: list[int],
+    result: Tensor,
+) -> Tensor | None:
+    """Change some clips, those of similar length together, and write them. Return all lengths after it."""
+    batch, longest = clips.shape
+    ends, after = [longest] * batch if lengths is None else lengths.tolist(), None
+    for group in _groups_of_similar_length(rows, ends, whole=lengths is None):
+        index = torch.tensor(group, dtype=torch.long)
+        some_lengths = None if lengths is None else lengths[index]
+        some = {name: values[index] for name, values in parameters.items()}
+        changed, new_lengths = change(take_clips(clips, group, ends), some_lengths, some)
+        shown = some_lengths if new_lengths is None else new_lengths
+        _put_rows(result, group, changed, None if shown is None else shown.tolist())
+        if new_lengths is not None:
+            if after is None:
+                after = new_lengths.new_full((batch,), longest) if lengths is None else lengths.clone()
+            after[index] = new_lengths
+    return after
 
 
 def take_clips(clips: Tensor, rows: list[int], ends: list[int]) -> Tensor:

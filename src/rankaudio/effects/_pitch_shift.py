@@ -6,7 +6,8 @@ import math
 
 from torch import Tensor
 
-from rankaudio.effects._base import RandomEffect, check_and_mask, silence_padding
+from rankaudio._checks import check_waveform
+from rankaudio.effects._base import Parameters, RandomEffect, change_padded, silence_padding
 from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._parameters import Range, check_parameters, smallest
 from rankaudio.effects._resample import resample
@@ -47,10 +48,15 @@ def pitch_shift(
     >>> torch.fft.rfft(octave).abs().argmax()
     tensor(880)
     """
-    clips, real = check_and_mask(waveform, lengths)
-    each = check_parameters({"cents": cents}, LIMITS, clips)["cents"]
+    clips, real = check_waveform(waveform, lengths)
+    each = check_parameters({"cents": cents}, LIMITS, clips)
     check_n_fft(n_fft)
-    shifted = shift_pitch(clips, real, cents=each, n_fft=n_fft, lowest=smallest(cents, LIMITS["cents"][0]))
+    lowest = smallest(cents, LIMITS["cents"][0])
+
+    def change(some: Tensor, ends: Tensor | None, drawn: Parameters) -> tuple[Tensor, Tensor | None]:
+        return shift_pitch(some, ends, cents=drawn["cents"], n_fft=n_fft, lowest=lowest), ends
+
+    shifted = change_padded(change, clips, real, each, size=clips.shape[1])
     return shifted.to(waveform.dtype), lengths
 
 

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from rankaudio._checks import check_integer
-from rankaudio.effects._base import RandomEffect, check_and_mask, pad_to, silence_padding
+from rankaudio._checks import check_integer, check_waveform
+from rankaudio.effects._base import RandomEffect, change_padded, silence_padding
 from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._parameters import Range, check_parameters, largest
 from rankaudio.effects._resample import resample
@@ -56,11 +56,17 @@ def speed(
     >>> faster.shape, lengths
     (torch.Size([2, 800]), tensor([800, 400]))
     """
-    clips, real = check_and_mask(waveform, lengths)
+    clips, real = check_waveform(waveform, lengths)
     parameters = check_parameters({"factor": factor}, LIMITS, clips)
     size = size_after(clips, factor, size)
-    result, new = change_speed(clips, real, **parameters, size=size)
-    result = pad_to(result, size)
+    result = change_padded(
+        lambda some, ends, drawn: change_speed(some, ends, **drawn, size=size),
+        clips,
+        real,
+        parameters,
+        size=size,
+    )
+    new = lengths_after(clips, real, **parameters, size=size)
     return result.to(waveform.dtype), new if lengths is None else new.to(lengths.dtype)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from rankaudio.effects._base import RandomEffect, check_and_mask, pad_to, silence_padding
+from rankaudio._checks import check_waveform
+from rankaudio.effects._base import RandomEffect, change_padded, silence_padding
 from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._parameters import Range, check_parameters, largest
 from rankaudio.effects._speed import LIMITS, largest_size, lengths_after, size_after
@@ -54,12 +55,18 @@ def tempo(
     >>> slower.shape, lengths
     (torch.Size([1, 10000]), tensor([10000]))
     """
-    clips, real = check_and_mask(waveform, lengths)
+    clips, real = check_waveform(waveform, lengths)
     parameters = check_parameters({"factor": factor}, LIMITS, clips)
     check_n_fft(n_fft)
     size = size_after(clips, factor, size)
-    result, new = _change_tempo(clips, real, **parameters, n_fft=n_fft, size=size)
-    result = pad_to(result, size)
+    result = change_padded(
+        lambda some, ends, drawn: _change_tempo(some, ends, **drawn, n_fft=n_fft, size=size),
+        clips,
+        real,
+        parameters,
+        size=size,
+    )
+    new = lengths_after(clips, real, **parameters, size=size)
     return result.to(waveform.dtype), new if lengths is None else new.to(lengths.dtype)
 
 
