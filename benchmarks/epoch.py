@@ -3,9 +3,10 @@
     python benchmarks/epoch.py --data DIR [--depth 16] [--batches N] [--repeats 7] [--out FILE]
 
 Both train the 2d network of the third-place system on the curated clips of DIR, which has the Kaggle layout.
-They take the same files in the same batches of 20 in random order, with OR-mixup, effects and chunk shuffle
-at p 0.5, 0.75, 0.5, LSEP and AMSGrad Adam. The plain one augments each clip when it is read, with one SoX
-process, and its network has no masks. Times are CPU seconds, those of child processes included.
+They take the same files in the same batches of 20. Each epoch has a new random order. OR-mixup, effects and
+chunk shuffle have p 0.5, 0.75 and 0.5, and the loss and optimizer are LSEP and AMSGrad Adam. The plain one
+augments each clip when it is read, with one SoX process, and its network has no masks. Times are CPU seconds,
+those of child processes included.
 """
 
 from __future__ import annotations
@@ -42,9 +43,18 @@ RATE, CLIPS, CHUNK = 44_100, 20, 22_050
 MIXUP, EFFECTS, SHUFFLE = 0.5, 0.75, 0.5
 
 
-def batches_of(count: int) -> list[list[int]]:
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    return [batch.tolist() for batch in order.split(CLIPS)]
+class Batches:
+    """Batches in random order, which depends on the epoch, as in training."""
+
+    def __init__(self, n_clips: int, n_batches: int | None) -> None:
+        self.n_clips, self.n_batches, self.epoch = n_clips, n_batches, 0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = torch.randperm(self.n_clips, generator=torch.Generator().manual_seed(self.epoch))
+        yield from (batch.tolist() for batch in order.split(CLIPS)[: self.n_batches])
+
+    def __len__(self) -> int:
+        return min(-(-self.n_clips // CLIPS), self.n_batches or self.n_clips)
 
 
 class PlainClips(Dataset[tuple[Tensor, Tensor]]):
@@ -137,11 +147,12 @@ def plain_epoch(tagger: PlainTagger, loader: DataLoader) -> float:
     )
 
 
-def contenders(labels: LabelTable, data: Path, depth: int, count: int, work: Path) -> dict[str, Callable]:
+def contenders(
+    labels: LabelTable, data: Path, depth: int, batches: Batches, work: Path
+) -> dict[str, Callable]:
     """Return an epoch of each, without and with augmentation."""
     target = nn.functional.pad(labels.target.float(), (0, CLASSES - labels.target.shape[1]))
     paths = [data / "train_curated" / name for name in labels.names]
-    batches = batches_of(len(paths))[:count]
     clips = ClipDataset(paths, target, sample_rate=RATE)
     ours = DataLoader(clips, batch_sampler=batches, collate_fn=pad_collate)
     plain = DataLoader(PlainClips(paths, target, work), batch_sampler=batches, collate_fn=padded)
@@ -159,10 +170,10 @@ def contenders(labels: LabelTable, data: Path, depth: int, count: int, work: Pat
     }
 
 
-def compare(epochs: dict[str, Callable[[], float]], repeats: int) -> list[list[str]]:
+def compare(epochs: dict[str, Callable[[], float]], batches: Batches, repeats: int) -> list[list[str]]:
     used: dict[str, list[float]] = {name: [] for name in epochs}
     losses: dict[str, list[float]] = {name: [] for name in epochs}
-    for _ in range(repeats):
+    for batches.epoch in range(repeats):
         for name, epoch in epochs.items():
             start = cpu_seconds()
             losses[name].append(epoch())
@@ -186,10 +197,10 @@ def main() -> None:
     torch.manual_seed(0)
     labels = read_labels(arguments.data / "train_curated.csv")
     with published(arguments.out, "SoX 14.4.2"), tempfile.TemporaryDirectory() as work:
-        epochs = contenders(labels, arguments.data, arguments.depth, arguments.batches, Path(work))
-        rows = compare(epochs, arguments.repeats)
-        steps = len(batches_of(len(labels.names))[: arguments.batches])
-        title = f"{steps} batches of 20 real clips, base depth {arguments.depth}"
+        batches = Batches(len(labels.names), arguments.batches)
+        epochs = contenders(labels, arguments.data, arguments.depth, batches, Path(work))
+        rows = compare(epochs, batches, arguments.repeats)
+        title = f"Batches of 20 real clips: {len(batches)}; base depth {arguments.depth}"
         show(title, ["", "CPU seconds", "time / ours", "loss of the first epoch"], rows)
 
 
