@@ -67,7 +67,7 @@ EFFECTS = Source(
 )
 FILES = Source("measured/decoding", "12 files", "ours, ms", unit=" ms", peers="soundfile, ms")
 RESAMPLED = FILES._replace(peers="librosa, ms")
-EPOCH = Source("measured/epoch", "3 batches of 20 real clips", "CPU seconds", unit=" s")
+EPOCH = Source("measured/epoch", "Batches of 20 real clips: 14; base depth 16", "CPU seconds", unit=" s")
 
 # What is compared, with what, the table, the row of ours, and the other row.
 ROWS = (
