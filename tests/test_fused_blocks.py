@@ -139,3 +139,15 @@ def test_other_layers_in_place_of_a_convolution_are_used():
     assert not block._may_fuse(channels_last(4, 2, 10, 20))
     block_results(block, channels_last(4, 2, 10, 20), None)
     assert block.conv.parametrizations.weight.original0.grad is not None
+
+
+def test_another_norm_is_called_as_it_is():
+    class Doubled(torch.nn.Module):
+        def forward(self, x, mask):
+            return 2 * x if mask is None else 2 * x * mask
+
+    block = ConvBlock(2, 3, dims=2)
+    block.norm_in = Doubled()
+    x = torch.randn(4, 2, 8, 8).contiguous(memory_format=torch.channels_last)
+    y, _ = block(x, None)
+    torch.testing.assert_close(y, block(x.clone().requires_grad_(), None)[0])

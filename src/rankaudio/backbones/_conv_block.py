@@ -113,6 +113,8 @@ class ConvBlock(nn.Module):
             return False
         if torch.is_autocast_enabled("cpu") or type(self.conv) is not nn.Conv2d:
             return False
+        if not isinstance(self.norm_in, MaskedBatchNorm):
+            return False
         return all(layer.training and not _has_hooks(layer) for layer in (self.norm_in, self.conv))
 
     def _fused(self, x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
