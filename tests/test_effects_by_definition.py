@@ -7,10 +7,11 @@ import pytest
 import torch
 from scipy.signal import lfilter
 
-from rankaudio.effects import _vocoder, gain, overdrive, reverb
+from rankaudio.effects import gain, overdrive, reverb
 from rankaudio.effects._chunks import take_frames
 from rankaudio.effects._convolve import add_convolved
 from rankaudio.effects._fft import fast_size
+from rankaudio.effects._phasors import phasors, phasors_of_angle
 from rankaudio.effects._room import longest_tail
 
 COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)
@@ -81,17 +82,26 @@ def test_convolution_in_blocks_is_the_plain_sum(samples, response):
 
 def test_frames_are_slices_of_the_rows():
     x = noise(3, 40)
-    start = torch.tensor([[0, 7], [40, 69], [80, 112]])
-    wanted = torch.stack([x.flatten()[k : k + 8] for k in start.flatten().tolist()])
+    start = torch.tensor([[0, 7], [0, 29], [1, 32]])
+    rows = [torch.stack([row[k : k + 8] for k in own]) for row, own in zip(x, start.tolist(), strict=True)]
+    wanted = torch.stack(rows)
     torch.testing.assert_close(take_frames(x, start, 8), wanted, rtol=0, atol=0)
+    torch.testing.assert_close(take_frames(x.requires_grad_(), start, 8), wanted, rtol=0, atol=0)
 
 
 def test_phasors_of_large_angles():
     """numpy computes them for float32, and angles of a long clip are large."""
     angle = (3e4 * noise(5, 700)).float()
     exact = np.exp(1j * angle.double().numpy())
-    np.testing.assert_allclose(_vocoder._phasors(angle).numpy(), exact, rtol=0, atol=5e-7)
-    assert _vocoder._phasors(angle.double()).dtype == torch.complex128
+    np.testing.assert_allclose(phasors_of_angle(angle).numpy(), exact, rtol=0, atol=5e-7)
+    assert phasors_of_angle(angle.double()).dtype == torch.complex128
+
+
+def test_phasors_of_many_turns():
+    """Turns of a long clip lose nothing by their conversion to float32."""
+    turns = 1e7 * noise(5, 700)
+    exact = np.exp(2j * np.pi * np.remainder(turns.numpy(), 1))
+    np.testing.assert_allclose(phasors(turns, torch.float32).numpy(), exact, rtol=0, atol=5e-7)
 
 
 def test_fast_sizes_are_the_smallest_even_products_of_2_3_and_5():

@@ -52,8 +52,8 @@ class RandomEffect(Augmentation):
             name: check_range(name, drawn, *limits[name]) for name, drawn in ranges.items()
         }
         self._limits = {name: limits[name] for name in ranges}
-        if "factor" in ranges:  # a slower clip than the slowest would not fit into the result
-            self._limits["factor"] = (self.ranges["factor"][0], limits["factor"][1])
+        # The range decides the size of the result, and the size of the blocks that it is computed in.
+        self._limits.update({name: self.ranges[name] for name in ("factor", "cents") if name in ranges})
         self._integers = integers
 
     def draw(

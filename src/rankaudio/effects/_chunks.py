@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rankaudio._autocast import full_precision
 from rankaudio._chunks import rows_per_chunk
+from rankaudio.effects._parameters import can_read
 
 # Samples in a chunk on a CPU. The intermediate results of one long clip fill the cache.
 CHUNK_SAMPLES = 1 << 19
@@ -38,8 +39,17 @@ def in_chunks(function: Callable[..., Tensor], *values: Tensor, samples: int | N
 
 
 def take_frames(samples: Tensor, start: Tensor, size: int) -> Tensor:
-    """Copy ``size`` samples from each start, counted through the rows of ``samples``, to ``(frames, size)``.
+    """Copy ``size`` samples of each row from each start, ``(B, T)`` and ``(B, N)`` to ``(B, N, size)``.
 
-    On a CPU this takes a sixth of the time of other ways to index.
+    On a CPU and without a gradient this takes a sixth of the time of other ways to index.
     """
-    return samples.view(-1).unfold(0, size, 1).index_select(0, start.flatten())
+    if samples.requires_grad:
+        # The gradient of the others would need the memory of all overlapping frames.
+        index = start[..., None] + torch.arange(size, device=samples.device)
+        return samples.gather(1, index.flatten(1)).view(index.shape)
+    if can_read(samples):
+        first = torch.arange(samples.shape[0])[:, None] * samples.shape[1]
+        frames = samples.view(-1).unfold(0, size, 1).index_select(0, (first + start).flatten())
+        return frames.view(*start.shape, size)
+    rows = torch.arange(samples.shape[0], device=samples.device)[:, None]
+    return samples.unfold(-1, size, 1)[rows, start]

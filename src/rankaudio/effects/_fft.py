@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 
 def rfft_rows(rows: Tensor, size: int) -> Tensor:
-    """Compute the FFT of each row, ``(R, n)`` to ``(R, size / 2 + 1)``.
+    """Compute the FFT of each row, ``(*, n)`` to ``(*, size / 2 + 1)``."""
+    return _of_rows(torch.fft.rfft, rows, size)
+
+
+def irfft_rows(spectrum: Tensor, size: int) -> Tensor:
+    """Compute the inverse of :func:`rfft_rows`."""
+    return _of_rows(torch.fft.irfft, spectrum, size)
+
+
+def fft_rows(rows: Tensor, size: int) -> Tensor:
+    """Compute the FFT of each complex row, ``(*, n)`` to ``(*, size)``."""
+    return _of_rows(torch.fft.fft, rows, size)
+
+
+def ifft_rows(spectrum: Tensor, size: int) -> Tensor:
+    """Compute the inverse of :func:`fft_rows`."""
+    return _of_rows(torch.fft.ifft, spectrum, size)
+
+
+def _of_rows(transform: Callable[..., Tensor], rows: Tensor, size: int) -> Tensor:
+    """Transform each row.
 
     For a single row, a CPU's library uses another algorithm. It is slower, and its last bit is different,
     which later steps can enlarge. Therefore a single row is computed twice.
     """
-    single = rows.shape[0] == 1
-    # With torch 2.7, MKL refuses rows that share memory.
-    spectrum: Tensor = torch.fft.rfft(torch.cat([rows, rows]) if single else rows, n=size)
-    return spectrum[:1] if single else spectrum
-
-
-def irfft_rows(spectrum: Tensor, size: int) -> Tensor:
-    """Compute the inverse of :func:`rfft_rows`, in the same way."""
-    single = spectrum.shape[0] == 1
-    # With torch 2.7, MKL refuses rows that are not contiguous.
-    rows: Tensor = torch.fft.irfft((spectrum.expand(2, -1) if single else spectrum).contiguous(), n=size)
-    return rows[:1] if single else rows
+    # With torch 2.7, MKL refuses rows that share memory, or are not contiguous.
+    if rows.shape[:-1].numel() == 1:
+        return transform(torch.cat([rows, rows]), n=size)[:1]
+    return transform(rows.contiguous(), n=size)
 
 
 def fast_size(least: int) -> int:

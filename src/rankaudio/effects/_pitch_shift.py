@@ -9,7 +9,7 @@ from torch import Tensor
 from rankaudio._checks import check_waveform
 from rankaudio.effects._base import Parameters, RandomEffect, change_padded, silence_padding
 from rankaudio.effects._chunks import in_chunks
-from rankaudio.effects._parameters import Range, check_parameters, smallest
+from rankaudio.effects._parameters import Range, check_parameters, largest, smallest
 from rankaudio.effects._resample import resample
 from rankaudio.effects._speed import lengths_after
 from rankaudio.effects._vocoder import check_n_fft, stretch
@@ -51,10 +51,11 @@ def pitch_shift(
     clips, real = check_waveform(waveform, lengths)
     each = check_parameters({"cents": cents}, LIMITS, clips)
     check_n_fft(n_fft)
-    lowest = smallest(cents, LIMITS["cents"][0])
+    low, high = LIMITS["cents"]
+    limits = smallest(cents, low), largest(cents, high)
 
     def change(some: Tensor, ends: Tensor | None, drawn: Parameters) -> tuple[Tensor, Tensor | None]:
-        return shift_pitch(some, ends, cents=drawn["cents"], n_fft=n_fft, lowest=lowest), ends
+        return shift_pitch(some, ends, cents=drawn["cents"], limits=limits, n_fft=n_fft), ends
 
     shifted = change_padded(change, clips, real, each, size=clips.shape[1])
     return shifted.to(waveform.dtype), lengths
@@ -79,25 +80,25 @@ class PitchShift(RandomEffect):
     def _change(
         self, clips: Tensor, lengths: Tensor | None, parameters: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor | None]:
-        return shift_pitch(clips, lengths, cents=parameters["cents"], n_fft=self.n_fft), lengths
+        return shift_pitch(
+            clips, lengths, **parameters, limits=self.ranges["cents"], n_fft=self.n_fft
+        ), lengths
 
     def extra_repr(self) -> str:
         """Show the settings."""
         return f"{super().extra_repr()}, n_fft={self.n_fft}"
 
 
-def shift_pitch(
-    clips: Tensor, lengths: Tensor | None, *, cents: Tensor, n_fft: int, lowest: float | None = None
-) -> Tensor:
-    """Apply the effect to clips that are checked and masked; ``lowest`` is the lowest shift, if known."""
-    lowest = smallest(cents, LIMITS["cents"][0]) if lowest is None else lowest
+def shift_pitch(clips: Tensor, lengths: Tensor | None, *, cents: Tensor, limits: Range, n_fft: int) -> Tensor:
+    """Apply the effect to clips that are checked and masked. All shifts are within ``limits``."""
     factor: Tensor = 2 ** (cents / 1200)
+    slowest, fastest = (2 ** (limit / 1200) for limit in (smallest(cents, limits[0]), limits[1]))
     samples = clips.shape[1]
-    most_samples = math.ceil(samples / 2 ** (lowest / 1200)) + 1
+    most_samples = math.ceil(samples / slowest) + 1
 
     def shift(chunk: Tensor, f: Tensor, ends: Tensor) -> Tensor:
         # The filter rings on after the end. A longer batch would cut this at another place.
-        played = silence_padding(resample(chunk, f, size=most_samples), ends)
+        played = silence_padding(resample(chunk, f, size=most_samples, fastest=fastest), ends)
         return stretch(played, 1 / f, size=samples, n_fft=n_fft)
 
     ends = lengths_after(clips, lengths, factor=factor, size=most_samples)

@@ -1,128 +1,132 @@
-"""Fractional resampling, at the same cost for every factor.
+"""Fractional resampling by the chirp z-transform, at the same cost for every factor.
 
-A block of the signal is low-passed and oversampled by FFT. Then it is read between its samples with a short
-kernel. The low-pass filter also compensates the spectrum of the kernel. So the kernel only has to suppress
-images, and a few taps are enough. This is the non-uniform FFT (Dutt and Rokhlin 1993, Barnett et al. 2019).
+The spectrum of a block is low-passed, and then summed at positions that are one factor apart. The sum is a
+convolution with a chirp, which three FFTs compute (Bluestein 1970; Rabiner, Schafer and Rader 1969). So a
+band-limited signal is read between its samples without an error but that of rounding. Two real blocks share
+one complex sum.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rankaudio.effects._cached import cached
-from rankaudio.effects._fft import irfft_rows, rfft_rows
+from rankaudio.effects._chunks import take_frames
+from rankaudio.effects._fft import fft_rows, ifft_rows, rfft_rows
 from rankaudio.effects._parameters import can_read
+from rankaudio.effects._phasors import phasors
 
-# A block has 2^13 samples. The filter's impulse response needs _EDGE of them at each end.
-_BLOCK = 1 << 13
+# The FFT of a sum. Longer ones cost short clips more than they save long ones.
+_GRID = 1 << 12
+# The filter's impulse response needs this many samples at each end of a block.
 _EDGE = 256
-_OVERSAMPLING = 2
-# Samples that are read together on a CPU. Intermediate results stay in its second cache.
-_PIECE = 1 << 16
-# Taps on each side of the middle one.
-_SIDE_TAPS = 2
-_SHARPNESS = 2.3 * (2 * _SIDE_TAPS + 1)
-# The taps of the kernel, from the middle to the right, as polynomials of the position between two samples.
-# They interpolate the kernel at the Chebyshev points of -0.5 to 0.5. They are much faster than the kernel,
-# and suppress images as well as it does.
-_POLYNOMIALS = (
-    (1, 0, -0.9181716202, 0, 0.3568200562),
-    (0.3828638249, 0.7678439199, 0.3126062901, -0.3023716637, -0.233903642),
-    (0.01005183574, 0.06225243036, 0.1469132287, 0.1524492213, 0.05423376187),
-)
+# Bins of a line. The phases of a block are products of those of a line's first bin and of the bin's place.
+_LINE = 128
+# Pairs of blocks that a CPU computes together.
+_PAIRS = 1 << 6
 # Spread and half width of the filter's transition, in cycles per sample. At the ends of the transition the
-# filter has -72 dB. Its impulse response decays to 1e-6 within _EDGE samples.
+# filter has -131 dB. Its impulse response decays to 1e-6 within _EDGE samples.
 _SPREAD = 0.0031
-_TRANSITION = 3.5 * _SPREAD
+_TRANSITION = 5 * _SPREAD
 
 
-def resample(clips: Tensor, factor: Tensor, *, size: int) -> Tensor:
-    """Compute ``y[n] = x(factor n)`` for n < size, ``(B, T)`` to ``(B, size)``; ``factor`` is ``(B,)``."""
-    dense = _oversample(clips, factor)
-    order = torch.arange(size, device=clips.device, dtype=factor.dtype)
-    step = factor[:, None] * _OVERSAMPLING
-    if not can_read(clips):
-        return _read(dense, order, step)
-    pieces = torch.split(order, max(1, _PIECE // max(1, len(clips))))
-    return torch.cat([_read(dense, piece, step) for piece in pieces], dim=1)
+class _Sizes(NamedTuple):
+    """The sizes of a sum."""
+
+    block: int
+    """Samples of the clip that the sum depends on, and twice its bins."""
+    run: int
+    """Samples of the result."""
+    grid: int
+    """Of the FFTs that convolve."""
 
 
-def _read(dense: Tensor, order: Tensor, step: Tensor) -> Tensor:
-    """Read each row at its positions ``step order``, between its samples."""
+class _Factors(NamedTuple):
+    """What the values of a sum are multiplied by, for each clip."""
+
+    bins: Tensor
+    """A low-pass and the chirp, ``(B, 1, block - 1)``."""
+    spectrum: Tensor
+    """That of the conjugate chirp, ``(B, 1, grid)``."""
+    result: Tensor
+    """The chirp, ``(B, 1, run)``."""
+
+
+def _sizes(fastest: float) -> _Sizes:
+    """Choose the sizes, so that block and run fit into the grid, and the block contains the run."""
+    grid = _GRID << max(0, math.ceil(math.log2(fastest / 2)))
+    lines = int((grid * fastest + 2 * _EDGE) / (1 + fastest)) // (2 * _LINE)
+    block = 2 * _LINE * lines
+    return _Sizes(block, min(int((block - 2 * _EDGE - 2) / fastest), grid - block), grid)
+
+
+def resample(clips: Tensor, factor: Tensor, *, size: int, fastest: float) -> Tensor:
+    """Compute ``y[n] = x(factor n)`` for n < size, ``(B, T)`` to ``(B, size)``.
+
+    ``factor`` is ``(B,)``, and at most ``fastest``, which decides the blocks.
+    """
+    sizes = _sizes(fastest)
+    pairs = -(-size // (2 * sizes.run))
+    runs = torch.arange(2 * pairs, device=clips.device, dtype=factor.dtype)
+    position = (runs * (factor * sizes.run)[:, None]).view(-1, pairs, 2)
     with torch.no_grad():
-        # The signal starts at sample _EDGE. Half a sample more makes the integer part the nearest sample.
-        position = (order * step).add_(_EDGE * _OVERSAMPLING + 0.5)
-        position = position.clamp_(max=dense.shape[1] - 1 - _SIDE_TAPS)
-        first = position.long().sub_(_SIDE_TAPS)
-        fraction = position.frac_().to(dense.dtype).sub_(0.5)
-        square = fraction * fraction
-        left, right = zip(*(_tap_weights(fraction, square, k) for k in range(1, _SIDE_TAPS + 1)), strict=True)
-        middle = _even_part(square, 0)
-    total = dense[:, _SIDE_TAPS:].gather(1, first) * middle
-    for k in range(_SIDE_TAPS):
-        total.addcmul_(dense[:, _SIDE_TAPS - 1 - k :].gather(1, first), left[k])
-        total.addcmul_(dense[:, _SIDE_TAPS + 1 + k :].gather(1, first), right[k])
-    return total
+        factors = _factors(factor, sizes, clips.dtype)
+    padded = F.pad(clips, (_EDGE, sizes.block))
+    step = max(1, _PAIRS // max(1, len(clips))) if can_read(clips) else pairs
+    parts = [_sums(padded, some, factors, sizes) for some in torch.split(position, step, 1)]
+    return (parts[0] if len(parts) == 1 else torch.cat(parts, 1)).flatten(1)[:, :size]
 
 
-def _tap_weights(fraction: Tensor, square: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Compute the weights of the k-th tap to the left and to the right.
+def _sums(padded: Tensor, position: Tensor, factors: _Factors, sizes: _Sizes) -> Tensor:
+    """Compute pairs of runs ``(B, pairs, 2, run)``, which start at ``position`` of the clip."""
+    # A block after the clip's end is silent.
+    first = position.floor()
+    start = first.long().clamp_(max=padded.shape[1] - sizes.block)
+    frames = take_frames(padded, start.flatten(1), sizes.block)
+    half = sizes.block // 2
+    values = rfft_rows(frames, sizes.block)[..., :half].view(*start.shape, -1, _LINE)
+    for phase in _phases(position - first, sizes, padded.dtype):
+        values = values.mul_(phase)
+    one, other = values.flatten(-2).unbind(2)
+    # The sum of one and i times the other, at negative and at positive frequencies.
+    both = torch.cat([(one - other)[..., 1:].conj().flip(-1), one + other], -1)
+    sums = ifft_rows(fft_rows(both.mul_(factors.bins), sizes.grid).mul_(factors.spectrum), sizes.grid)
+    sums = sums[..., 2 * half - 2 : 2 * half - 2 + sizes.run].mul_(factors.result)
+    return torch.view_as_real(sums).transpose(-1, -2)
 
-    The points are at ``fraction``, -0.5 to 0.5, right of the middle tap.
+
+def _phases(place: Tensor, sizes: _Sizes, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return what moves each block so that its first position is at 0; the second of a pair is times i.
+
+    Two factors, ``(B, pairs, 2, lines, 1)`` and ``(B, pairs, 2, 1, _LINE)``.
     """
-    _, c1, _, c3, _ = _POLYNOMIALS[k]
-    even, odd = _even_part(square, k), (square * c3).add_(c1).mul_(fraction)
-    return even - odd, even.add_(odd)
+    turns = ((place + _EDGE) / sizes.block)[..., None]
+    order = torch.arange(_LINE, device=place.device, dtype=place.dtype)  # no block has more lines
+    quarter = 0.25 * torch.arange(2, device=place.device, dtype=place.dtype)[:, None]
+    starts = phasors(turns * (_LINE * order[: sizes.block // 2 // _LINE]) + quarter, dtype)
+    return starts[..., None], phasors(turns * order[:_LINE], dtype)[..., None, :]
 
 
-def _even_part(square: Tensor, k: int) -> Tensor:
-    c0, _, c2, _, c4 = _POLYNOMIALS[k]
-    return (square * c4).add_(c2).mul_(square).add_(c0)
+def _factors(factor: Tensor, sizes: _Sizes, dtype: torch.dtype) -> _Factors:
+    r"""Compute the factors from the chirp :math:`e^{i \pi f j^2 / N}`, where N is the block's size."""
+    half = sizes.block // 2
+    order = torch.arange(half + sizes.run, device=factor.device, dtype=factor.dtype)
+    chirp = phasors(order.square() * (factor / (2 * sizes.block))[:, None], dtype)
+    bins = chirp[:, :half] * _low_pass(order[:half] / sizes.block, factor).div_(sizes.block).to(dtype)
+    both_signs = torch.cat([chirp[:, 1:half].flip(1), chirp], 1)
+    return _Factors(
+        torch.cat([bins[:, 1:].flip(1), bins], 1)[:, None],
+        fft_rows(both_signs.conj(), sizes.grid)[:, None],
+        chirp[:, None, : sizes.run],
+    )
 
 
-def _kernel(x: Tensor) -> Tensor:
-    """Compute the kernel exp(b (sqrt(1 - x^2) - 1)) over -1 .. 1; its spectrum has tiny side lobes."""
-    return torch.exp(((1 - x * x).clamp(min=0).sqrt() - 1) * _SHARPNESS)
-
-
-def _oversample(clips: Tensor, factor: Tensor) -> Tensor:
-    """Low-pass for ``factor`` and oversample, with _EDGE samples of silence before and after the clip."""
-    hop = _BLOCK - 2 * _EDGE
-    blocks = -(-(clips.shape[1] + 2 * _EDGE) // hop)
-    padded = F.pad(clips, (2 * _EDGE, blocks * hop - clips.shape[1]))
-    spectrum = rfft_rows(padded.unfold(-1, _BLOCK, hop).flatten(0, 1), _BLOCK)
-    spectrum = spectrum.view(-1, blocks, _BLOCK // 2 + 1).mul_(_response(factor, clips.dtype)[:, None])
-    dense = irfft_rows(spectrum.flatten(0, 1), _BLOCK * _OVERSAMPLING)
-    kept = dense[:, _EDGE * _OVERSAMPLING : (_EDGE + hop) * _OVERSAMPLING]
-    return kept.reshape(clips.shape[0], -1)
-
-
-def _response(factor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Compute the gain of each bin, ``(B, _BLOCK / 2 + 1)``.
-
-    It is a low-pass below both Nyquist frequencies, divided by the spectrum of the kernel.
-    """
-    frequency = torch.arange(_BLOCK // 2 + 1, device=factor.device, dtype=factor.dtype) / _BLOCK
+def _low_pass(frequency: Tensor, factor: Tensor) -> Tensor:
+    """Compute the gain at frequencies in cycles per sample; both Nyquist frequencies are in the stopband."""
     edge = 0.5 / factor.clamp(min=1) - _TRANSITION
-    passed = torch.special.erfc(((frequency - edge[:, None]) / (_SPREAD * math.sqrt(2))).to(dtype))
-    gain: Tensor = passed * _inverse_of_kernel(factor.device, factor.dtype).to(dtype)
+    gain: Tensor = torch.special.erfc((frequency - edge[:, None]) / (_SPREAD * math.sqrt(2))) / 2
     return gain
-
-
-@cached
-def _inverse_of_kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Compute 1/2 over the spectrum of the kernel, because erfc is twice the low-pass filter.
-
-    This is a quadrature, because the kernel is even and almost 0 at its ends.
-    """
-    frequency = torch.arange(_BLOCK // 2 + 1, device=device, dtype=dtype) / _BLOCK
-    steps = 64
-    x = (torch.arange(steps, device=device, dtype=dtype) + 0.5) / steps
-    width = _SIDE_TAPS + 0.5
-    waves = torch.cos(frequency[:, None] * (2 * math.pi * width / _OVERSAMPLING) * x)
-    inverse: Tensor = _OVERSAMPLING / 2 / ((waves * _kernel(x)).sum(-1) * (2 * width / steps))
-    return inverse

@@ -64,10 +64,12 @@ class ThirdPlaceEffects(RandomEffect):
         room = {name: drawn[name] for name in _reverb.LIMITS}
         curve = {name: drawn[name] for name in _overdrive.LIMITS}
         clips = _reverb.reverberate(clips, lengths, room, sample_rate=self.sample_rate, tail=_TAIL)
-        clips = _pitch_shift.shift_pitch(clips, lengths, cents=drawn["cents"], n_fft=self.n_fft)
+        clips = _pitch_shift.shift_pitch(
+            clips, lengths, cents=drawn["cents"], limits=self.ranges["cents"], n_fft=self.n_fft
+        )
         clips = _overdrive.distort(clips, lengths, **curve)
-        size = self._samples_after(clips.shape[1])
-        return _speed.change_speed(clips, lengths, factor=drawn["factor"], size=size)
+        size, fastest = self._samples_after(clips.shape[1]), self.ranges["factor"][1]
+        return _speed.change_speed(clips, lengths, factor=drawn["factor"], fastest=fastest, size=size)
 
     def _samples_after(self, samples: int) -> int:
         return _speed.largest_size(samples, slowest=self.ranges["factor"][0], p=self.p)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rankaudio._checks import check_integer
 from rankaudio.effects._chunks import take_frames
-from rankaudio.effects._parameters import can_read
+from rankaudio.effects._phasors import phasors_of_angle
 
 # Frames that contain a sample.
 _OVERLAP = 3
@@ -61,16 +61,7 @@ def _frames(padded: Tensor, centre: Tensor, n_fft: int) -> Tensor:
 
     The clips have ``n_fft`` samples of silence at both ends, and centres farther out get only silence.
     """
-    start = (centre + n_fft // 2).clamp(0, padded.shape[1] - n_fft)
-    if can_read(padded) and not padded.requires_grad:
-        first = torch.arange(padded.shape[0])[:, None] * padded.shape[1]
-        return take_frames(padded, first + start, n_fft).view(*start.shape, n_fft)
-    if not padded.requires_grad:
-        rows = torch.arange(padded.shape[0], device=padded.device)[:, None]
-        return padded.unfold(-1, n_fft, 1)[rows, start]
-    # The gradient of the above would need the memory of all overlapping frames.
-    index = start[..., None] + torch.arange(n_fft, device=padded.device)
-    return padded.gather(1, index.flatten(1)).view(index.shape)
+    return take_frames(padded, (centre + n_fft // 2).clamp(0, padded.shape[1] - n_fft), n_fft)
 
 
 def _phase_correction(current: Tensor, previous: Tensor, one_hop_before: Tensor) -> Tensor:
@@ -84,17 +75,7 @@ def _phase_correction(current: Tensor, previous: Tensor, one_hop_before: Tensor)
     # The parts are copied, because a CPU needs 15 times as long for the angle of strided numbers.
     total = torch.atan2(advance.imag.contiguous(), advance.real + floor).cumsum(1)
     # At an onset all bins of a band start again from the clip's own phases.
-    return _phasors(total - _at_onset(total, onset))
-
-
-def _phasors(angle: Tensor) -> Tensor:
-    """Compute ``exp(i angle)``. For float32 on a CPU, numpy takes 0.4 of the time of PyTorch."""
-    if not can_read(angle) or angle.requires_grad or angle.dtype != torch.float32:
-        return torch.complex(angle.cos(), angle.sin())
-    import numpy as np
-
-    values = angle.numpy()
-    return torch.complex(torch.from_numpy(np.cos(values)), torch.from_numpy(np.sin(values)))
+    return phasors_of_angle(total - _at_onset(total, onset))
 
 
 def _at_onset(total: Tensor, onset: Tensor) -> Tensor:
