@@ -106,6 +106,12 @@ def test_the_draw_of_a_part_without_parameters_is_checked_too():
         (ShuffleChunks(chunk_length=20), {"order": [[0], [0], [0]]}, "draw: wanted clips that have no more"),
         (RandomMixer([(ORMixup(), 1.0)]), {"choice": [0, 1, 0]}, "draw: wanted choices from -1 to 0, got 1"),
         (Speed(factor=(0.9, 1.1)), {"factor": [0.8, 1.0, 1.0]}, "factor: wanted finite values from 0.9"),
+        (Speed(factor=(0.9, 1.1)), {"factor": [1.0, 1.2, 1.0]}, "factor: wanted finite values from 0.9"),
+        (
+            PitchShift(cents=(-9.0, 9.0)),
+            {"cents": [0.0, 0.0, 10.0]},
+            "cents: wanted finite values from -9 to 9",
+        ),
         (Speed(factor=(1.1, 1.2), p=1.0), {"chosen": [True, True, False]}, "draw: wanted every clip chosen"),
     ],
 )
