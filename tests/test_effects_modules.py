@@ -184,6 +184,15 @@ def test_padding_has_no_influence_on_modules(module, tracked):
     assert not ours[~length_mask(after, ours.shape[1])].any()
 
 
+@every_function
+@pytest.mark.parametrize("lengths", [None, torch.zeros(0, dtype=torch.long)], ids=["", "with lengths"])
+def test_an_empty_batch_has_the_samples_of_a_full_one(function, settings, lengths):
+    some = function(noise(1, 50), None, **settings)[0]
+    none, after = function(noise(1, 50)[:0], lengths, **settings)
+    assert none.shape == (0, some.shape[1])
+    assert after is None or len(after) == 0
+
+
 @pytest.mark.parametrize("function", [overdrive, speed])
 def test_constants_from_inference_mode_serve_gradients(function):
     """Constants are stored at the first call, and a tensor of inference mode has no gradients."""
@@ -342,8 +351,9 @@ def test_a_cpu_computes_only_the_chosen_clips_with_the_same_result(module, with_
 @pytest.mark.parametrize(
     "lengths", [None, torch.tensor([500, 20, 1])], ids=["without lengths", "with lengths"]
 )
-def test_without_chosen_clips_the_result_is_the_padded_batch(module, lengths, monkeypatch):
-    effect, waveform = module(p=0.5), noise(3, 500)
+@pytest.mark.parametrize("p", [0.5, 1.0])
+def test_without_chosen_clips_the_result_is_the_padded_batch(module, lengths, p, monkeypatch):
+    effect, waveform = module(p=p), noise(3, 500)
     draw = effect.draw(waveform, generator=seeded()) | {"chosen": torch.zeros(3, dtype=torch.bool)}
     ours, after = effect.replay(waveform, draw, lengths)
     wanted = waveform if lengths is None else waveform * length_mask(lengths, 500)

@@ -42,6 +42,13 @@ def test_convolution_and_pooling_in_pieces_equal_both_as_a_whole(monkeypatch, si
         torch.testing.assert_close(ours, theirs)
 
 
+def test_a_convolution_is_in_pieces_if_its_output_is_large(monkeypatch):
+    x, weight = torch.empty(2, 3, 4, 5), torch.empty(7, 3, 3, 3)
+    for least, large in ((2 * 7 * 4 * 5 - 1, True), (2 * 7 * 4 * 5, False)):
+        monkeypatch.setattr(_pooled_conv, "_LARGE", least)
+        assert _pooled_conv.has_large_output(x, weight) == large
+
+
 def block_results(block, x, lengths):
     block.zero_grad()
     x = x.detach().requires_grad_(x.requires_grad)
@@ -117,6 +124,8 @@ def test_evaluation_frozen_layers_and_autocast_are_not_fused():
     assert not block._may_fuse(x.float())
     assert not block._may_fuse(x.contiguous())
     assert not block._may_fuse(x[:0])
+    assert not block._may_fuse(x[:1, :, :1, :1])  # one value has no variance
+    assert block._may_fuse(x[:1, :, :1, :2].contiguous(memory_format=torch.channels_last))
     block.norm_in.eval()
     assert not block._may_fuse(x)
     assert not block.eval()._may_fuse(x)
