@@ -84,7 +84,7 @@ def _kernel(conv: nn.Conv1d | nn.Conv2d) -> Tensor:
     DistributedDataParallel copies it, and warns. A view of the weights undoes that.
     """
     weight = conv.weight
-    return weight.flatten(1).view_as(weight) if 1 in (weight.shape[1], weight[0, 0].numel()) else weight
+    return weight.flatten(1).view_as(weight) if 1 in (weight.shape[1], weight.shape[2:].numel()) else weight
 
 
 def _trains_on_cpu(conv: nn.Module, x: Tensor) -> TypeGuard[nn.Conv2d]:
