@@ -98,9 +98,9 @@ def test_steps_that_are_refused(source, target, match):
     [
         ("https://zenodo.org/a", "https://mirror.org/b"),
         ("http://zenodo.org/a", "https://mirror.org/b"),
-        ("http://127.0.0.1:1/a", "http://127.0.0.1:2/b"),
+        ("http://127.0.0.1:1/a", "http://127.0.0.1:2/b"),  # a mirror in the network of the user
         ("https://10.0.0.1/a", "https://zenodo.org/a"),
-        ("https://zenodo.org/a", "https://no-such-host.invalid/a"),
+        ("https://zenodo.org/a", "https://no-such-host.invalid/a"),  # behind a proxy, names may be unknown
     ],
 )
 def test_steps_that_are_allowed(source, target):
