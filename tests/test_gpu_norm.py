@@ -94,6 +94,14 @@ def test_results_statistics_and_gradients_are_those_of_a_cpu(shape, dtype, lengt
         torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize(
+    ("shape", "lengths"), [((1, 4, 5, 9), [4]), ((3, 4, 1, 9), [9, 4, 1]), ((2, 1, 5, 9), [1, 7])]
+)
+def test_a_single_clip_bin_or_channel_is_normalised_too(shape, lengths):
+    for one, other in zip(*both(shape, torch.float64, lengths), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("shape", [(3, 4, 9), (3, 4, 5, 9)])
 def test_padding_far_from_the_clips_costs_no_digits(shape):
     ours, theirs = both(shape, torch.float32, [1, 9, 4], padding=1e7)
@@ -148,6 +156,7 @@ def test_only_float_weights_on_a_gpu_with_several_values_take_this_path(monkeypa
         assert _gpu_norm.runs_on_gpu(OnGPU(*shape), weight.double())
         assert not _gpu_norm.runs_on_gpu(OnGPU(*shape), weight.half())
         assert not _gpu_norm.runs_on_gpu(torch.empty(shape), weight)
+    assert _gpu_norm.runs_on_gpu(OnGPU(2, 1, 9), torch.ones(1))
     for shape in ((1, 3, 9), (1, 3, 1, 9)):  # all frames but one may be padding
         assert not _gpu_norm.runs_on_gpu(OnGPU(*shape), weight)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)

@@ -127,6 +127,18 @@ def test_a_single_clip_has_the_same_result_with_padding(shape):
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_result_and_gradient_keep_the_format_of_the_batch(channels_last, masked):
+    wanted = torch.channels_last if channels_last else torch.contiguous_format
+    x = torch.randn(2, 3, 4, 5).contiguous(memory_format=wanted).requires_grad_()
+    mask = (torch.arange(5) < torch.tensor([5, 2])[:, None])[:, None, None] if masked else None
+    y = MaskedBatchNorm(3)(x, mask)
+    (gradient,) = torch.autograd.grad(y, x, torch.randn(2, 3, 4, 5))
+    assert y.is_contiguous(memory_format=wanted)
+    assert gradient.is_contiguous(memory_format=wanted)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_the_sum_with_a_residual_is_rounded_once(dtype):
     torch.manual_seed(0)
