@@ -188,3 +188,8 @@ def test_another_norm_is_called_as_it_is():
     x = torch.randn(4, 2, 8, 8).contiguous(memory_format=torch.channels_last)
     y, _ = block(x, None)
     torch.testing.assert_close(y, block(x.clone().requires_grad_(), None)[0])
+
+
+def test_the_bottleneck_takes_an_empty_batch():
+    bottleneck = fresh_block(2).residual
+    assert bottleneck(channels_last(0, 4, 3, 5), None).shape == (0, 4, 3, 5)

@@ -87,8 +87,16 @@ def test_a_training_batch_of_one_clip_works(name):
 
 
 @every_network
-def test_an_empty_batch_has_no_scores(name):
-    assert SMALL_NETWORKS[name](4).eval()(torch.zeros(0, N_BINS, 20)).shape == (0, 4)
+@pytest.mark.parametrize("lengths", [None, torch.zeros(0, dtype=torch.long)], ids=["", "with lengths"])
+def test_an_empty_batch_has_no_scores_and_changes_nothing(name, lengths):
+    network, x = SMALL_NETWORKS[name](4), torch.zeros(0, N_BINS, 20)
+    assert network.eval()(x, lengths).shape == (0, 4)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    scores = sum_of_heads(network.train()(x, lengths))
+    assert scores.shape == (0, 4)
+    scores.sum().backward()
+    assert not any(parameter.grad.any() for parameter in network.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
 @every_network
