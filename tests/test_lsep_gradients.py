@@ -173,3 +173,12 @@ def test_graded_pairs_take_class_weights_of_any_size():
         found = lsep_loss(scores, target, graded=True, class_weight=weights, reduction="none")
         expected = plain_lsep(scores, target, class_weight=weights, graded=True)
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_graded_targets_may_be_large_integers_or_part_of_a_graph():
+    scores = torch.tensor([[1.0, 0.0, 3.0]])
+    expected = lsep_loss(scores, torch.tensor([[1.0, 2.0, 0.0]]), graded=True)
+    integers = torch.tensor([[2**30, 2**30 + 1, -(2**30)]])  # float32 has one number for the first two
+    assert torch.equal(lsep_loss(scores, integers, graded=True), expected)
+    learnt = torch.tensor([[1.0, 2.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    assert torch.equal(lsep_loss(scores, learnt, graded=True), expected)
