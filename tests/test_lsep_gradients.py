@@ -182,3 +182,23 @@ def test_graded_targets_may_be_large_integers_or_part_of_a_graph():
     assert torch.equal(lsep_loss(scores, integers, graded=True), expected)
     learnt = torch.tensor([[1.0, 2.0, 0.0]], dtype=torch.float64, requires_grad=True)
     assert torch.equal(lsep_loss(scores, learnt, graded=True), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_large_constant_added_to_graded_rows_changes_nothing(dtype):
+    scores, target, mask, weight = draw(7, graded=True)
+    scores = (8 * scores).round().to(dtype) / 8  # so that the sums below are exact
+    for constant in (-(2.0**16), -512.0, 512.0, 2.0**16):
+        losses = [
+            lsep_loss(x, target, graded=True, mask=mask, class_weight=weight, reduction="none")
+            for x in (scores, scores + constant)
+        ]
+        torch.testing.assert_close(losses[1], losses[0], rtol=1e-12, atol=0)
+
+
+def test_graded_pairs_of_tiny_weights_are_counted():
+    """The weight of the highest score is large, and the sum of all pairs is that of two others."""
+    scores = torch.tensor([[340.0, 1.0, 0.0]], dtype=torch.float64)
+    weight = torch.tensor([1.0, 1e-100, 1e-100], dtype=torch.float64)
+    loss = lsep_loss(scores, torch.tensor([[1.0, 0.0, 0.5]]), graded=True, class_weight=weight)
+    assert loss.item() == pytest.approx(math.e * 1e-200, rel=1e-12, abs=0)
