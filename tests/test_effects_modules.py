@@ -14,6 +14,7 @@ from rankaudio.effects import (
     Speed,
     Tempo,
     ThirdPlaceEffects,
+    add_noise,
     gain,
     overdrive,
     pitch_shift,
@@ -41,8 +42,10 @@ FUNCTIONS = {
     "speed": (speed, {"factor": 0.93}),
     "tempo": (tempo, {"factor": 1.07}),
 }
+WITH_NOISE = {**FUNCTIONS, "noise": (add_noise, {"noise": torch.linspace(-1, 1, 70), "snr": 10.0})}
 every_module = pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
 every_function = pytest.mark.parametrize(("function", "settings"), FUNCTIONS.values(), ids=FUNCTIONS)
+with_noise = pytest.mark.parametrize(("function", "settings"), WITH_NOISE.values(), ids=WITH_NOISE)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -182,6 +185,27 @@ def test_padding_has_no_influence_on_modules(module, tracked):
     ours, after = effect.replay(spoiled, draw, lengths)
     assert torch.equal(ours, effect.replay(clips.requires_grad_(tracked), draw, lengths)[0])
     assert not ours[~length_mask(after, ours.shape[1])].any()
+
+
+@with_noise
+@pytest.mark.parametrize("tracked", [False, True])
+@pytest.mark.parametrize("ends", [[400], [400, 400], [400, 7, 1]], ids=str)
+def test_a_batch_that_is_longer_than_its_clips_keeps_its_size(function, settings, ends, tracked):
+    clips, lengths = noise(len(ends), 500).requires_grad_(tracked), torch.tensor(ends)
+    ours, after = function(clips, lengths, **settings)
+    assert ours.shape[1] == function(clips, None, **settings)[0].shape[1]
+    shorter, _ = function(clips[:, :400], lengths, **settings)
+    torch.testing.assert_close(ours[:, : shorter.shape[1]], shorter, rtol=0, atol=1e-6)
+    assert not ours[~length_mask(after, ours.shape[1])].any()
+
+
+@with_noise
+@pytest.mark.parametrize("lengths", [None, torch.zeros(0, dtype=torch.long)], ids=["", "with lengths"])
+def test_an_empty_batch_has_the_samples_of_a_full_one(function, settings, lengths):
+    some = function(noise(1, 50), None, **settings)[0]
+    none, after = function(noise(1, 50)[:0], lengths, **settings)
+    assert none.shape == (0, some.shape[1])
+    assert after is None or len(after) == 0
 
 
 @pytest.mark.parametrize("function", [overdrive, speed])
@@ -342,8 +366,9 @@ def test_a_cpu_computes_only_the_chosen_clips_with_the_same_result(module, with_
 @pytest.mark.parametrize(
     "lengths", [None, torch.tensor([500, 20, 1])], ids=["without lengths", "with lengths"]
 )
-def test_without_chosen_clips_the_result_is_the_padded_batch(module, lengths, monkeypatch):
-    effect, waveform = module(p=0.5), noise(3, 500)
+@pytest.mark.parametrize("p", [0.5, 1.0])
+def test_without_chosen_clips_the_result_is_the_padded_batch(module, lengths, p, monkeypatch):
+    effect, waveform = module(p=p), noise(3, 500)
     draw = effect.draw(waveform, generator=seeded()) | {"chosen": torch.zeros(3, dtype=torch.bool)}
     ours, after = effect.replay(waveform, draw, lengths)
     wanted = waveform if lengths is None else waveform * length_mask(lengths, 500)

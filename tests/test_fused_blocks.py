@@ -42,6 +42,13 @@ def test_convolution_and_pooling_in_pieces_equal_both_as_a_whole(monkeypatch, si
         torch.testing.assert_close(ours, theirs)
 
 
+def test_a_convolution_is_in_pieces_if_its_output_is_large(monkeypatch):
+    x, weight = torch.empty(2, 3, 4, 5), torch.empty(7, 3, 3, 3)
+    for least, large in ((2 * 7 * 4 * 5 - 1, True), (2 * 7 * 4 * 5, False)):
+        monkeypatch.setattr(_pooled_conv, "_LARGE", least)
+        assert _pooled_conv.has_large_output(x, weight) == large
+
+
 def block_results(block, x, lengths):
     block.zero_grad()
     x = x.detach().requires_grad_(x.requires_grad)
@@ -82,21 +89,30 @@ def test_a_fused_block_equals_its_layers_one_by_one(monkeypatch, kind, with_grad
         torch.testing.assert_close(ours[key], expected, msg=lambda m, k=key: f"{k}: {m}")
 
 
-def test_gradients_have_the_strides_of_their_parameters(monkeypatch):
+@pytest.mark.parametrize("in_depth", [1, 2])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_gradients_have_the_strides_of_their_parameters(monkeypatch, in_depth, frozen):
     """DistributedDataParallel warns of others."""
     monkeypatch.setattr(_pooled_conv, "_LARGE", 0)
-    block = fresh_block(2)
-    block_results(block, channels_last(4, 2, 10, 20).requires_grad_(), None)
-    for name, parameter in block.named_parameters():
-        assert parameter.grad.stride() == parameter.stride(), name
+    block = fresh_block(in_depth)
+    block.norm_in.train(not frozen)
+    for with_gradient in (False, True):
+        x = channels_last(4, in_depth, 10, 20).requires_grad_(with_gradient)
+        assert block._may_fuse(x) == (not frozen)
+        block_results(block, x, None)
+        for name, parameter in block.named_parameters():
+            assert parameter.grad.stride() == parameter.stride(), name
 
 
-@pytest.mark.parametrize("layer", ["conv", "norm_in"])
-def test_a_hook_of_a_layer_still_runs(layer):
+@pytest.mark.parametrize("layer", ["conv", "norm_in", "residual.conv1", "residual.conv2", "residual.conv3"])
+@pytest.mark.parametrize("kind", ["forward", "forward_pre", "full_backward", "full_backward_pre"])
+def test_a_hook_of_a_layer_still_runs(layer, kind):
     block, seen = fresh_block(2), []
-    block.get_submodule(layer).register_forward_hook(lambda *_: seen.append(layer))
-    assert not block._may_fuse(channels_last(4, 2, 16, 64))
-    block(channels_last(4, 2, 16, 64), None)
+    register = getattr(block.get_submodule(layer), f"register_{kind}_hook")
+    register(lambda *_: seen.append(layer))
+    x = channels_last(4, 2, 16, 64)
+    assert block._may_fuse(x) == layer.startswith("residual")
+    block_results(block, x.requires_grad_(), None)
     assert seen == [layer]
 
 
@@ -108,6 +124,8 @@ def test_evaluation_frozen_layers_and_autocast_are_not_fused():
     assert not block._may_fuse(x.float())
     assert not block._may_fuse(x.contiguous())
     assert not block._may_fuse(x[:0])
+    assert not block._may_fuse(x[:1, :, :1, :1])  # one value has no variance
+    assert block._may_fuse(x[:1, :, :1, :2].contiguous(memory_format=torch.channels_last))
     block.norm_in.eval()
     assert not block._may_fuse(x)
     assert not block.eval()._may_fuse(x)
@@ -133,12 +151,31 @@ def test_a_second_gradient_of_the_pooled_convolution_is_refused():
         grad.sum().backward()
 
 
-def test_other_layers_in_place_of_a_convolution_are_used():
+@pytest.mark.parametrize("layer", ["conv", "residual.conv1", "residual.conv3"])
+def test_other_layers_in_place_of_a_convolution_are_used(layer):
     block = fresh_block(2)
-    nn.utils.parametrizations.weight_norm(block.conv)
-    assert not block._may_fuse(channels_last(4, 2, 10, 20))
-    block_results(block, channels_last(4, 2, 10, 20), None)
-    assert block.conv.parametrizations.weight.original0.grad is not None
+    nn.utils.parametrizations.weight_norm(block.get_submodule(layer))
+    x = channels_last(4, 2, 10, 20)
+    assert block._may_fuse(x) == layer.startswith("residual")
+    results, _ = block_results(block, x, None)
+    assert results[f"{layer}.parametrizations.weight.original0"].count_nonzero() == 4
+
+
+@pytest.mark.parametrize("rows", [4, 17])
+@pytest.mark.parametrize("with_gradient", [False, True])
+def test_a_convolution_without_bias_has_the_result_of_one_with_zeros(monkeypatch, rows, with_gradient):
+    monkeypatch.setattr(_pooled_conv, "_LARGE", 0)
+    zeros, none = fresh_block(2), fresh_block(2)
+    none.load_state_dict(zeros.state_dict())
+    for layer in ("conv", "residual.conv1", "residual.conv3"):
+        nn.init.zeros_(zeros.get_submodule(layer).bias)
+        none.get_submodule(layer).bias = None
+    x = channels_last(rows, 2, 10, 20).requires_grad_(with_gradient)
+    assert none._may_fuse(x)
+    (ours, _), (theirs, _) = block_results(none, x, None), block_results(zeros, x, None)
+    assert len(ours) == len(theirs) - 3
+    for key, result in ours.items():
+        torch.testing.assert_close(result, theirs[key], msg=lambda m, k=key: f"{k}: {m}")
 
 
 def test_another_norm_is_called_as_it_is():
@@ -151,3 +188,8 @@ def test_another_norm_is_called_as_it_is():
     x = torch.randn(4, 2, 8, 8).contiguous(memory_format=torch.channels_last)
     y, _ = block(x, None)
     torch.testing.assert_close(y, block(x.clone().requires_grad_(), None)[0])
+
+
+def test_the_bottleneck_takes_an_empty_batch():
+    bottleneck = fresh_block(2).residual
+    assert bottleneck(channels_last(0, 4, 3, 5), None).shape == (0, 4, 3, 5)

@@ -23,6 +23,7 @@ def kernel_type(x):
 
 def gather(x, means, scales, running_mean, running_var, momentum, eps, counts):
     """Merge groups from their sums and sums of squares."""
+    assert counts.dtype == means.dtype  # the kernel wants both
     means, scales, counts = means.double(), scales.double(), counts.double()[:, None]
     n = counts.sum()
     mean = (counts * means).sum(0) / n
@@ -39,7 +40,7 @@ def elemt(x, weight, bias, mean, scale, eps):
     return (standard * weight.view(along) + bias.view(along)).to(x.dtype)
 
 
-def backward_reduce(grad, x, mean, scale, weight, *of):
+def backward_reduce(grad, x, mean, scale, weight, of_input, of_weight, of_bias):
     along, axes = (1, -1, *(1,) * (x.ndim - 2)), [0, *range(2, x.ndim)]
     distance = x.to(mean.dtype) - mean.view(along)
     sums, products = grad.to(mean.dtype).sum(axes), (grad * distance).sum(axes)
@@ -47,6 +48,7 @@ def backward_reduce(grad, x, mean, scale, weight, *of):
 
 
 def backward_elemt(grad, x, mean, scale, weight, sums, products, counts):
+    assert counts.dtype == torch.int32  # the kernel wants it
     along, n = (1, -1, *(1,) * (x.ndim - 2)), counts.sum()
     distance = x.to(mean.dtype) - mean.view(along)
     centred = grad - (sums / n).view(along) - distance * (scale.square() * products / n).view(along)
@@ -62,12 +64,13 @@ def _kernels(monkeypatch):
     monkeypatch.setattr(torch, "batch_norm_backward_elemt", backward_elemt)
 
 
-def both(shape, dtype, lengths, **options):
+def both(shape, dtype, lengths, *, padding=None, **options):
     """Return results, statistics and gradients on the GPU path and on the path of a CPU."""
     torch.manual_seed(0)
     x, towards = 3 * torch.randn(shape) + 20, torch.randn(shape)
     mask = torch.arange(shape[-1]) < torch.tensor(lengths)[:, None]
     mask = mask.reshape(shape[0], *(1,) * (len(shape) - 2), -1)
+    x = x if padding is None else torch.where(mask, x, padding)
     results = []
     for on_gpu in (True, False):
         norm = MaskedBatchNorm(shape[1], **options)
@@ -89,6 +92,21 @@ def test_results_statistics_and_gradients_are_those_of_a_cpu(shape, dtype, lengt
     for one, other in zip(ours, theirs, strict=True):
         tolerance = 1e-9 if dtype == torch.float64 else 2e-4
         torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("shape", "lengths"), [((1, 4, 5, 9), [4]), ((3, 4, 1, 9), [9, 4, 1]), ((2, 1, 5, 9), [1, 7])]
+)
+def test_a_single_clip_bin_or_channel_is_normalised_too(shape, lengths):
+    for one, other in zip(*both(shape, torch.float64, lengths), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 9), (3, 4, 5, 9)])
+def test_padding_far_from_the_clips_costs_no_digits(shape):
+    ours, theirs = both(shape, torch.float32, [1, 9, 4], padding=1e7)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=2e-4, atol=2e-4)
 
 
 def test_low_precision_is_normalised_by_weights_of_full_precision():
@@ -119,7 +137,27 @@ def test_gradients_keep_the_format_of_the_batch():
     assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_only_float_weights_on_a_gpu_with_several_values_take_this_path():
-    on_meta = torch.empty(2, 3, 9, device="meta")
-    assert not _gpu_norm.runs_on_gpu(on_meta, torch.ones(3))
-    assert not _gpu_norm.runs_on_gpu(torch.ones(2, 3, 9), torch.ones(3))
+class OnGPU:
+    """What the choice of a path reads of a tensor on a GPU."""
+
+    device = torch.device("cuda")
+
+    def __init__(self, *shape):
+        self.values = torch.empty(shape)
+
+    def __getitem__(self, key):
+        return self.values[key]
+
+
+def test_only_float_weights_on_a_gpu_with_several_values_take_this_path(monkeypatch):
+    weight = torch.ones(3)
+    for shape in ((2, 3, 1), (1, 3, 2, 1), (2, 3, 4, 9)):
+        assert _gpu_norm.runs_on_gpu(OnGPU(*shape), weight)
+        assert _gpu_norm.runs_on_gpu(OnGPU(*shape), weight.double())
+        assert not _gpu_norm.runs_on_gpu(OnGPU(*shape), weight.half())
+        assert not _gpu_norm.runs_on_gpu(torch.empty(shape), weight)
+    assert _gpu_norm.runs_on_gpu(OnGPU(2, 1, 9), torch.ones(1))
+    for shape in ((1, 3, 9), (1, 3, 1, 9)):  # all frames but one may be padding
+        assert not _gpu_norm.runs_on_gpu(OnGPU(*shape), weight)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert not _gpu_norm.runs_on_gpu(OnGPU(2, 3, 9), weight)

@@ -64,3 +64,13 @@ def test_leading_axes_are_rows(name, only):
     torch.testing.assert_close(
         row.flatten(), function(SCORES[1, 2][None], TARGET[1, 2][None], **table).flatten()
     )
+
+
+@pytest.mark.parametrize("name", ["LSEP none", "graded LSEP none"])
+def test_gradients_of_leading_axes_are_those_of_rows(name):
+    function, settings = CALLS[name]
+    scores, towards = SCORES.clone().requires_grad_(), WEIGHT - 0.5
+    flat = {key: value.flatten(0, 1) for key, value in settings.items()}
+    (ours,) = torch.autograd.grad(function(scores, TARGET, **settings), scores, towards)
+    rows = function(scores.flatten(0, 1), TARGET.flatten(0, 1), **flat)
+    torch.testing.assert_close(ours, torch.autograd.grad(rows, scores, towards.flatten())[0])

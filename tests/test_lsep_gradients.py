@@ -144,3 +144,61 @@ def test_only_0_and_1_pass_as_labels(dtype):
     for value in near:
         with pytest.raises(ValueError, match="target: wanted only 0 and 1"):
             check_zeros_and_ones("target", torch.tensor([1.0, value, 0.0], dtype=dtype))
+
+
+@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize("margin", [10.0, 21.0, 30.0, 39.0, 41.0])
+def test_losses_of_badly_ranked_pairs_have_all_digits(graded, margin):
+    """A softplus that returns its input above 20 is wrong by 8e-10 at 21."""
+    scores = torch.tensor([[margin, 0.0]], dtype=torch.float64)
+    loss = lsep_loss(scores, torch.tensor([[0.0, 1.0]]), graded=graded)
+    assert loss.item() == pytest.approx(margin + math.log1p(math.exp(-margin)), rel=1e-15)
+
+
+@pytest.mark.parametrize("others", [300.0, 400.0, 690.0])
+def test_graded_pairs_far_below_the_highest_score_keep_their_digits(others):
+    """The loss is that of a pair of small scores, because the highest score is in order with both."""
+    scores = torch.tensor([[others, 40.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    loss = lsep_loss(scores, torch.tensor([[1.0, 0.5, 0.0]]), graded=True)
+    assert loss.item() == pytest.approx(math.exp(-40), rel=1e-12, abs=0)
+    loss.backward()
+    slopes = [-math.exp(40 - others), -math.exp(-40), math.exp(-40)]
+    assert scores.grad[0].tolist() == pytest.approx(slopes, rel=1e-12, abs=0)
+
+
+def test_graded_pairs_take_class_weights_of_any_size():
+    scores, target, _, weight = draw(6, graded=True)
+    for largest in (1e-200, 1e-7, 1e19, 1e21, 1e200):
+        weights = torch.cat([weight[:4] + 0.1, (weight[4:] + 0.1) * largest])
+        found = lsep_loss(scores, target, graded=True, class_weight=weights, reduction="none")
+        expected = plain_lsep(scores, target, class_weight=weights, graded=True)
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_graded_targets_may_be_large_integers_or_part_of_a_graph():
+    scores = torch.tensor([[1.0, 0.0, 3.0]])
+    expected = lsep_loss(scores, torch.tensor([[1.0, 2.0, 0.0]]), graded=True)
+    integers = torch.tensor([[2**30, 2**30 + 1, -(2**30)]])  # float32 has one number for the first two
+    assert torch.equal(lsep_loss(scores, integers, graded=True), expected)
+    learnt = torch.tensor([[1.0, 2.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    assert torch.equal(lsep_loss(scores, learnt, graded=True), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_large_constant_added_to_graded_rows_changes_nothing(dtype):
+    scores, target, mask, weight = draw(7, graded=True)
+    scores = (8 * scores).round().to(dtype) / 8  # so that the sums below are exact
+    for constant in (-(2.0**16), -512.0, 512.0, 2.0**16):
+        losses = [
+            lsep_loss(x, target, graded=True, mask=mask, class_weight=weight, reduction="none")
+            for x in (scores, scores + constant)
+        ]
+        torch.testing.assert_close(losses[1], losses[0], rtol=1e-12, atol=0)
+
+
+def test_graded_pairs_of_tiny_weights_are_counted():
+    """The weight of the highest score is large, and the sum of all pairs is that of two others."""
+    scores = torch.tensor([[340.0, 1.0, 0.0]], dtype=torch.float64)
+    weight = torch.tensor([1.0, 1e-100, 1e-100], dtype=torch.float64)
+    loss = lsep_loss(scores, torch.tensor([[1.0, 0.0, 0.5]]), graded=True, class_weight=weight)
+    assert loss.item() == pytest.approx(math.e * 1e-200, rel=1e-12, abs=0)

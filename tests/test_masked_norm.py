@@ -104,6 +104,52 @@ def test_relu_in_the_same_pass_changes_no_bit(dtype, masked, training):
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1), (1, 3, 1, 1)])
+def test_one_value_of_each_channel_is_normalised_by_the_running_statistics(shape):
+    torch.manual_seed(0)
+    norm, x = MaskedBatchNorm(3), torch.randn(shape)
+    for values in (norm.running_mean, norm.running_var, norm.weight.data, norm.bias.data):
+        values.uniform_(0.5, 2)
+    before = {key: value.clone() for key, value in norm.state_dict().items()}
+    y = norm(x)
+    torch.testing.assert_close(y, norm.eval()(x))
+    assert y.std() > 0.1
+    assert all(torch.equal(value, before[key]) for key, value in norm.state_dict().items())
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 9), (1, 3, 4, 9)])
+def test_a_single_clip_has_the_same_result_with_padding(shape):
+    torch.manual_seed(0)
+    x, mask = torch.randn(shape), (torch.arange(9) < 5).view(1, *(1,) * (len(shape) - 2), 9)
+    padded, alone = MaskedBatchNorm(3), MaskedBatchNorm(3)
+    torch.testing.assert_close(padded(x, mask)[..., :5], alone(x[..., :5]))
+    for ours, theirs in zip(padded.buffers(), alone.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_result_and_gradient_keep_the_format_of_the_batch(channels_last, masked):
+    wanted = torch.channels_last if channels_last else torch.contiguous_format
+    x = torch.randn(2, 3, 4, 5).contiguous(memory_format=wanted).requires_grad_()
+    mask = (torch.arange(5) < torch.tensor([5, 2])[:, None])[:, None, None] if masked else None
+    y = MaskedBatchNorm(3)(x, mask)
+    (gradient,) = torch.autograd.grad(y, x, torch.randn(2, 3, 4, 5))
+    assert y.is_contiguous(memory_format=wanted)
+    assert gradient.is_contiguous(memory_format=wanted)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_sum_with_a_residual_is_rounded_once(dtype):
+    torch.manual_seed(0)
+    norm, x, residual = MaskedBatchNorm(5).to(dtype), torch.randn(3, 5, 40).to(dtype), torch.randn(3, 5, 40)
+    residual = residual.to(dtype)
+    exact = normalise_by_formula(x.double(), norm, None, None) + residual.double()
+    error = (norm(x, residual=residual).double() - exact).abs()
+    # Half the distance of two numbers, and what float32 rounds on the way.
+    assert (error <= 0.5 * torch.finfo(dtype).eps * exact.abs() + 1e-5).all()
+
+
 def test_statistics_of_a_channels_last_batch_are_exact():
     # A million values per channel. The variance of PyTorch's batch norm is off by 1e-4 here.
     torch.manual_seed(0)

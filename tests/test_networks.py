@@ -87,8 +87,16 @@ def test_a_training_batch_of_one_clip_works(name):
 
 
 @every_network
-def test_an_empty_batch_has_no_scores(name):
-    assert SMALL_NETWORKS[name](4).eval()(torch.zeros(0, N_BINS, 20)).shape == (0, 4)
+@pytest.mark.parametrize("lengths", [None, torch.zeros(0, dtype=torch.long)], ids=["", "with lengths"])
+def test_an_empty_batch_has_no_scores_and_changes_nothing(name, lengths):
+    network, x = SMALL_NETWORKS[name](4), torch.zeros(0, N_BINS, 20)
+    assert network.eval()(x, lengths).shape == (0, 4)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    scores = sum_of_heads(network.train()(x, lengths))
+    assert scores.shape == (0, 4)
+    scores.sum().backward()
+    assert not any(parameter.grad.any() for parameter in network.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
 @every_network
@@ -148,15 +156,10 @@ def test_a_bad_number_of_classes_changes_nothing(name):
 @every_network
 @pytest.mark.parametrize("batch", [3, 17])
 def test_gradients_have_the_strides_of_their_parameters(name, batch):
-    """DistributedDataParallel copies a gradient of other strides, and warns.
-
-    PyTorch gives kernels of one input channel other strides. Only a network without encoding has such ones.
-    """
+    """DistributedDataParallel copies a gradient of other strides, and warns."""
     network = SMALL_NETWORKS[name](4).train()
     for lengths in (None, torch.arange(40, 40 - batch, -1)):
         network.zero_grad()
         sum_of_heads(network(torch.randn(batch, N_BINS, 40), lengths)).square().sum().backward()
-        for parameter in network.parameters():
-            single = parameter.ndim == 4 and parameter.shape[1] == 1 and parameter.shape[2] > 1
-            if parameter.grad is not None and not single:
-                assert parameter.grad.stride() == parameter.stride()
+        for key, parameter in network.named_parameters():
+            assert parameter.grad.stride() == parameter.stride(), key

@@ -125,3 +125,26 @@ def test_the_page_on_dependencies_lists_the_legs():
     legs = re.search(r"for name in (.*?); do run", script.read_text())[1].split()
     page = (ROOT / "docs" / "dependencies.md").read_text()
     assert re.findall(r"^\| `(.*?)` \| 3", page, flags=re.MULTILINE) == legs
+
+
+def skips():
+    """The source of each call that leaves out a test, a block of a page or a file of tests."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                if called in ("pytest.skip", "pytest.mark.skipif", "pytest.importorskip"):
+                    yield path.name, ast.unparse(node)
+
+
+def test_contributors_read_where_each_skipped_test_runs():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = page.partition("| a test needs |")[2].partition("\n\n")[0]
+    words = re.findall(r"`([^`]+)`", " ".join(row.split("|")[1] for row in table.splitlines()[2:]))
+    # A block of a page names the packages that it needs.
+    found = [(file, call) for file, call in skips() if "only the other blocks" not in call]
+    assert len(found) > 30
+    for file, call in found:
+        assert any(word in call for word in words), (file, call)
+    # Tests marked long are not skipped but left out.
+    assert {word for word in words if not any(word in call for _, call in found)} == {"long"}

@@ -119,6 +119,7 @@ def test_labels_of_a_fold_have_no_influence_on_the_trial_that_scores_it(search):
     changed = target.clone()
     changed[folds == 0] = changed[folds == 0].roll(2, 1)
     other = search_second_level(scores, changed, folds=folds, trials=4, seed=5, **SMALL)
+    assert len(other.trials) == 4
     for one, two in zip(*(sorted(each.trials) for each in (search, other)), strict=True):
         assert one.choosing[0] == two.choosing[0]
         assert torch.equal(one.scores[folds == 0], two.scores[folds == 0])

@@ -37,6 +37,19 @@ def names_of(function):
     return {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
 
 
+SETTINGS = [
+    (name, setting)
+    for name, case in PAIRS.items()
+    for setting in sorted(names_of(case.function) & names_of(type(case.built())))
+    if setting != "alpha" or "beta" not in case.settings  # only one of both may be given
+]
+ARGUMENTS = [
+    (name, argument)
+    for name, case in PAIRS.items()
+    for argument in sorted(names_of(case.function) & names_of(case.built().forward) & CALL.keys())
+]
+
+
 def result(target, case, **settings):
     if case.random:
         settings["generator"] = torch.Generator().manual_seed(3)
@@ -50,28 +63,22 @@ def differ(ours, theirs):
     return any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-@pytest.mark.parametrize("name", PAIRS)
-def test_a_setting_of_the_function_is_that_of_the_module(name):
+@pytest.mark.parametrize(("name", "setting"), SETTINGS)
+def test_a_setting_of_the_function_is_that_of_the_module(name, setting):
     case = PAIRS[name]
     module = type(case.built())
-    for setting in sorted(names_of(case.function) & names_of(module)):
-        other = OTHER.get(f"{module.__name__}.{setting}", OTHER.get(setting))
-        assert other is not None, f"{setting} needs another value in this file"
-        if setting == "alpha" and "beta" in case.settings:
-            continue  # only one of both may be given
-        changed = {**case.settings, setting: other}
-        theirs = result(module(**changed).double(), case)
-        ours = result(case.function, case, **changed)
-        assert_same(ours, theirs)
-        if not {setting, f"{module.__name__}.{setting}"} & SAME and case.settings.get(setting) is not other:
-            assert differ(ours, result(case.function, case, **case.settings)), setting
+    other = OTHER.get(f"{module.__name__}.{setting}", OTHER.get(setting))
+    assert other is not None, f"{setting} needs another value in this file"
+    changed = {**case.settings, setting: other}
+    ours = result(case.function, case, **changed)
+    assert_same(ours, result(module(**changed).double(), case))
+    if not {setting, f"{module.__name__}.{setting}"} & SAME and case.settings.get(setting) is not other:
+        assert differ(ours, result(case.function, case, **case.settings))
 
 
-@pytest.mark.parametrize("name", PAIRS)
-def test_an_argument_of_the_function_is_that_of_the_call(name):
+@pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
+def test_an_argument_of_the_function_is_that_of_the_call(name, argument):
     case = PAIRS[name]
-    module = case.built()
-    for argument in sorted(names_of(case.function) & names_of(module.forward) & CALL.keys()):
-        ours = result(case.function, case, **case.settings, **{argument: CALL[argument]})
-        assert_same(ours, result(module, case, **{argument: CALL[argument]}))
-        assert differ(ours, result(case.function, case, **case.settings)), argument
+    ours = result(case.function, case, **case.settings, **{argument: CALL[argument]})
+    assert_same(ours, result(case.built(), case, **{argument: CALL[argument]}))
+    assert differ(ours, result(case.function, case, **case.settings))

@@ -381,6 +381,7 @@ def test_longer_parts_have_the_same_scores():
 
 def test_without_a_window_there_are_none():
     results = pushed(Stream(used_tagger("CNN2d, max")), noise(3000).split(1000))
+    assert len(results) == 4
     for _, (scores, starts, ends), _ in results:
         assert scores.shape == (0, 3)
         assert len(starts) == len(ends) == 0

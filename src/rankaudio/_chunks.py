@@ -8,8 +8,8 @@ from collections.abc import Iterator
 def rows_per_chunk(row_size: int, budget: int) -> int:
     """Return how many rows of ``row_size`` values have at most ``budget`` values together, at least 1.
 
-    >>> rows_per_chunk(80, 1000)
-    12
+    >>> rows_per_chunk(80, 1000), rows_per_chunk(2000, 1000)
+    (12, 1)
     """
     return max(1, budget // max(1, row_size))
 

@@ -44,7 +44,7 @@ class SomeOf(Augmentation):
             of range.
 
     >>> some = SomeOf([Gain(p=1.0), ShuffleChunks(p=1.0), Overdrive(p=1.0)], k=(1, 2))
-    >>> draw = some.draw(torch.randn(64, 9000))
+    >>> draw = some.draw(torch.randn(64, 9000), generator=torch.Generator().manual_seed(0))
     >>> draw["chosen"].sum(1).unique()
     tensor([1, 2])
     >>> list(draw)
@@ -171,7 +171,8 @@ class OneOf(SomeOf):
 
     >>> one = OneOf([Gain(p=1.0), Overdrive(p=1.0)], weights=[3, 1], p=0.5)
     >>> chain = Chain({"one": one, "mixup": ORMixup()})
-    >>> *_, record = chain.record(torch.randn(8, 9000), torch.eye(8))
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> *_, record = chain.record(torch.randn(8, 9000), torch.eye(8), generator=generator)
     >>> record["one"]["chosen"].sum(1).unique()
     tensor([0, 1])
     """

@@ -6,7 +6,7 @@ of rankaudio takes lengths, and padding never has an influence on an output.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ __all__ = ["frame_lengths", "length_mask"]
 
 PadMode = Literal["reflect", "constant", "same"]
 PAD_MODES: tuple[PadMode, ...] = ("reflect", "constant", "same")
+Samples = TypeVar("Samples", int, Tensor)
 
 
 def length_mask(lengths: Tensor, size: int) -> Tensor:
@@ -72,8 +73,18 @@ def frame_lengths(lengths: Tensor, *, hop_length: int, pad_mode: PadMode = "refl
     """
     check_integers("lengths", lengths)
     check_values("lengths", lengths, lengths >= 1, "values from 1")
-    last = lengths - 1 if check_choice("pad_mode", pad_mode, PAD_MODES) == "same" else lengths
-    return last // check_integer("hop_length", hop_length) + 1
+    check_choice("pad_mode", pad_mode, PAD_MODES)
+    return count_frames(lengths, check_integer("hop_length", hop_length), pad_mode)
+
+
+def count_frames(samples: Samples, hop_length: int, pad_mode: PadMode) -> Samples:
+    """Apply the formula of :func:`frame_lengths` to lengths that are checked, or to one Python integer."""
+    return (samples - 1 if pad_mode == "same" else samples) // hop_length + 1
+
+
+def halved(lengths: Tensor) -> Tensor:
+    """Return lengths after pooling by two. They are rounded down, but never below one."""
+    return (lengths // 2).clamp(min=1)
 
 
 def zero_beyond(values: Tensor, lengths: Tensor | None, *, fill: float = 0.0) -> Tensor:

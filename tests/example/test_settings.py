@@ -86,7 +86,9 @@ class TestSetting:
 
     @pytest.mark.parametrize("cls", [part.default_factory for part in fields(Member)[1:]] + [Machine])
     def test_every_field_has_a_help_text_and_a_valid_default(self, cls):
-        for setting in settings_of_fields(cls).values():
+        settings = settings_of_fields(cls)
+        assert settings
+        for setting in settings.values():
             assert setting.text
             assert setting.check(setting.default) == setting.default
 

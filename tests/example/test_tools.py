@@ -64,14 +64,21 @@ def test_a_missing_package_is_named_with_the_pip_command(monkeypatch, tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def imports_of(path):
+    """The names of all modules that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
 def test_nothing_imports_the_programs():
-    for path in EXAMPLES.rglob("*.py"):
+    imported = [(path, name) for path in EXAMPLES.rglob("*.py") for name in imports_of(path)]
+    of_tools = [(path, name.split(".")) for path, name in imported if name.startswith("tools")]
+    assert of_tools
+    for path, name in of_tools:
+        # A program imports shared parts (with an underscore) and its own files.
         inside = path.relative_to(EXAMPLES).parts
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for name in names:
-                if name.startswith("tools"):
-                    # A program imports shared parts (with an underscore) and its own files.
-                    assert inside[0] == "tools", path
-                    assert name.split(".")[1].startswith("_") or name.split(".")[1] == inside[1], (path, name)
+        assert inside[0] == "tools", path
+        assert name[1].startswith("_") or name[1] == inside[1], (path, name)

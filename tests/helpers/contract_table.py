@@ -384,9 +384,13 @@ ELSEWHERE = {
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
-def cases_with(**wanted: object):
-    chosen = {name: c for name, c in CASES.items() if all(getattr(c, k) == v for k, v in wanted.items())}
+def cases_where(is_chosen: Callable[[Case], bool]):
+    chosen = {name: case for name, case in CASES.items() if is_chosen(case)}
     return pytest.mark.parametrize("case", chosen.values(), ids=chosen)
+
+
+def cases_with(**wanted: object):
+    return cases_where(lambda case: all(getattr(case, key) == value for key, value in wanted.items()))
 
 
 def tensors(result: object) -> list[Tensor]:

@@ -79,45 +79,47 @@ def split_by_hand(folder, out, *, zip64=False, size=SPLIT):
     stream, directory = bytearray(b"PK\7\10"), bytearray()
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     for path in paths:
-        data, name = path.read_bytes(), path.relative_to(folder.parent).as_posix().encode()
-        packer = zlib.compressobj(wbits=-15)
-        packed = packer.compress(data) + packer.flush()
-        common = struct.pack("<4H3L", 0, 8, 0, 0x21, zlib.crc32(data), len(packed), len(data))
-        part, offset = divmod(len(stream), size)
-        stream += (
-            b"PK\3\4" + struct.pack("<H", 20) + common + struct.pack("<2H", len(name), 0) + name + packed
-        )
-        extra = struct.pack("<2HL", 0x9999, 4, 7)
-        if zip64:
-            extra += struct.pack("<2H3QL", 1, 28, len(data), len(packed), offset, part)
-            common = common[:-8] + b"\xff" * 8
-            part, offset = 0xFFFF, 0xFFFFFFFF
-        directory += b"PK\1\2" + struct.pack("<2H", 20, 20) + common
-        directory += (
-            struct.pack("<5H2L", len(name), len(extra), 3, part, 0, 0, offset) + name + extra + b"why"
-        )
-    comment = b"with PK\5\6 in it, which is not an end record"
-    stream_end = bytearray(directory)
-    part, offset = divmod(len(stream), size)
-    # All end records are in the last part.
-    records = 56 + 20 + 22 + len(comment)
-    total = len(stream) + len(directory)
-    if total % size + records > size:
-        pytest.fail("choose another size, so that the end fits into the last part")
-    last = total // size
-    counts = (len(paths), len(paths), len(directory), offset)
-    if zip64:
-        stream_end += b"PK\6\6" + struct.pack("<Q2H2L4Q", 44, 45, 45, last, part, *counts)
-        stream_end += b"PK\6\7" + struct.pack("<LQL", last, total % size, last + 1)
-        last = part = 0xFFFF
-        counts = (0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
-    stream_end += b"PK\5\6" + struct.pack("<4H2LH", last, part, *counts, len(comment)) + comment
-    stream += stream_end
+        name = path.relative_to(folder.parent).as_posix().encode()
+        member, entry = _member(name, path.read_bytes(), divmod(len(stream), size), zip64=zip64)
+        stream += member
+        directory += entry
+    stream += directory + _end_records(len(paths), len(directory), len(stream), size, zip64=zip64)
     pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
     names = [out.with_suffix(f".z{index + 1:02d}") for index in range(len(pieces) - 1)] + [out]
     for path, piece in zip(names, pieces, strict=True):
         path.write_bytes(piece)
     return names
+
+
+def _member(name, data, place, *, zip64):
+    """The bytes of a member that begins at a place (part, offset), and its entry in the directory."""
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(data) + packer.flush()
+    common = struct.pack("<4H3L", 0, 8, 0, 0x21, zlib.crc32(data), len(packed), len(data))
+    member = b"PK\3\4" + struct.pack("<H", 20) + common + struct.pack("<2H", len(name), 0) + name + packed
+    (part, offset), extra = place, struct.pack("<2HL", 0x9999, 4, 7)
+    if zip64:
+        extra += struct.pack("<2H3QL", 1, 28, len(data), len(packed), offset, part)
+        common = common[:-8] + b"\xff" * 8
+        part, offset = 0xFFFF, 0xFFFFFFFF
+    entry = b"PK\1\2" + struct.pack("<2H", 20, 20) + common
+    entry += struct.pack("<5H2L", len(name), len(extra), 3, part, 0, 0, offset) + name + extra + b"why"
+    return member, entry
+
+
+def _end_records(members, directory_size, start, size, *, zip64):
+    """The end records of a directory that begins at ``start``. All of them are in the last part."""
+    comment = b"with PK\5\6 in it, which is not an end record"
+    (part, offset), (last, place) = divmod(start, size), divmod(start + directory_size, size)
+    if place + 56 + 20 + 22 + len(comment) > size:
+        pytest.fail("choose another size, so that the end fits into the last part")
+    counts, records = (members, members, directory_size, offset), b""
+    if zip64:
+        records += b"PK\6\6" + struct.pack("<Q2H2L4Q", 44, 45, 45, last, part, *counts)
+        records += b"PK\6\7" + struct.pack("<LQL", last, place, last + 1)
+        last = part = 0xFFFF
+        counts = (0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+    return records + b"PK\5\6" + struct.pack("<4H2LH", last, part, *counts, len(comment)) + comment
 
 
 class Zenodo:

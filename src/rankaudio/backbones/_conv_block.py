@@ -6,6 +6,8 @@ faster evaluation on a CPU.
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -60,23 +62,41 @@ class Bottleneck(nn.Module):
 def _at_each_place(conv: nn.Module, x: Tensor) -> Tensor:
     """Apply a convolution of size 1. In training on a CPU, each bin is a row of the batch if rows are few.
 
-    With one thread, PyTorch takes its slow convolution for fewer than 16 rows. The gradient of the weights
-    has the strides of channels last, and DistributedDataParallel warns of other strides than those of the
-    weights. A view of the weights undoes that.
+    With one thread, PyTorch takes its slow convolution for fewer than 16 rows.
     """
-    if not conv.training or torch.compiler.is_compiling() or not _is_channels_last(x):
-        applied: Tensor = conv(x)
-        return applied
-    weight, bias = conv.get_parameter("weight").flatten(1)[..., None, None], conv.get_parameter("bias")
-    if not 0 < x.shape[0] < 16:
-        return F.conv2d(x, weight, bias)
+    if not 0 < x.shape[0] < 16 or not _trains_on_cpu(conv, x):
+        return _convolve(conv, x)
     bins = x.permute(0, 2, 3, 1).flatten(0, 1)[:, None]
-    y = F.conv2d(bins.permute(0, 3, 1, 2), weight, bias)
+    y = _convolve(conv, bins.permute(0, 3, 1, 2))
     return y.permute(0, 2, 3, 1).view(x.shape[0], x.shape[2], x.shape[3], -1).permute(0, 3, 1, 2)
 
 
+def _convolve(conv: nn.Module, x: Tensor) -> Tensor:
+    """Apply a convolution. In training on a CPU, the gradient of its weights has their strides."""
+    y: Tensor = conv._conv_forward(x, _kernel(conv), conv.bias) if _trains_on_cpu(conv, x) else conv(x)
+    return y
+
+
+def _kernel(conv: nn.Conv1d | nn.Conv2d) -> Tensor:
+    """Return the weights. Their gradient has the strides of the weights.
+
+    For a kernel of size 1 or of one input channel, PyTorch's gradient has the strides of channels last. Then
+    DistributedDataParallel copies it, and warns. A view of the weights undoes that.
+    """
+    weight = conv.weight
+    return weight.flatten(1).view_as(weight) if 1 in (weight.shape[1], weight.shape[2:].numel()) else weight
+
+
+def _trains_on_cpu(conv: nn.Module, x: Tensor) -> TypeGuard[nn.Conv2d]:
+    """Tell whether this is training on a CPU, and nobody watches or replaces the convolution."""
+    if type(conv) is not nn.Conv2d or torch.compiler.is_compiling():
+        return False
+    return _is_channels_last(x) and conv.training and not _has_hooks(conv)
+
+
 def _has_hooks(layer: nn.Module) -> bool:
-    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
+    forward = layer._forward_hooks or layer._forward_pre_hooks
+    return bool(forward or layer._backward_hooks or layer._backward_pre_hooks)
 
 
 def _is_channels_last(x: Tensor) -> bool:
@@ -100,26 +120,23 @@ class ConvBlock(nn.Module):
         if self._may_fuse(x):
             x, lengths = self._fused(x, lengths)
         else:
-            x = self.conv(self.norm_in(x, real_steps(x, lengths)))
+            x = _convolve(self.conv, self.norm_in(x, real_steps(x, lengths)))
             x, lengths = max_pool_by_two(x, lengths)
         mask = real_steps(x, lengths)
         return self.residual(self.norm(x, mask, act=self.act), mask), lengths
 
     def _may_fuse(self, x: Tensor) -> bool:
         """Tell whether this is training on a CPU, and nobody watches or replaces the layers one by one."""
-        if not _is_channels_last(x) or x.numel() <= x.shape[1] or torch.compiler.is_compiling():
+        if not _trains_on_cpu(self.conv, x) or x.numel() <= x.shape[1] or torch.is_autocast_enabled("cpu"):
             return False
         if x.dtype not in (torch.float32, torch.float64) or x.dtype != self.conv.weight.dtype:
             return False
-        if torch.is_autocast_enabled("cpu") or type(self.conv) is not nn.Conv2d:
-            return False
-        if not isinstance(self.norm_in, MaskedBatchNorm):
-            return False
-        return all(layer.training and not _has_hooks(layer) for layer in (self.norm_in, self.conv))
+        norm: nn.Module = self.norm_in
+        return isinstance(norm, MaskedBatchNorm) and norm.training and not _has_hooks(norm)
 
     def _fused(self, x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
         """Normalise, convolve and pool with fewer passes over the batch, and with the same result."""
-        mask, weight, bias = real_steps(x, lengths), self.conv.weight, self.conv.bias
+        mask, weight, bias = real_steps(x, lengths), _kernel(self.conv), self.conv.bias
         if x.requires_grad:
             x = self.norm_in(x, mask)
         else:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rankaudio._plain import is_plain
 from rankaudio.backbones._masked_norm import MaskedBatchNorm
+from rankaudio.lengths import halved
 
 
 def can_evaluate(block: nn.Module, x: Tensor) -> bool:
@@ -68,7 +69,7 @@ def pooled_by_two(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | N
         single = (lengths == 1).nonzero().flatten()
         steps = x.movedim(-1, 1)
         steps[single, 1] = steps[single, 0]
-        lengths = (lengths // 2).clamp(min=1)
+        lengths = halved(lengths)
     n_bins, n_steps = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
     x = torch.maximum(x[..., 0:n_steps:2], x[..., 1:n_steps:2])
     return (torch.maximum(x[:, :, 0:n_bins:2], x[:, :, 1:n_bins:2]) if n_bins else x), lengths

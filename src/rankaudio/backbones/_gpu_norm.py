@@ -25,7 +25,8 @@ _COUNTS = WeakTensorKeyDictionary()
 def runs_on_gpu(x: Tensor, weight: Tensor) -> bool:
     """Return whether the kernels take this batch: on a GPU, in eager mode, with statistics in full precision.
 
-    The running variance divides by the count minus one, so a channel needs two values at least.
+    The running variance divides by the count minus one, so a channel needs two values at least. Each clip has
+    one frame that is not padding.
     """
     eager = x.device.type == "cuda" and not torch.compiler.is_compiling()
     return eager and weight.dtype in {torch.float32, torch.float64} and x[:, 0, ..., 0].numel() > 1

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rankaudio._checks import check_floating, describe
 from rankaudio.backbones._evaluation import has_long_rows, max_of_rows
 from rankaudio.backbones._packing import Packed, pack
-from rankaudio.lengths import time_mask, zero_beyond
+from rankaudio.lengths import halved, time_mask, zero_beyond
 
 Lengths = Tensor | Packed | None
 AnyLengths = TypeVar("AnyLengths", bound=Lengths)
@@ -90,7 +90,7 @@ def lengths_after_pooling(lengths: Lengths) -> Lengths:
     """Halve lengths and round them down, but never below one."""
     if isinstance(lengths, Packed):
         return lengths.pooled()
-    return lengths if lengths is None else (lengths // 2).clamp(min=1)
+    return None if lengths is None else halved(lengths)
 
 
 def hidden_steps(x: Tensor, lengths: Tensor | Packed) -> Tensor | None:

@@ -22,8 +22,8 @@ from rankaudio.backbones._gpu_norm import GPUBatchNorm, runs_on_gpu
 class MaskedBatchNorm(nn.BatchNorm1d):
     """Batch norm over the frames that are not padding, for any number of axes after the channels.
 
-    A training batch with one value per channel has no variance. It is normalised by the running statistics,
-    where PyTorch raises an error, so that the last batch of an epoch may be a single clip.
+    A training batch with one value per channel, or none, has no variance. It is normalised by the running
+    statistics, where PyTorch raises an error, so that the last batch of an epoch may be a single clip.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002
@@ -81,7 +81,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         return with_real, torch.cat([scaled, shifted], 1)
 
     def _normalise(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        if self.training and x.numel() == x.shape[1]:
+        if self.training and x.numel() <= x.shape[1]:
             running = self.running_mean, self.running_var
             return F.batch_norm(x, *running, self.weight, self.bias, eps=self.eps)
         if mask is None or not self.training:

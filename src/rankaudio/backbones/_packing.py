@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rankaudio.lengths import halved
+
 # A packed batch must be smaller than the padded one by this factor, because packing takes time as well.
 _SMALLER = 0.9
 
@@ -52,7 +54,7 @@ class Packed:
 
     def pooled(self) -> Packed:
         """Return the places after pooling by two, which rounds each length down to one step at least."""
-        return Packed(self.row, self.start // 2, (self.lengths // 2).clamp(min=1), self.n_rows)
+        return Packed(self.row, self.start // 2, halved(self.lengths), self.n_rows)
 
     def unpack(self, x: Tensor) -> Tensor:
         """Return a padded batch ``(B, C, longest)`` from ``(R, C, N)``; its padding may hold anything."""

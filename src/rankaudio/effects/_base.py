@@ -32,7 +32,11 @@ def check_and_mask(waveform: object, lengths: Tensor | None) -> tuple[Tensor, Te
     if lengths is None or not can_read(clips) or len(clips) == 0:
         return zero_beyond(clips, lengths), lengths
     ends = lengths.tolist()
-    return take_clips(clips, list(range(len(ends))), ends), lengths
+    if min(ends) == clips.shape[1]:
+        return clips, lengths
+    masked = silence(clips, *clips.shape)
+    _put_rows(masked, list(range(len(ends))), clips, ends)
+    return masked, lengths
 
 
 class RandomEffect(Augmentation):

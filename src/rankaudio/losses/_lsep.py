@@ -121,7 +121,7 @@ def _own_losses(
     """Losses of rows with a gradient that is written out, or None where PyTorch has to find it."""
     if not has_own_gradient(scores, class_weight):
         return None
-    weight = None if class_weight is None else class_weight.detach().to(scores.dtype)
+    weight = None if class_weight is None else class_weight.to(scores.dtype)
     if graded:
         return graded_losses(scores, target, mask, weight)
     return binary_losses(scores, target, mask, None if weight is None else weight.log())

@@ -140,7 +140,7 @@ def _sums_in_order(
     In the order of the target, class u is paired with all v that begin where the tie of u ends, or later.
     """
     levels = target if target.is_floating_point() or target.dtype == torch.bool else target.double()
-    order_array, changes = sort_rows(levels.detach().reshape(-1, target.shape[-1]))
+    order_array, changes = sort_rows(levels.reshape(-1, target.shape[-1]))
     order = torch.from_numpy(order_array)
     ranked = scores.double().reshape(order.shape).gather(-1, order)
     highest, lowest = ranked.amax(-1, keepdim=True), ranked.amin(-1, keepdim=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rankaudio._autocast import full_precision
 from rankaudio._chunks import rows_per_chunk
-from rankaudio.lengths import PadMode
+from rankaudio.lengths import PadMode, count_frames
 from rankaudio.spectral._bands import Group, spread_bands, sum_bands
 from rankaudio.spectral._magnitudes import magnitude, slope_of_magnitude
 from rankaudio.spectral._padding import (
@@ -46,7 +46,7 @@ class Recipe(NamedTuple):
 
     def count(self, samples: int) -> int:
         """Return the number of frames of a clip."""
-        return (samples - 1 if self.pad_mode == "same" else samples) // self.hop_length + 1
+        return count_frames(samples, self.hop_length, self.pad_mode)
 
     @property
     def settings(self) -> FrameSettings:
