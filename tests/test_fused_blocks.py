@@ -104,14 +104,18 @@ def test_gradients_have_the_strides_of_their_parameters(monkeypatch, in_depth, f
             assert parameter.grad.stride() == parameter.stride(), name
 
 
-@pytest.mark.parametrize("layer", ["conv", "norm_in", "residual.conv1", "residual.conv2", "residual.conv3"])
+CONVOLUTIONS = ["conv", "residual.conv1", "residual.conv2", "residual.conv3"]
+ACTIVATIONS = ["act", "residual.act1", "residual.act2", "residual.act3"]
+
+
+@pytest.mark.parametrize("layer", ["norm_in", *CONVOLUTIONS, *ACTIVATIONS])
 @pytest.mark.parametrize("kind", ["forward", "forward_pre", "full_backward", "full_backward_pre"])
 def test_a_hook_of_a_layer_still_runs(layer, kind):
     block, seen = fresh_block(2), []
     register = getattr(block.get_submodule(layer), f"register_{kind}_hook")
     register(lambda *_: seen.append(layer))
     x = channels_last(4, 2, 16, 64)
-    assert block._may_fuse(x) == layer.startswith("residual")
+    assert block._may_fuse(x) == (layer not in {"conv", "norm_in"})
     block_results(block, x.requires_grad_(), None)
     assert seen == [layer]
 

@@ -1,5 +1,6 @@
 """Batch norm without padding: its values, gradients and statistics are those of the real frames."""
 
+import copy
 import math
 
 import pytest
@@ -166,3 +167,19 @@ def test_a_second_gradient_is_refused():
     (grad,) = torch.autograd.grad(MaskedBatchNorm(3)(x).square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("with_residual", [True, False])
+@pytest.mark.parametrize("act", [nn.Sigmoid(), nn.ReLU(), None])
+def test_another_activation_may_take_the_place_of_prelu(act, with_residual, training):
+    """A sigmoid is one half in the padding, where features stay zero."""
+    torch.manual_seed(0)
+    x, mask = torch.randn(3, 2, 5, 6), torch.arange(6) < torch.tensor([[6], [4], [1]])
+    mask = mask[:, None, None]
+    residual = torch.randn(3, 2, 5, 6) * mask if with_residual else None
+    norm = MaskedBatchNorm(2).train(training)
+    plain = copy.deepcopy(norm)(x * mask, mask)
+    wanted = plain if residual is None else plain + residual
+    wanted = wanted if act is None else act(wanted) * mask
+    torch.testing.assert_close(norm(x * mask, mask, residual=residual, act=act), wanted)

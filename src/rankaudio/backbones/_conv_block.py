@@ -19,6 +19,7 @@ from rankaudio.backbones._evaluation import (
     pooled_by_two,
     zero_after_end,
 )
+from rankaudio.backbones._hooks import has_hooks
 from rankaudio.backbones._layers import (
     Lengths,
     hidden_steps,
@@ -91,12 +92,7 @@ def _trains_on_cpu(conv: nn.Module, x: Tensor) -> TypeGuard[nn.Conv2d]:
     """Tell whether this is training on a CPU, and nobody watches or replaces the convolution."""
     if type(conv) is not nn.Conv2d or torch.compiler.is_compiling():
         return False
-    return _is_channels_last(x) and conv.training and not _has_hooks(conv)
-
-
-def _has_hooks(layer: nn.Module) -> bool:
-    forward = layer._forward_hooks or layer._forward_pre_hooks
-    return bool(forward or layer._backward_hooks or layer._backward_pre_hooks)
+    return _is_channels_last(x) and conv.training and not has_hooks(conv)
 
 
 def _is_channels_last(x: Tensor) -> bool:
@@ -132,7 +128,7 @@ class ConvBlock(nn.Module):
         if x.dtype not in (torch.float32, torch.float64) or x.dtype != self.conv.weight.dtype:
             return False
         norm: nn.Module = self.norm_in
-        return isinstance(norm, MaskedBatchNorm) and norm.training and not _has_hooks(norm)
+        return isinstance(norm, MaskedBatchNorm) and norm.training and not has_hooks(norm)
 
     def _fused(self, x: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
         """Normalise, convolve and pool with fewer passes over the batch, and with the same result."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rankaudio._plain import is_plain
+from rankaudio.backbones._hooks import has_hooks
 from rankaudio.backbones._masked_norm import MaskedBatchNorm
 from rankaudio.lengths import halved
 
@@ -26,7 +27,7 @@ def can_evaluate(block: nn.Module, x: Tensor) -> bool:
 
 
 def _is_known(part: nn.Module, dtype: torch.dtype) -> bool:
-    if part.training or part._forward_hooks or part._forward_pre_hooks:
+    if part.training or has_hooks(part):
         return False
     if isinstance(part, MaskedBatchNorm):
         return part.running_var is not None and part.running_var.dtype == dtype

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from rankaudio.backbones._chunked_norm import ChunkedBatchNorm, count_values
 from rankaudio.backbones._gpu_norm import GPUBatchNorm, runs_on_gpu
+from rankaudio.backbones._hooks import has_hooks
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
@@ -35,7 +36,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         mask: Tensor | None = None,
         *,
         residual: Tensor | None = None,
-        act: nn.PReLU | None = None,
+        act: nn.Module | None = None,
         relu: bool = False,
     ) -> Tensor:
         """Normalise each channel, add ``residual``, and apply ``act`` or ReLU. Padding is zero in the result.
@@ -46,19 +47,19 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         x = input
         eager_cpu = x.device.type == "cpu" and not torch.compiler.is_compiling()
         if self.training and x.numel() > x.shape[1] and eager_cpu:
-            slope = None if act is None else act.weight
+            slope = act.weight if isinstance(act, nn.PReLU) and _is_plain(act) else None
             y, *statistics = ChunkedBatchNorm.apply(  # type: ignore[no-untyped-call]
                 x, self.weight, self.bias, slope, residual, mask, self.eps, relu
             )
             self._track(*statistics)
-            normalised: Tensor = y
-            return normalised
+            changed: Tensor = y if act is None or slope is not None else _without_padding(act(y), mask)
+            return changed
         # In place is safe, because `y` is new.
         y = self._normalise(x, mask)
         y = y if residual is None else residual + _without_padding(y, mask)
         y = y if act is None else act(y)
         y = F.relu(y, inplace=True) if relu else y
-        return y if residual is not None else _without_padding(y, mask)
+        return y if residual is not None and (act is None or _is_plain(act)) else _without_padding(y, mask)
 
     def as_weights(self, x: Tensor, mask: Tensor | None, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Return the input and the weights of a convolution that stands for this and the next convolution.
@@ -119,6 +120,11 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), self._momentum())
         unbiased = variance * count / (count - 1).clamp(min=1)
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), self._momentum())
+
+
+def _is_plain(act: nn.Module) -> bool:
+    """Tell whether this is PReLU itself, which is 0 at 0, and nobody watches it."""
+    return type(act) is nn.PReLU and not has_hooks(act)
 
 
 def _without_padding(y: Tensor, mask: Tensor | None) -> Tensor:
