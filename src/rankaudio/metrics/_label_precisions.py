@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rankaudio._chunks import row_chunks, rows_per_chunk
-from rankaudio._ties import sort_labelled_rows, tie_starts
+from rankaudio._ties import tie_starts
+from rankaudio.metrics._labelled_rows import SHORT_ROW, sort_labelled_rows
 
 # Scores in a chunk of rows: some MB in all, and more on an accelerator, which has to be kept busy.
 CHUNK, CHUNK_ON_DEVICE = 2**18, 2**22
@@ -30,7 +31,6 @@ COMPARISONS = 2**15 - 1
 # sorts rows of up to 256 numbers in a fifth of the time per number. There half of the labels are enough, or a
 # quarter if score and column fit into one number (measured at 80 classes: 6 for float64, otherwise 2).
 LABELS_TO_SORT = 16
-SHORT_ROW = 256
 
 
 class PrecisionSums(NamedTuple):
@@ -191,10 +191,9 @@ def _by_ranking(
     import numpy as np
 
     width, count = scores.shape[-1], labels.numpy()
-    entries, ranked, lowest_bits = sort_labelled_rows(scores, present, hidden)
-    at = np.flatnonzero((entries.astype(np.uint8) & 1).view(np.bool_))
-    own, difference = entries.take(at), ranked.take(at - 1)
-    difference ^= own if ranked is entries else ranked.take(at)
+    at, classes, ranked, lowest_bits = sort_labelled_rows(scores, present, hidden, labels)
+    difference = ranked.take(at - 1)
+    difference ^= ranked.take(at)
     difference >>= lowest_bits
     first = np.arange(0, ranked.size, width)
     place, hits = np.repeat(first, count), np.repeat(np.cumsum(count), count)
@@ -212,7 +211,6 @@ def _by_ranking(
         hits[tied] = np.cumsum(count)[row] - np.searchsorted(at, first[row] + start)
         place[tied] = start
     np.subtract(width, place, out=place)
-    classes = (own.astype(np.int32) >> 1).astype(np.int64)  # the lowest 32 bits, without the label
     return torch.from_numpy(classes), torch.from_numpy(hits / place)
 
 
