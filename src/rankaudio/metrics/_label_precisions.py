@@ -27,10 +27,10 @@ CHUNK, CHUNK_ON_DEVICE = 2**18, 2**22
 # Comparisons in one operation: just too few for PyTorch to split them between threads. Comparisons are so
 # cheap that threads would lose more time waiting for each other on a busy CPU, such as one that loads data.
 COMPARISONS = 2**15 - 1
-# Float64 labels per row from which the sort is faster on the CPU. Half are enough for float32 (measured: 5 at
-# 527 classes, 9 at 2,000), which is sorted as numbers and not by argsort. Half of that are enough for short
-# rows, which numpy sorts in a fifth of the time per number (at 80 classes: 6 for float64, otherwise 2).
-LABELS_TO_SORT = 16
+# Float64 labels per row from which the sort is faster on the CPU (measured: 20 at 527 classes). A third is enough
+# for float32, which is sorted as numbers and not by argsort (5 at 527 classes, 9 at 2,000). A third of that is
+# enough for short rows, which numpy sorts in a fifth of the time per number (at 80 classes: 6, float32 2).
+LABELS_TO_SORT = 24
 
 
 class PrecisionSums(NamedTuple):
@@ -129,7 +129,7 @@ def _sum_precisions(
     import numpy as np
 
     labels = present.sum(-1)
-    share = (1 if scores.dtype == torch.float64 else 2) * (1 if scores.shape[-1] > SHORT_ROW else 2)
+    share = (1 if scores.dtype == torch.float64 else 3) * (1 if scores.shape[-1] > SHORT_ROW else 3)
     dense = int(labels.sum()) * share >= LABELS_TO_SORT * len(scores)
     classes, precision = (_by_ranking if dense else _by_comparing)(scores, present, hidden, labels)
     label_weight = torch.from_numpy(np.repeat(weight.numpy(), labels.numpy()))
