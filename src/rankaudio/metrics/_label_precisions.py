@@ -27,9 +27,9 @@ CHUNK, CHUNK_ON_DEVICE = 2**18, 2**22
 # Comparisons in one operation: just too few for PyTorch to split them between threads. Comparisons are so
 # cheap that threads would lose more time waiting for each other on a busy CPU, such as one that loads data.
 COMPARISONS = 2**15 - 1
-# Float64 labels per row from which the sort is faster on the CPU (measured: 20 at 527 classes). A third is enough
-# for float32, which is sorted as numbers and not by argsort (5 at 527 classes, 9 at 2,000). A third of that is
-# enough for short rows, which numpy sorts in a fifth of the time per number (at 80 classes: 6, float32 2).
+# Float64 labels per row from which the sort is faster on the CPU (measured: 20 at 527 classes). A third is
+# enough for float32, which is sorted as numbers and not by argsort (5 at 527 classes, 9 at 2,000). A third of
+# that is enough for short rows, which numpy sorts in a fifth of the time per number (at 80 classes: 6 and 2).
 LABELS_TO_SORT = 24
 
 
