@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -31,51 +31,14 @@ def sort_rows(scores: Tensor) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         return order, ranked[:, 1:] != ranked[:, :-1]
     # An integer with the score in its high half and the column in its low half: a sort of numbers is faster
     # than an argsort.
-    key = _order_of_floats(scores).astype(np.int64) << 32
+    key = order_of_floats(scores).astype(np.int64) << 32
     key |= np.arange(scores.shape[-1])
     key.sort(axis=-1)
     ranked = key >> 32
     return key & 0xFFFFFFFF, ranked[:, 1:] != ranked[:, :-1]
 
 
-class LabelledRows(NamedTuple):
-    """Sorted rows ``(R, C)``."""
-
-    entries: NDArray[np.signedinteger]
-    """Numbers whose lowest 32 bits are twice the column, plus 1 for a label."""
-    scores: NDArray[np.int64]
-    """Numbers in the order of the scores. Without the lowest bits they are the same for equal scores."""
-    lowest_bits: int
-
-
-def sort_labelled_rows(scores: Tensor, labels: Tensor, hidden: Tensor | None) -> LabelledRows:
-    """Sort each row as :func:`sort_rows` does, with hidden entries before all others, and take labels along.
-
-    >>> scores, labels = (
-    ...     torch.tensor([[2.0, 5.0, 1.0]]),
-    ...     torch.tensor([[True, False, False]]),
-    ... )
-    >>> (sort_labelled_rows(scores, labels, None).entries & 0xFFFFFFFF).tolist()
-    [[4, 1, 2]]
-    """
-    import numpy as np
-
-    key = _order_of_floats(scores)
-    if hidden is not None:
-        key[hidden.numpy()] = np.iinfo(key.dtype).min  # below negative infinity
-    low = np.add(labels.numpy(), np.arange(0, 2 * key.shape[1], 2, dtype=np.int32), dtype=np.int32)
-    if key.dtype == np.int64:  # no room for a column
-        order = np.argsort(key, axis=-1)
-        order += np.arange(0, key.size, key.shape[1])[:, None]
-        return LabelledRows(low.take(order), key.take(order), 0)
-    joined = key.astype(np.int64)
-    joined <<= 32
-    joined |= low
-    joined.sort(axis=-1)
-    return LabelledRows(joined, joined, 32)
-
-
-def _order_of_floats(scores: Tensor) -> NDArray[np.signedinteger]:
+def order_of_floats(scores: Tensor) -> NDArray[np.signedinteger]:
     """Integers in the order of the scores: 32 bits, or 64 for float64."""
     import numpy as np
 

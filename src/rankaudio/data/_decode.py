@@ -33,7 +33,7 @@ def opened_audio(path: Source) -> Iterator[tuple[Header, Callable[[int, int], ND
     """
     if isinstance(path, Path):
         check_regular_file(path)
-    with open_source(path) as file:
+    with open_source(path, buffering=0) as file:
         head = file.read(FIRST_BYTES)
         wav = read_wav_header(path, file, head) if find_reader(path, head) == "wav" else None
         if wav is not None:
@@ -52,7 +52,7 @@ def read_header(path: Source) -> Header:
 def read_blocks(path: Source, header: Header, start: int, frames: int) -> Iterator[NDArray[np.floating]]:
     """Open a file again, and decode ``frames`` samples from ``start``, as blocks ``(n, channels)``."""
     if isinstance(header, Wav):
-        with open_source(path) as file:
+        with open_source(path, buffering=0) as file:
             yield from read_wav_blocks(path, header, file, start, frames)
     else:
         yield from read_sound_blocks(path, header, None, start, frames)

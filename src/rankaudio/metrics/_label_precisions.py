@@ -19,18 +19,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rankaudio._chunks import row_chunks, rows_per_chunk
-from rankaudio._ties import sort_labelled_rows, tie_starts
+from rankaudio._ties import tie_starts
+from rankaudio.metrics._labelled_rows import SHORT_ROW, sort_labelled_rows
 
 # Scores in a chunk of rows: some MB in all, and more on an accelerator, which has to be kept busy.
 CHUNK, CHUNK_ON_DEVICE = 2**18, 2**22
 # Comparisons in one operation: just too few for PyTorch to split them between threads. Comparisons are so
 # cheap that threads would lose more time waiting for each other on a busy CPU, such as one that loads data.
 COMPARISONS = 2**15 - 1
-# Labels per row from which the sort is faster on the CPU (measured: 9 at 527 classes, 18 at 2,000). numpy
-# sorts rows of up to 256 numbers in a fifth of the time per number. There half of the labels are enough, or a
-# quarter if score and column fit into one number (measured at 80 classes: 6 for float64, otherwise 2).
-LABELS_TO_SORT = 16
-SHORT_ROW = 256
+# Float64 labels per row from which the sort is faster on the CPU (measured: 20 at 527 classes). A third is
+# enough for float32, which is sorted as numbers and not by argsort (5 at 527 classes, 9 at 2,000). A third of
+# that is enough for short rows, which numpy sorts in a fifth of the time per number (at 80 classes: 6 and 2).
+LABELS_TO_SORT = 24
 
 
 class PrecisionSums(NamedTuple):
@@ -129,7 +129,7 @@ def _sum_precisions(
     import numpy as np
 
     labels = present.sum(-1)
-    share = 1 if scores.shape[-1] > SHORT_ROW else 2 if scores.dtype == torch.float64 else 4
+    share = (1 if scores.dtype == torch.float64 else 3) * (1 if scores.shape[-1] > SHORT_ROW else 3)
     dense = int(labels.sum()) * share >= LABELS_TO_SORT * len(scores)
     classes, precision = (_by_ranking if dense else _by_comparing)(scores, present, hidden, labels)
     label_weight = torch.from_numpy(np.repeat(weight.numpy(), labels.numpy()))
@@ -191,10 +191,9 @@ def _by_ranking(
     import numpy as np
 
     width, count = scores.shape[-1], labels.numpy()
-    entries, ranked, lowest_bits = sort_labelled_rows(scores, present, hidden)
-    at = np.flatnonzero((entries.astype(np.uint8) & 1).view(np.bool_))
-    own, difference = entries.take(at), ranked.take(at - 1)
-    difference ^= own if ranked is entries else ranked.take(at)
+    at, classes, ranked, lowest_bits = sort_labelled_rows(scores, present, hidden, labels)
+    difference = ranked.take(at - 1)
+    difference ^= ranked.take(at)
     difference >>= lowest_bits
     first = np.arange(0, ranked.size, width)
     place, hits = np.repeat(first, count), np.repeat(np.cumsum(count), count)
@@ -212,7 +211,6 @@ def _by_ranking(
         hits[tied] = np.cumsum(count)[row] - np.searchsorted(at, first[row] + start)
         place[tied] = start
     np.subtract(width, place, out=place)
-    classes = (own.astype(np.int32) >> 1).astype(np.int64)  # the lowest 32 bits, without the label
     return torch.from_numpy(classes), torch.from_numpy(hits / place)
 
 
