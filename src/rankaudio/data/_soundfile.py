@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from rankaudio.data._flac import read_flac
 from rankaudio.data._mp3 import Mp3, find_mp3_length
 from rankaudio.data._source import Source, open_source, size_of
 
@@ -87,6 +88,11 @@ def read_sound_blocks(
 
     The file may be open at its first sample. If ``opened`` is None, it is opened here.
     """
+    if sound.has_integers and (start, frames) == (0, sound.frames):
+        whole = read_flac(path, frames, sound.channels)
+        if whole is not None:
+            yield whole
+            return
     soundfile = _import_soundfile(path)
     left = frames
     try:
@@ -159,6 +165,9 @@ class _Replaced:
         self._file = file
         self._head, self._start = (mp3.replacement, mp3.start) if mp3 else (b"", 0)
         self._position = 0
+
+    def __repr__(self) -> str:
+        return "it"  # soundfile writes this into its messages
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence)
