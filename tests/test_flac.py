@@ -97,6 +97,8 @@ def test_soundfile_alone_is_enough(monkeypatch, failure):
     monkeypatch.delitem(sys.modules, "miniaudio")
     monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
     _flac._import_miniaudio.cache_clear()
-    assert _flac._import_miniaudio() is None
-    assert torch.equal(load_audio(flac()), expected)
-    _flac._import_miniaudio.cache_clear()
+    try:
+        assert _flac._import_miniaudio() is None
+        assert torch.equal(load_audio(flac()), expected)
+    finally:
+        _flac._import_miniaudio.cache_clear()

@@ -22,7 +22,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = [
     {"_messages"},
     {"_name_checks"},
-    {"_checks", "_chunks", "_plain", "_ties"},
+    {"_checks", "_chunks", "_plain", "_silence", "_ties"},
     {"_files"},
     {"_random", "_autocast", "_settings", "_tensor_file", "lengths"},
     {"_clips", "_draws", "augmentation"},

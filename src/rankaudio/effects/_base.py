@@ -11,6 +11,7 @@ from torch import Tensor
 from rankaudio import _random
 from rankaudio._checks import check_range, check_values, check_waveform
 from rankaudio._draws import take_fields
+from rankaudio._silence import silence
 from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.effects._parameters import Range, can_read, check_parameters
 from rankaudio.lengths import zero_beyond
@@ -194,17 +195,6 @@ def _put_rows(result: Tensor, rows: list[int], changed: Tensor, ends: list[int] 
     for k, row in enumerate(rows):
         end = changed.shape[1] if ends is None else ends[k]
         result[row, :end] = changed[k, :end]
-
-
-def silence(like: Tensor, rows: int, samples: int) -> Tensor:
-    """Return zeros ``(rows, samples)`` on the CPU.
-
-    The system gives numpy large pages, and only where something is written. PyTorch writes all of them.
-    """
-    import numpy as np
-
-    dtype = np.float64 if like.dtype == torch.float64 else np.float32
-    return torch.from_numpy(np.zeros((rows, samples), dtype))
 
 
 def pad_to(values: Tensor, size: int) -> Tensor:

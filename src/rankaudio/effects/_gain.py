@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rankaudio.effects._base import RandomEffect, check_and_mask, silence
+from rankaudio._silence import silence
+from rankaudio.effects._base import RandomEffect, check_and_mask
 from rankaudio.effects._parameters import Range, check_parameters
 
 LIMITS = {"decibels": (-200.0, 200.0)}

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from rankaudio._autocast import full_precision
 from rankaudio._checks import check_integer, check_number
-from rankaudio.effects._base import RandomEffect, check_and_mask, silence
+from rankaudio._silence import silence
+from rankaudio.effects._base import RandomEffect, check_and_mask
 from rankaudio.effects._chunks import in_chunks
 from rankaudio.effects._convolve import add_convolved, block_size
 from rankaudio.effects._fft import fast_size

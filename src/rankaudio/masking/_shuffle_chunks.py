@@ -10,6 +10,7 @@ from rankaudio import _random
 from rankaudio._checks import check_integer, check_values
 from rankaudio._clips import can_loop_over_rows, check_clips, gather_steps
 from rankaudio._draws import take_fields
+from rankaudio._silence import silence
 from rankaudio.augmentation import Augmentation, Draw
 from rankaudio.lengths import zero_beyond
 
@@ -117,7 +118,7 @@ class ShuffleChunks(Augmentation):
 
 def _join_chunks(clips: Tensor, first: Tensor, sizes: Tensor) -> Tensor:
     """Copy the chunks ``(B, K)`` one after the other; the rest of each row is zero."""
-    joined = torch.zeros_like(clips)
+    joined = silence(clips, *clips.shape)
     for row, (starts, lengths) in enumerate(zip(first.tolist(), sizes.tolist(), strict=True)):
         place = 0
         for start, length in zip(starts, lengths, strict=True):

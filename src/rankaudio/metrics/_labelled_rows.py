@@ -59,7 +59,11 @@ def sort_labelled_rows(
     order, off = order_of_floats(scores), None if hidden is None else hidden.numpy()
     most = int(labels.amax())
     # Before version 2, numpy took as long for 32 bits as for 64.
-    if order.dtype == np.int32 and order.shape[1] > SHORT_ROW >= most and np.__version__ >= "2":
+    if (
+        order.dtype == np.int32
+        and order.shape[1] > SHORT_ROW >= most
+        and np.lib.NumpyVersion(np.__version__) >= "2.0.0"
+    ):
         short = _short_order(order)
         if short is not None:
             columns = _columns_of_labels(order, present.numpy(), labels.numpy(), most)

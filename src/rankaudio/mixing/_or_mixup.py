@@ -9,6 +9,7 @@ from rankaudio import _random
 from rankaudio._checks import check_range, check_values
 from rankaudio._clips import can_loop_over_rows, check_clips, check_target, computation_dtype
 from rankaudio._draws import take_fields
+from rankaudio._silence import silence
 from rankaudio.augmentation import Draw, Mixer
 from rankaudio.lengths import zero_beyond
 from rankaudio.mixing._partners import draw_partners
@@ -163,7 +164,7 @@ def _add_rows(
     clips: Tensor, longer: Tensor, shorter: Tensor, *, longer_gain: Tensor, offset: Tensor, real: Tensor
 ) -> Tensor:
     """Return the same sums, but read and write only samples of clips."""
-    mixed = longer_gain.new_zeros(clips.shape)
+    mixed = silence(longer_gain, *clips.shape)
     sizes, starts = real.tolist(), offset.tolist()
     for row, (long, short) in enumerate(zip(longer.tolist(), shorter.tolist(), strict=True)):
         gain = longer_gain[row]

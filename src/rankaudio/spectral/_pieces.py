@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rankaudio._autocast import full_precision
 from rankaudio._chunks import rows_per_chunk
+from rankaudio._silence import silence
 from rankaudio.lengths import PadMode, count_frames
 from rankaudio.spectral._bands import Group, spread_bands, sum_bands
 from rankaudio.spectral._magnitudes import magnitude, slope_of_magnitude
@@ -184,7 +185,7 @@ def _of_frames(frames: Tensor, recipe: Recipe, *, keep: bool) -> tuple[Tensor, t
 
 
 def _gradient(waveform: Tensor, gradient: Tensor, pieces: Sequence[Piece], ctx: Any) -> Tensor:
-    of_waveform, recipe = torch.zeros_like(waveform), ctx.recipe
+    of_waveform, recipe = silence(waveform, *waveform.shape), ctx.recipe
     for index, some in itertools.groupby(pieces, lambda piece: piece.group):
         clips = ctx.groups[index]
         own = ctx.ends[clips]
