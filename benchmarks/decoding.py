@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import librosa
+import miniaudio
 import numpy as np
 import scipy
 import soundfile
@@ -93,7 +94,7 @@ if __name__ == "__main__":
     arguments = options(__doc__).parse_args()
     torch.set_num_threads(1)
     peers = (f"numpy {np.__version__}", f"scipy {scipy.__version__}", f"librosa {librosa.__version__}")
-    peers = (*peers, f"soundfile {soundfile.__version__}")
+    peers = (*peers, f"soundfile {soundfile.__version__}", f"miniaudio {miniaudio.__version__}")
     with published(arguments.out, *peers), tempfile.TemporaryDirectory() as scratch:
         written = write_files(Path(scratch))
         decoding(written)
