@@ -6,9 +6,10 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rankaudio._files import check_regular_file
+from rankaudio.data._flac import read_flac
 from rankaudio.data._formats import find_reader
 from rankaudio.data._soundfile import Sound, opened_sound, read_sound_blocks
 from rankaudio.data._source import Source, open_source
@@ -40,7 +41,20 @@ def opened_audio(path: Source) -> Iterator[tuple[Header, Callable[[int, int], ND
             yield _checked(path, wav, functools.partial(read_wav_blocks, path, wav, file))
             return
     with opened_sound(path, head) as (sound, opened):
-        yield _checked(path, sound, functools.partial(read_sound_blocks, path, sound, opened))
+        yield _checked(path, sound, functools.partial(_read_at_once, path, sound, opened))
+
+
+def _read_at_once(
+    path: Source, sound: Sound, opened: Any, start: int, frames: int
+) -> Iterator[NDArray[np.floating]]:
+    """Decode a whole FLAC file in one block if possible, because that is faster, and others in blocks."""
+    whole = None
+    if sound.has_integers and (start, frames) == (0, sound.frames):
+        whole = read_flac(path, frames, sound.channels)
+    if whole is None:
+        yield from read_sound_blocks(path, sound, opened, start, frames)
+    else:
+        yield whole
 
 
 def read_header(path: Source) -> Header:

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from rankaudio.data._flac import read_flac
 from rankaudio.data._mp3 import Mp3, find_mp3_length
 from rankaudio.data._source import Source, open_source, size_of
 
@@ -88,11 +87,6 @@ def read_sound_blocks(
 
     The file may be open at its first sample. If ``opened`` is None, it is opened here.
     """
-    if sound.has_integers and (start, frames) == (0, sound.frames):
-        whole = read_flac(path, frames, sound.channels)
-        if whole is not None:
-            yield whole
-            return
     soundfile = _import_soundfile(path)
     left = frames
     try:
