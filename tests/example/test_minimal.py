@@ -51,11 +51,11 @@ def four_sounds(tmp_path):
 @pytest.mark.slow
 def test_it_learns_and_scores_the_test_part(four_sounds, tmp_path):
     out = tmp_path / "out"
-    small = ["folds=2", "epochs=12", "base_depth=8", "batch_size=4", "max_seconds=0.5", "dropout=0"]
+    small = ["folds=2", "epochs=20", "base_depth=8", "batch_size=4", "max_seconds=0.5", "dropout=0"]
     done = run(f"data={four_sounds}", f"out={out}", *small, "mixup=0.2", "effects=0.1", "shuffle=0.2")
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert [line[1] for line in lines] == ["0"] * 12 + ["1"] * 12
+    assert [line[1] for line in lines] == ["0"] * 20 + ["1"] * 20
     scores = read_scores(out / "scores.csv")
     truth = read_labels(four_sounds / "test.csv", classes=scores.classes)
     value = float(lwlrap(scores.select(truth.names).scores, truth.target))

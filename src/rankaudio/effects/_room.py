@@ -27,8 +27,8 @@ _END = 1e-6
 # computed in the same way in every row. A following pitch shift can enlarge a difference in the last bit a
 # thousand times.
 _LINE = 256
-# Lines that are computed together on a CPU. Intermediate results stay in its second cache.
-_LINES = 64
+# Lines that are computed together on a CPU. Fewer lines need more calls, and more lines need more memory.
+_LINES = 128
 
 
 def longest_tail(
