@@ -21,6 +21,7 @@ def run_program(name: str, work: Callable[[], object]) -> None:
     """Run ``work``. An error that the user can correct is printed in one line, with status 1."""
     try:
         work()
+        sys.stdout.flush()
     except BrokenPipeError:
         # The reader of the output, such as `head`, has closed it. What Python still flushes must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

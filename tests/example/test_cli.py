@@ -418,7 +418,8 @@ class TestErrors:
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_reader_that_closes_the_output_is_no_error(corpus, tmp_path):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_closes_the_output_is_no_error(corpus, tmp_path, unbuffered):
     labels = read_labels(corpus / "test.csv")
     scores = torch.rand(len(labels), len(labels.classes))
     write_scores(tmp_path / "scores.csv", ScoreTable(labels.names, labels.classes, scores))
@@ -427,7 +428,8 @@ def test_a_reader_that_closes_the_output_is_no_error(corpus, tmp_path):
     with os.fdopen(writes, "w") as nobody:
         command = [sys.executable, EXAMPLE, "evaluate", "--scores", tmp_path / "scores.csv"]
         command += ["--labels", corpus / "test.csv"]
-        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, text=True, check=False)
+        env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, env=env, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
 
 
