@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 from rankaudio.data import _flac, load_audio
+from rankaudio.data._source import check_source
 
 
 def flac(channels=1, coding="PCM_16", frames=9000, seed=0):
@@ -47,6 +48,8 @@ def test_samples_are_those_of_soundfile(channels, coding, decoded, monkeypatch):
     expected = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)[0].mean(1)
     torch.testing.assert_close(ours, torch.from_numpy(expected), rtol=0, atol=3e-7)
     assert torch.equal(ours, without_miniaudio(monkeypatch, data))
+    whole = _flac.read_flac(check_source("path", data), 9000, channels)
+    assert whole.shape == (9000, channels)
 
 
 def test_a_file_on_disk_and_its_parts(tmp_path, decoded):

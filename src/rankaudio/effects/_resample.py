@@ -61,7 +61,7 @@ def _sizes(fastest: float) -> _Sizes:
     grid = _GRID << max(0, math.ceil(math.log2(fastest / 2)))
     lines = int((grid * fastest + 2 * _EDGE) / (1 + fastest)) // (2 * _LINE)
     block = 2 * _LINE * lines
-    return _Sizes(block, min(int((block - 2 * _EDGE - 2) / fastest), grid - block), grid)
+    return _Sizes(block, int((block - 2 * _EDGE - 2) / fastest), grid)
 
 
 def resample(clips: Tensor, factor: Tensor, *, size: int, fastest: float) -> Tensor:
