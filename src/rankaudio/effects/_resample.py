@@ -2,8 +2,8 @@
 
 The spectrum of a block is low-passed, and then summed at positions that are one factor apart. The sum is a
 convolution with a chirp, which three FFTs compute (Bluestein 1970; Rabiner, Schafer and Rader 1969). So a
-band-limited signal is read between its samples without an error but that of rounding. Two real blocks share
-one complex sum.
+band-limited signal is read between its samples without the error of a kernel. Two real blocks share one
+complex sum.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from torch import Tensor
 from rankaudio.effects._cached import cached
 from rankaudio.effects._fft import irfft_rows
 from rankaudio.effects._parameters import can_read
+from rankaudio.effects._phasors import phasors
 
 # Delays in samples at 44.1 kHz.
 _COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)
@@ -112,10 +113,7 @@ def _phasors(delays: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Ten
     """
     lines = size // 2 // _LINE + 1
     bins = torch.arange(lines * _LINE, dtype=delays.dtype, device=delays.device) / size
-    # Whole turns are removed before the conversion to ``dtype``, so no precision is lost.
-    turns = delays[..., None] * torch.cat([bins[::_LINE], bins[:_LINE]])
-    angle = (turns - turns.round()).to(dtype) * (2 * math.pi)
-    both = torch.complex(angle.cos(), angle.sin())
+    both = phasors(delays[..., None] * torch.cat([bins[::_LINE], bins[:_LINE]]), dtype)
     return both[..., :lines, None], both[..., None, lines:]
 
 
